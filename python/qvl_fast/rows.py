@@ -1,0 +1,121 @@
+"""The memory that patch rows are written to, and the form in which it is handed out.
+
+Rows are written by NumPy's types. bfloat16, which NumPy lacks, is written as uint16 bit patterns and
+leaves as a torch tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+DType = Literal["float32", "float16", "bfloat16", "uint8"]
+Temporal = Literal["full", "compact"]
+ReturnTensors = Literal["pt", "np"]
+Rows: TypeAlias = "NDArray[Any] | torch.Tensor"
+
+
+def check_choice(name: str, value: Any, choices: Any) -> None:
+    """Refuse a value that a ``Literal`` does not list.
+
+    Raises:
+        ValueError: names the argument, its value and the choices.
+    """
+    if value not in get_args(choices):
+        listed = ", ".join(map(repr, get_args(choices)))
+        raise ValueError(f"{name} must be one of {listed}, got {value!r}")
+
+
+def check_form(return_tensors: ReturnTensors, dtype: DType) -> None:
+    """Refuse a form that rows of ``dtype`` cannot be returned in, before any work is done.
+
+    Raises:
+        ValueError: an unknown form, or bfloat16 as NumPy.
+        ImportError: torch is asked for and not installed.
+    """
+    check_choice("return_tensors", return_tensors, ReturnTensors)
+    if return_tensors == "pt":
+        _torch("return_tensors='pt' needs torch; install it or pass return_tensors='np'")
+    elif dtype == "bfloat16":
+        raise ValueError(
+            "dtype 'bfloat16' has no NumPy type; pass return_tensors='pt', or choose another dtype"
+        )
+
+
+def storage(
+    shape: tuple[int, int], dtype: DType, out: Rows | None, inputs: Sequence[NDArray[np.uint8]]
+) -> NDArray[Any]:
+    """Where rows of ``shape`` are to be written: fresh memory, or the start of ``out``.
+
+    Raises:
+        TypeError: ``out`` is not an array or CPU tensor of ``dtype``.
+        ValueError: ``out`` has another width, is too small, read-only or not contiguous, or
+            overlaps an input.
+    """
+    numpy_type = np.dtype(np.uint16 if dtype == "bfloat16" else dtype)
+    if out is None:
+        return np.empty(shape, numpy_type)
+    array = _out_array(out, dtype)
+    if array.dtype != numpy_type:
+        raise TypeError(f"out must have dtype {dtype}, got {out.dtype}")
+    if array.ndim != 2 or array.shape[1] != shape[1] or array.shape[0] < shape[0]:
+        raise ValueError(
+            f"out must have shape (at least {shape[0]}, {shape[1]}), got {tuple(out.shape)}"
+        )
+    if not (array.flags.c_contiguous and array.flags.aligned):
+        raise ValueError(f"out must be C-contiguous and aligned, got strides {array.strides}")
+    if not array.flags.writeable:
+        raise ValueError("out must be writeable, got a read-only array")
+    filled = array[: shape[0]]
+    if any(np.may_share_memory(filled, pixels) for pixels in inputs):
+        raise ValueError("out must not overlap an input, but shares memory with one")
+    return filled
+
+
+def hand_out(rows: NDArray[Any], dtype: str, return_tensors: ReturnTensors) -> Rows:
+    """An array in the form asked for, over the same memory; ``dtype`` is what it stands for."""
+    if return_tensors == "np":
+        return rows
+    import torch
+
+    if dtype == "bfloat16":
+        return torch.from_numpy(rows.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(rows)
+
+
+def is_tensor(out: Rows | None) -> bool:
+    """Whether ``out`` is something other than an array, which only a tensor may be."""
+    return out is not None and not isinstance(out, np.ndarray)
+
+
+def _out_array(out: Any, dtype: DType) -> NDArray[Any]:
+    """``out`` as an array over the same memory, of uint16 where it is a bfloat16 tensor."""
+    if isinstance(out, np.ndarray):
+        if dtype == "bfloat16":
+            raise TypeError("out must be a torch tensor for dtype 'bfloat16', got a NumPy array")
+        return out
+    torch = _torch(f"out must be an array or a tensor, got {type(out).__name__}", TypeError)
+    if not isinstance(out, torch.Tensor):
+        raise TypeError(f"out must be an array or a tensor, got {type(out).__name__}")
+    if out.device.type != "cpu" or out.requires_grad:
+        grad = " and requires grad" if out.requires_grad else ""
+        raise TypeError(f"out must be a CPU tensor without grad, got one on {out.device}{grad}")
+    if dtype == "bfloat16" and out.dtype == torch.bfloat16:
+        return out.view(torch.int16).numpy().view(np.uint16)
+    if out.dtype == torch.bfloat16:
+        raise TypeError(f"out must have dtype {dtype}, got {out.dtype}")
+    return out.numpy()
+
+
+def _torch(message: str, error: type[Exception] = ImportError) -> Any:
+    try:
+        import torch
+    except ImportError:
+        raise error(message) from None
+    return torch

@@ -1,0 +1,230 @@
+"""Images as people have them, turned into pixels: the rule for files, modes, alpha and layouts.
+
+A path, bytes or a file object is opened as Pillow opens it and turned upright by its EXIF
+orientation; a PIL image is taken as it is. Alpha or transparency is composited on white, every
+other mode is converted to RGB (``convert_to_rgb`` of ``image_transforms`` in transformers). Arrays
+and tensors keep their channels: the core repeats grey and composites RGBA as it reads them.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps
+
+if TYPE_CHECKING:
+    import torch
+
+ImageSource: TypeAlias = (
+    "str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[np.uint8] | torch.Tensor"
+)
+ImageBatch: TypeAlias = "ImageSource | Sequence[ImageSource] | Sequence[Sequence[ImageSource]]"
+
+_CHANNELS = (1, 3, 4)
+# EXIF orientations that exchange height and width.
+_SIDEWAYS = (5, 6, 7, 8)
+
+
+def flatten(images: ImageBatch) -> list[ImageSource]:
+    """One list of single images: one level of nesting is dissolved, 4-D arrays are split.
+
+    Raises:
+        ValueError: there is no image.
+    """
+    items: list[Any] = list(images) if isinstance(images, list | tuple) else [images]
+    if all(isinstance(item, list | tuple) for item in items):
+        items = [image for nested in items for image in nested]
+    singles = [image for item in items for image in (item if _is_stack(item) else [item])]
+    if not singles:
+        raise ValueError(f"images must hold at least one image, got {images!r:.80}")
+    return singles
+
+
+def read_pixels(source: ImageSource) -> NDArray[np.uint8]:
+    """The pixels of one image, ``(H, W, C)`` with 1, 3 or 4 channels; not copied if in memory.
+
+    Raises:
+        TypeError: not an image, or not of uint8.
+        ValueError: a file that cannot be decoded, or an array without a channel axis.
+        OSError: a path that cannot be read.
+    """
+    if isinstance(source, Image.Image):
+        with _refusing(source):
+            return _rgb(source)
+    if is_array(source):
+        return _channels_last(host_array(source, "image"))
+    with _opened(source) as image:
+        ImageOps.exif_transpose(image, in_place=True)
+        return _rgb(image)
+
+
+def read_size(source: ImageSource) -> tuple[int, int]:
+    """``(height, width)`` of what :func:`read_pixels` returns, without decoding a file's pixels.
+
+    Raises:
+        TypeError, ValueError, OSError: as :func:`read_pixels` does, save for faults that only show
+            when pixels are decoded.
+    """
+    if isinstance(source, Image.Image):
+        return source.height, source.width
+    if is_array(source):
+        height, width, _ = _channels_last(host_array(source, "image")).shape
+        return height, width
+    with _opened(source) as image:
+        if _orientation(image) in _SIDEWAYS:
+            return image.width, image.height
+        return image.height, image.width
+
+
+def host_array(value: Any, name: str) -> NDArray[np.uint8]:
+    """``value``, an array or CPU tensor of uint8, as an array over the same memory.
+
+    Raises:
+        TypeError: another type, another dtype, or a tensor that NumPy cannot view.
+    """
+    if _is_tensor(value):
+        if value.requires_grad:
+            raise TypeError(f"{name} requires grad and is {value.dtype}; pass a detached uint8 one")
+        if value.device.type != "cpu":
+            raise TypeError(f"{name} is on {value.device}; pass it on the CPU: tensor.cpu()")
+        if str(value.dtype) != "torch.uint8":
+            raise TypeError(_wrong_dtype(name, value.dtype))
+        if str(value.layout) != "torch.strided":
+            raise TypeError(f"{name} has layout {value.layout}; pass a dense (strided) tensor")
+        value = value.numpy()
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} must be a uint8 array or tensor, got {type(value).__name__}")
+    if value.dtype != np.uint8:
+        raise TypeError(_wrong_dtype(name, value.dtype))
+    return value
+
+
+def _wrong_dtype(name: str, dtype: Any) -> str:
+    return (
+        f"{name} has dtype {dtype}, which is ambiguous about its range; pass uint8 values 0..255, "
+        "for example (values * 255).round().astype('uint8') for floats in 0..1"
+    )
+
+
+def _is_tensor(value: Any) -> bool:
+    # Whoever has a tensor has imported torch.
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def is_array(value: Any) -> bool:
+    """Whether ``value`` holds pixels in memory: an array or a tensor."""
+    return isinstance(value, np.ndarray) or _is_tensor(value)
+
+
+def _is_stack(value: Any) -> bool:
+    return is_array(value) and value.ndim == 4
+
+
+def _channels_last(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A view with the channel axis last, which is inferred as the reference does."""
+    if array.ndim != 3:
+        raise ValueError(
+            f"image must have 3 dimensions, (H, W, C) or (C, H, W), got shape {array.shape}"
+        )
+    if array.shape[0] in _CHANNELS:
+        if array.shape[2] in _CHANNELS:
+            warnings.warn(
+                f"either the first or the last axis of image shape {array.shape} could be its "
+                "channels; the first is taken, as transformers does",
+                stacklevel=4,
+            )
+        return array.transpose(1, 2, 0)
+    if array.shape[2] in _CHANNELS:
+        return array
+    raise ValueError(f"image must have 1, 3 or 4 channels first or last, got shape {array.shape}")
+
+
+@contextmanager
+def _opened(source: Any) -> Iterator[Image.Image]:
+    """The file behind a path, bytes or file object."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        file: Any = io.BytesIO(source)
+    elif isinstance(source, str) and source.startswith(("http://", "https://", "data:")):
+        raise ValueError(f"image {source!r:.80} is a URL; fetch it and pass its bytes")
+    elif isinstance(source, str | os.PathLike) or hasattr(source, "read"):
+        file = source
+    else:
+        raise TypeError(
+            "image must be a path, bytes, a file object, a PIL image, an array or a tensor, got "
+            f"{type(source).__name__}"
+        )
+    with _refusing(source), Image.open(file) as image:
+        yield image
+
+
+@contextmanager
+def _refusing(source: Any) -> Iterator[None]:
+    """Turns whatever a decoder raises on a bad file into a ValueError that names the file."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the system's, about the path
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"image {describe(source)} cannot be decoded: {reason}") from error
+
+
+def describe(source: Any) -> str:
+    """A short name of an image for messages."""
+    if isinstance(source, str | os.PathLike):
+        return repr(os.fspath(source))
+    if isinstance(source, bytes | bytearray | memoryview):
+        return f"({len(source)} bytes)"
+    if isinstance(source, Image.Image):
+        return f"(PIL, mode {source.mode}, {source.height}x{source.width})"
+    if is_array(source):
+        return f"({type(source).__name__}, {source.dtype}, {tuple(source.shape)})"
+    return repr(getattr(source, "name", source))
+
+
+def _rgb(image: Image.Image) -> NDArray[np.uint8]:
+    if 0 in image.size:
+        raise ValueError(f"it has no pixels: height {image.height}, width {image.width}")
+    # A transparency of 0 is one: only None means that there is none.
+    if "A" in image.getbands() or image.info.get("transparency") is not None:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    if image.mode != "RGB":
+        image = image.convert("RGB")
+    return np.asarray(image)
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation that is still to be applied to an opened file."""
+    if image.format == "TIFF":
+        return 1  # Pillow applies it while decoding and reports the upright size.
+    if image.format == "PNG" and not _has_metadata_after_pixels(cast("IO[bytes]", image.fp)):
+        # The method of PNG files decodes the pixels to reach metadata that may follow them.
+        exif = Image.Image.getexif(image)
+    else:
+        exif = image.getexif()
+    return exif.get(ExifTags.Base.Orientation, 1)
+
+
+def _has_metadata_after_pixels(png: IO[bytes]) -> bool:
+    """Whether a chunk that may hold an orientation follows the first pixels of a PNG file."""
+    png.seek(8)
+    in_pixels = False
+    while len(header := png.read(8)) == 8:
+        length, kind = int.from_bytes(header[:4]), header[4:]
+        if in_pixels and kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+            return True
+        in_pixels |= kind == b"IDAT"
+        png.seek(length + 4, io.SEEK_CUR)
+    return False

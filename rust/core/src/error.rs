@@ -1,0 +1,35 @@
+//! What can be wrong with an input, said with the name and the value of the argument.
+
+/// The result of everything in this crate that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a request was refused. Nothing has been written when one is returned.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// An argument has a value that the operation is not defined for.
+    #[error("{argument} {reason}")]
+    Invalid {
+        /// The argument, by its public name.
+        argument: &'static str,
+        /// What is wrong with it, and its value.
+        reason: String,
+    },
+    /// The system refused memory for tables or intermediate lines.
+    #[error("cannot allocate {bytes} bytes for {purpose}")]
+    Memory {
+        /// The size of the request that failed.
+        bytes: usize,
+        /// What it was meant to hold.
+        purpose: &'static str,
+    },
+}
+
+impl Error {
+    /// An [`Error::Invalid`] for `argument`.
+    pub fn invalid(argument: &'static str, reason: impl Into<String>) -> Self {
+        Self::Invalid {
+            argument,
+            reason: reason.into(),
+        }
+    }
+}

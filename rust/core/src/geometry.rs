@@ -1,0 +1,161 @@
+//! Sizes: how large an image becomes, and the grid of patches it is cut into.
+
+use crate::error::{Error, Result};
+
+/// Sides differ by at most this factor (`smart_resize` of the Qwen2-VL image processor).
+const MAX_ASPECT_RATIO: f64 = 200.0;
+
+/// Areas up to here are exact in the float64 arithmetic that the reference does.
+const MAX_AREA: i64 = 1 << 53;
+
+/// A grid of patches: `t` groups of frames, `h` by `w` patches each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    /// Groups of `temporal_patch` frames.
+    pub t: usize,
+    /// Patches from top to bottom.
+    pub h: usize,
+    /// Patches from left to right.
+    pub w: usize,
+}
+
+impl Grid {
+    /// Patches in the grid, which is the number of rows they fill.
+    pub fn patches(self) -> usize {
+        self.t * self.h * self.w
+    }
+}
+
+impl From<Grid> for (usize, usize, usize) {
+    fn from(Grid { t, h, w }: Grid) -> Self {
+        (t, h, w)
+    }
+}
+
+/// The size an image is resized to: `(height, width)`, both multiples of `factor`, of an area
+/// within `min_pixels..=max_pixels` where rounding allows, of about the same aspect ratio.
+///
+/// Semantics: `smart_resize` of the Qwen2-VL image processor in transformers, operation by
+/// operation in float64. Sides are rounded half to even first; only an area outside the budget
+/// then scales both sides. The result is not checked against the budget again, so it may leave it.
+pub fn smart_resize(
+    height: i64,
+    width: i64,
+    factor: i64,
+    min_pixels: i64,
+    max_pixels: i64,
+) -> Result<(i64, i64)> {
+    for (argument, value) in [
+        ("height", height),
+        ("width", width),
+        ("factor", factor),
+        ("min_pixels", min_pixels),
+        ("max_pixels", max_pixels),
+    ] {
+        if !(1..=MAX_AREA).contains(&value) {
+            let reason = format!("must be between 1 and 2**53, got {value}");
+            return Err(Error::invalid(argument, reason));
+        }
+    }
+    if min_pixels > max_pixels {
+        let reason = format!("must be at most max_pixels={max_pixels}, got {min_pixels}");
+        return Err(Error::invalid("min_pixels", reason));
+    }
+    let area = height
+        .checked_mul(width)
+        .filter(|area| *area <= MAX_AREA)
+        .ok_or_else(|| {
+            Error::invalid(
+                "height * width",
+                format!("must be at most 2**53, got {height} * {width}"),
+            )
+        })? as f64;
+    let (h, w, f) = (height as f64, width as f64, factor as f64);
+    let ratio = h.max(w) / h.min(w);
+    if ratio > MAX_ASPECT_RATIO {
+        return Err(Error::invalid(
+            "aspect ratio of height and width",
+            format!("must be at most {MAX_ASPECT_RATIO}, got {ratio} from {height}x{width}"),
+        ));
+    }
+
+    let rounded_h = (h / f).round_ties_even() * f;
+    let rounded_w = (w / f).round_ties_even() * f;
+    // The order of the divisions and multiplications below decides the last bit, and with it,
+    // now and then, the size.
+    let (resized_h, resized_w) = if rounded_h * rounded_w > max_pixels as f64 {
+        let shrink = (area / max_pixels as f64).sqrt();
+        (
+            f.max((h / shrink / f).floor() * f),
+            f.max((w / shrink / f).floor() * f),
+        )
+    } else if rounded_h * rounded_w < min_pixels as f64 {
+        let grow = (min_pixels as f64 / area).sqrt();
+        ((h * grow / f).ceil() * f, (w * grow / f).ceil() * f)
+    } else {
+        (rounded_h, rounded_w)
+    };
+    Ok((resized_h as i64, resized_w as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn known_answers() {
+        let default = |h, w| smart_resize(h, w, 28, 3136, 1_003_520).unwrap();
+        assert_eq!(default(480, 640), (476, 644));
+        assert_eq!(default(1080, 1920), (728, 1316));
+        assert_eq!(default(14, 28), (56, 84));
+        assert_eq!(default(42, 70), (56, 56));
+        assert_eq!(default(1, 200), (28, 812));
+        assert_eq!(default(512, 512), (504, 504));
+        assert_eq!(default(40, 400), (28, 392));
+    }
+
+    #[test]
+    fn refusals_name_the_argument_and_the_value() {
+        for (arguments, message) in [
+            (
+                (0, 5, 28, 1, 9),
+                "height must be between 1 and 2**53, got 0",
+            ),
+            (
+                (5, -1, 28, 1, 9),
+                "width must be between 1 and 2**53, got -1",
+            ),
+            ((5, 5, 0, 1, 9), "factor must be between 1 and 2**53, got 0"),
+            (
+                (5, 5, 28, 9, 4),
+                "min_pixels must be at most max_pixels=4, got 9",
+            ),
+            (
+                (1, 201, 28, 1, 9),
+                "aspect ratio of height and width must be at most 200, got 201 from 1x201",
+            ),
+            (
+                (1 << 40, 1 << 40, 28, 1, 9),
+                "height * width must be at most 2**53, got 1099511627776 * 1099511627776",
+            ),
+        ] {
+            let (h, w, f, min, max) = arguments;
+            assert_eq!(
+                smart_resize(h, w, f, min, max).unwrap_err().to_string(),
+                message
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn sides_are_positive_multiples(
+            h in 1i64..5000, w in 1i64..5000, f in 1i64..100, min in 1i64..2_000_000, more in 0i64..2_000_000,
+        ) {
+            prop_assume!(h.max(w) <= 200 * h.min(w));
+            let (rh, rw) = smart_resize(h, w, f, min, min + more).unwrap();
+            prop_assert!(rh > 0 && rw > 0 && rh % f == 0 && rw % f == 0);
+        }
+    }
+}

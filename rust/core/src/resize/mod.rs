@@ -1,0 +1,222 @@
+//! Exact antialiased bicubic resampling of 8-bit RGB.
+//!
+//! Both references resample separably in integers: each pass convolves with fixed-point weights
+//! and rounds to 8 bits, so the precision of the weights and the order of the passes are part of
+//! the result.
+
+mod coefficients;
+mod lines;
+
+pub use coefficients::Coefficients;
+pub use lines::ResizedLines;
+
+use crate::error::{Error, Result};
+use crate::image::ImageView;
+
+/// Whose bits to reproduce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reference {
+    /// torchvision on CPU uint8 tensors: 16-bit weights, horizontal pass first.
+    Torchvision,
+    /// Pillow before 13: 22-bit weights, horizontal pass first.
+    Pillow12,
+    /// Pillow 13: 22-bit weights, the vertical pass first where that saves work.
+    Pillow13,
+}
+
+impl Reference {
+    /// Every reference.
+    pub const ALL: [Self; 3] = [Self::Torchvision, Self::Pillow12, Self::Pillow13];
+
+    /// Bits after the point for an axis whose largest weight is `largest`.
+    fn precision(self, largest: f64) -> u32 {
+        const MOST: u32 = 22;
+        match self {
+            // The most bits that keep the largest weight of the axis in an int16.
+            Self::Torchvision => (0..MOST)
+                .find(|bits| 0.5 + largest * f64::from(2u32 << bits) >= f64::from(1 << 15))
+                .unwrap_or(MOST),
+            Self::Pillow12 | Self::Pillow13 => MOST,
+        }
+    }
+
+    /// Whether lines are combined before they are resampled themselves. Sizes are
+    /// `(height, width)`.
+    fn vertical_first(self, source: (usize, usize), target: (usize, usize)) -> bool {
+        let lost_lines = source.0 as i128 - target.0 as i128;
+        let lost_columns = source.1 as i128 - target.1 as i128;
+        self == Self::Pillow13 && lost_lines > 0 && lost_lines > 2 * lost_columns
+    }
+
+    /// Any reference, for property tests.
+    #[cfg(test)]
+    pub(crate) fn any() -> impl proptest::strategy::Strategy<Value = Self> {
+        proptest::sample::select(&Self::ALL[..])
+    }
+}
+
+/// The two passes between one size and another; an axis that keeps its length has none.
+#[derive(Debug, Clone)]
+pub struct Resampler {
+    source: (usize, usize),
+    target: (usize, usize),
+    reference: Reference,
+    horizontal: Option<Coefficients>,
+    vertical: Option<Coefficients>,
+    vertical_first: bool,
+}
+
+impl Resampler {
+    /// Tables for images of size `source` becoming `target`, both `(height, width)`.
+    pub fn new(
+        source: (usize, usize),
+        target: (usize, usize),
+        reference: Reference,
+    ) -> Result<Self> {
+        for (argument, length) in [("height", target.0), ("width", target.1)] {
+            if length == 0 {
+                return Err(Error::invalid(argument, "must be at least 1, got 0"));
+            }
+        }
+        let axis = |from: usize, to: usize| {
+            (from != to)
+                .then(|| Coefficients::new(from, to, reference))
+                .transpose()
+        };
+        Ok(Self {
+            source,
+            target,
+            reference,
+            horizontal: axis(source.1, target.1)?,
+            vertical: axis(source.0, target.0)?,
+            vertical_first: reference.vertical_first(source, target),
+        })
+    }
+
+    /// The resized lines of `image`, from top to bottom.
+    pub fn lines<'a>(&'a self, image: &'a ImageView<'a>) -> Result<ResizedLines<'a>> {
+        ResizedLines::new(self, image)
+    }
+}
+
+/// Resizes `image` to `(height, width)` into `out`, packed RGB of `height * width * 3` bytes.
+pub fn resize(
+    image: &ImageView<'_>,
+    target: (usize, usize),
+    reference: Reference,
+    out: &mut [u8],
+) -> Result<()> {
+    let resampler = Resampler::new((image.height(), image.width()), target, reference)?;
+    let line_bytes = 3 * target.1;
+    if out.len() != target.0 * line_bytes {
+        let reason = format!(
+            "must hold {}x{}x3 bytes, got {}",
+            target.0,
+            target.1,
+            out.len()
+        );
+        return Err(Error::invalid("out", reason));
+    }
+    let mut lines = resampler.lines(image)?;
+    for line in out.chunks_exact_mut(line_bytes) {
+        lines.read(line);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The definition, one pixel at a time: whole passes over whole images.
+    fn by_definition(
+        pixels: &[u8],
+        source: (usize, usize),
+        target: (usize, usize),
+        reference: Reference,
+    ) -> Vec<u8> {
+        let pass = |pixels: &[u8], height: usize, width: usize, to: usize, vertical: bool| {
+            let from = if vertical { height } else { width };
+            if from == to {
+                return pixels.to_vec();
+            }
+            let table = Coefficients::new(from, to, reference).unwrap();
+            let (lines, columns) = if vertical { (to, width) } else { (height, to) };
+            let mut out = Vec::with_capacity(lines * columns * 3);
+            for index in 0..lines * columns * 3 {
+                let (y, x, c) = (index / 3 / columns, index / 3 % columns, index % 3);
+                let (start, weights) = table.window(if vertical { y } else { x });
+                let sum: i64 = weights
+                    .iter()
+                    .zip(start..)
+                    .map(|(weight, at)| {
+                        let (y, x) = if vertical { (at, x) } else { (y, at) };
+                        i64::from(*weight) * i64::from(pixels[(y * width + x) * 3 + c])
+                    })
+                    .sum();
+                let rounded = (sum + (1 << (table.precision() - 1))) >> table.precision();
+                out.push(rounded.clamp(0, 255) as u8);
+            }
+            out
+        };
+        let ((h, w), (to_h, to_w)) = (source, target);
+        if reference.vertical_first(source, target) {
+            pass(&pass(pixels, h, w, to_h, true), to_h, w, to_w, false)
+        } else {
+            pass(&pass(pixels, h, w, to_w, false), h, to_w, to_h, true)
+        }
+    }
+
+    #[test]
+    fn pillow_13_reduces_lines_first_when_that_saves_work() {
+        let first = |reference: Reference| reference.vertical_first((480, 640), (476, 644));
+        assert!(first(Reference::Pillow13));
+        assert!(!first(Reference::Pillow12) && !first(Reference::Torchvision));
+        assert!(!Reference::Pillow13.vertical_first((100, 100), (90, 95)));
+        assert!(Reference::Pillow13.vertical_first((100, 100), (89, 95)));
+        assert!(!Reference::Pillow13.vertical_first((100, 100), (100, 120)));
+    }
+
+    #[test]
+    fn the_same_size_is_a_copy() {
+        let pixels: Vec<u8> = (0..60).collect();
+        let view = ImageView::packed_rgb(&pixels, 4, 5).unwrap();
+        let mut out = vec![0; 60];
+        resize(&view, (4, 5), Reference::Torchvision, &mut out).unwrap();
+        assert_eq!(out, pixels);
+    }
+
+    #[test]
+    fn bad_targets_are_refused() {
+        let pixels = [0u8; 60];
+        let view = ImageView::packed_rgb(&pixels, 4, 5).unwrap();
+        let refused = |target, out: &mut [u8]| {
+            resize(&view, target, Reference::Torchvision, out)
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(refused((0, 5), &mut []), "height must be at least 1, got 0");
+        assert_eq!(refused((4, 0), &mut []), "width must be at least 1, got 0");
+        assert_eq!(
+            refused((2, 2), &mut [0; 11]),
+            "out must hold 2x2x3 bytes, got 11"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn lines_equal_the_definition(
+            source in (1usize..60, 1usize..60),
+            target in (1usize..60, 1usize..60),
+            reference in Reference::any(),
+            noise in proptest::collection::vec(any::<u8>(), 60 * 60 * 3),
+        ) {
+            let pixels = &noise[..source.0 * source.1 * 3];
+            let view = ImageView::packed_rgb(pixels, source.0, source.1).unwrap();
+            let mut out = vec![0; target.0 * target.1 * 3];
+            resize(&view, target, reference, &mut out).unwrap();
+            prop_assert_eq!(out, by_definition(pixels, source, target, reference));
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The order of rows and columns, and the pass that fills them.
+//!
+//! A *band* is the pixels that one line of merge blocks covers: `merge * patch` lines high. Its rows
+//! are adjacent in the output, so a band is written as soon as its lines are resized, while they
+//! are in cache.
+
+use super::element::Element;
+use super::normalize::Levels;
+use crate::error::{Error, Result};
+use crate::geometry::Grid;
+use crate::image::ImageView;
+use crate::memory;
+use crate::resize::{Reference, Resampler};
+
+/// How pixels are cut into rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PatchLayout {
+    /// Side of a patch in pixels.
+    pub patch: usize,
+    /// Frames that a row holds.
+    pub temporal_patch: usize,
+    /// Side, in patches, of the blocks that the model merges into one token.
+    pub merge: usize,
+}
+
+/// Whether a still image's patch is stored for every frame of a row, or once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Temporal {
+    /// `3 * temporal_patch * patch * patch` columns.
+    Full,
+    /// `3 * patch * patch` columns, for still images only.
+    Compact,
+}
+
+impl PatchLayout {
+    /// Refuses a layout without extent.
+    fn check(self) -> Result<()> {
+        for (argument, value) in [
+            ("patch_size", self.patch),
+            ("temporal_patch_size", self.temporal_patch),
+            ("merge_size", self.merge),
+        ] {
+            if !(1..=1024).contains(&value) {
+                let reason = format!("must be between 1 and 1024, got {value}");
+                return Err(Error::invalid(argument, reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// The grid of `frames` frames of `height` by `width` pixels; an incomplete last group of
+    /// frames counts. Sides must be multiples of `patch * merge`.
+    pub fn grid(self, frames: usize, height: usize, width: usize) -> Result<Grid> {
+        let factor = self.patch * self.merge;
+        for (argument, side) in [("height", height), ("width", width)] {
+            if side == 0 || side % factor != 0 {
+                let reason = format!(
+                    "must be a positive multiple of patch_size * merge_size = {factor}, got {side}"
+                );
+                return Err(Error::invalid(argument, reason));
+            }
+        }
+        Ok(Grid {
+            t: frames.div_ceil(self.temporal_patch),
+            h: height / self.patch,
+            w: width / self.patch,
+        })
+    }
+}
+
+/// Writes rows of `T`: rescaled, normalised and in the order that the model reads them.
+///
+/// Row order within a group of frames: lines of merge blocks, blocks within the line, then the
+/// patches of a block line by line. Column order: channel, frame, y, x. Semantics: `patchify` of
+/// the Qwen2-VL image and video processors in transformers.
+#[derive(Debug, Clone)]
+pub struct RowWriter<T> {
+    layout: PatchLayout,
+    reference: Reference,
+    /// Frames stored in a row.
+    slots: usize,
+    values: Box<[[T; 256]; 3]>,
+}
+
+impl<T: Element> RowWriter<T> {
+    /// A writer that gives pixel levels the values of `levels`.
+    pub fn new(
+        layout: PatchLayout,
+        temporal: Temporal,
+        reference: Reference,
+        levels: &Levels,
+    ) -> Result<Self> {
+        layout.check()?;
+        let value =
+            |channel: usize, level: usize| T::from_level(level as u8, levels[channel][level]);
+        Ok(Self {
+            layout,
+            reference,
+            slots: match temporal {
+                Temporal::Full => layout.temporal_patch,
+                Temporal::Compact => 1,
+            },
+            values: Box::new(std::array::from_fn(|channel| {
+                std::array::from_fn(|level| value(channel, level))
+            })),
+        })
+    }
+
+    /// Elements in a row.
+    pub fn columns(&self) -> usize {
+        3 * self.slots * self.layout.patch * self.layout.patch
+    }
+
+    /// Resizes `frames`, all of one size, to `(height, width)` and writes their rows to `out`, which
+    /// must hold exactly the rows of the grid that is returned.
+    ///
+    /// Frames are grouped in time; the last frame is repeated to fill its group, so a still image
+    /// fills one group by itself.
+    pub fn write(
+        &self,
+        frames: &[ImageView<'_>],
+        target: (usize, usize),
+        out: &mut [T],
+    ) -> Result<Grid> {
+        let source = frames
+            .first()
+            .map(|frame| (frame.height(), frame.width()))
+            .ok_or_else(|| Error::invalid("frames", "must hold at least one frame, got 0"))?;
+        if frames.len() > 1 && self.slots < self.layout.temporal_patch {
+            let reason = format!("\"compact\" is for one frame, got {}", frames.len());
+            return Err(Error::invalid("temporal", reason));
+        }
+        let grid = self.layout.grid(frames.len(), target.0, target.1)?;
+        if out.len() != grid.patches() * self.columns() {
+            let (rows, columns) = (grid.patches(), self.columns());
+            let reason = format!("must hold {rows} x {columns} elements, got {}", out.len());
+            return Err(Error::invalid("out", reason));
+        }
+        let resampler = Resampler::new(source, target, self.reference)?;
+        let group_elements = grid.h * grid.w * self.columns();
+        let groups = frames.chunks(self.layout.temporal_patch);
+        for (group, out) in groups.zip(out.chunks_exact_mut(group_elements)) {
+            self.write_group(group, &resampler, target.1, out)?;
+        }
+        Ok(grid)
+    }
+
+    /// Writes the rows of one group of frames, band by band.
+    fn write_group(
+        &self,
+        frames: &[ImageView<'_>],
+        resampler: &Resampler,
+        width: usize,
+        out: &mut [T],
+    ) -> Result<()> {
+        let PatchLayout { patch, merge, .. } = self.layout;
+        let line_bytes = 3 * width;
+        let band_bytes = merge * patch * line_bytes;
+        let mut bands = memory::filled(frames.len() * band_bytes, 0, "a band of lines")?;
+        let mut sources = frames
+            .iter()
+            .map(|frame| resampler.lines(frame))
+            .collect::<Result<Vec<_>>>()?;
+        let band_elements = merge * (width / patch) * self.columns();
+        for rows in out.chunks_exact_mut(band_elements) {
+            for (lines, band) in sources.iter_mut().zip(bands.chunks_exact_mut(band_bytes)) {
+                for line in band.chunks_exact_mut(line_bytes) {
+                    lines.read(line);
+                }
+            }
+            self.write_band(&bands, line_bytes, rows);
+        }
+        Ok(())
+    }
+
+    /// Writes the rows of one band. `bands` holds the band of each frame, one after another.
+    fn write_band(&self, bands: &[u8], line_bytes: usize, rows: &mut [T]) {
+        let PatchLayout { patch, merge, .. } = self.layout;
+        let band_bytes = merge * patch * line_bytes;
+        for (index, row) in rows.chunks_exact_mut(self.columns()).enumerate() {
+            // Rows count the patches of a block before they go on to the next block.
+            let (block, in_block) = (index / (merge * merge), index % (merge * merge));
+            let top = in_block / merge * patch;
+            let left = (block * merge + in_block % merge) * patch;
+            let corner = top * line_bytes + 3 * left;
+            for (channel, plane) in row.chunks_exact_mut(self.slots * patch * patch).enumerate() {
+                let values = &self.values[channel];
+                let mut written = 0;
+                for (slot, band) in plane
+                    .chunks_exact_mut(patch * patch)
+                    .zip(bands.chunks_exact(band_bytes))
+                {
+                    for (y, line) in slot.chunks_exact_mut(patch).enumerate() {
+                        let pixels = &band[corner + y * line_bytes..][..3 * patch];
+                        for (element, pixel) in line.iter_mut().zip(pixels.chunks_exact(3)) {
+                            *element = values[usize::from(pixel[channel])];
+                        }
+                    }
+                    written += patch * patch;
+                }
+                // The last frame stands for those that its group lacks.
+                while written < plane.len() {
+                    plane.copy_within(written - patch * patch..written, written);
+                    written += patch * patch;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resize::resize;
+    use proptest::prelude::*;
+
+    const LAYOUT: PatchLayout = PatchLayout {
+        patch: 2,
+        temporal_patch: 2,
+        merge: 2,
+    };
+
+    /// Levels that tell the channels apart.
+    fn levels() -> Levels {
+        std::array::from_fn(|channel| std::array::from_fn(|level| (1000 * channel + level) as f32))
+    }
+
+    /// Row and column order by their definition, from whole resized frames.
+    fn by_definition(
+        frames: &[Vec<u8>],
+        grid: Grid,
+        layout: PatchLayout,
+        slots: usize,
+    ) -> Vec<f32> {
+        let PatchLayout {
+            patch,
+            temporal_patch,
+            merge,
+        } = layout;
+        let mut rows = Vec::new();
+        for t in 0..grid.t {
+            for block_y in 0..grid.h / merge {
+                for block_x in 0..grid.w / merge {
+                    for (i, j) in (0..merge * merge).map(|k| (k / merge, k % merge)) {
+                        for c in 0..3 {
+                            for slot in 0..slots {
+                                let frame =
+                                    &frames[(t * temporal_patch + slot).min(frames.len() - 1)];
+                                for (y, x) in (0..patch * patch).map(|k| (k / patch, k % patch)) {
+                                    let y = (block_y * merge + i) * patch + y;
+                                    let x = (block_x * merge + j) * patch + x;
+                                    let level = frame[(y * grid.w * patch + x) * 3 + c];
+                                    rows.push(levels()[c][usize::from(level)]);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        rows
+    }
+
+    #[test]
+    fn refusals_name_the_argument_and_the_value() {
+        let writer = |layout, temporal| {
+            RowWriter::<f32>::new(layout, temporal, Reference::Torchvision, &levels())
+        };
+        let no_patch = PatchLayout { patch: 0, ..LAYOUT };
+        let message = writer(no_patch, Temporal::Full).unwrap_err().to_string();
+        assert_eq!(message, "patch_size must be between 1 and 1024, got 0");
+
+        let pixels = [0u8; 4 * 4 * 3];
+        let frame = ImageView::packed_rgb(&pixels, 4, 4).unwrap();
+        let refused = |temporal, frames: &[ImageView<'_>], target, length| {
+            let writer = writer(LAYOUT, temporal).unwrap();
+            let mut out = vec![0.0; length];
+            writer
+                .write(frames, target, &mut out)
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(
+            refused(Temporal::Full, &[], (4, 4), 96),
+            "frames must hold at least one frame, got 0"
+        );
+        assert_eq!(
+            refused(Temporal::Full, &[frame], (4, 6), 96),
+            "width must be a positive multiple of patch_size * merge_size = 4, got 6"
+        );
+        assert_eq!(
+            refused(Temporal::Full, &[frame], (4, 4), 95),
+            "out must hold 4 x 24 elements, got 95"
+        );
+        assert_eq!(
+            refused(Temporal::Compact, &[frame, frame], (4, 4), 48),
+            "temporal \"compact\" is for one frame, got 2"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn rows_equal_the_definition(
+            (patch, temporal_patch, merge) in (1usize..4, 1usize..4, 1usize..4),
+            (blocks_y, blocks_x) in (1usize..4, 1usize..4),
+            (count, height, width) in (1usize..6, 1usize..20, 1usize..20),
+            reference in Reference::any(),
+            compact in any::<bool>(),
+            noise in proptest::collection::vec(any::<u8>(), 5 * 20 * 20 * 3),
+        ) {
+            let layout = PatchLayout { patch, temporal_patch, merge };
+            let count = if compact { 1 } else { count };
+            let target = (blocks_y * merge * patch, blocks_x * merge * patch);
+            let frames: Vec<_> = noise
+                .chunks_exact(height * width * 3)
+                .take(count)
+                .map(|pixels| ImageView::packed_rgb(pixels, height, width).unwrap())
+                .collect();
+            let resized: Vec<Vec<u8>> = frames
+                .iter()
+                .map(|frame| {
+                    let mut out = vec![0; target.0 * target.1 * 3];
+                    resize(frame, target, reference, &mut out).unwrap();
+                    out
+                })
+                .collect();
+
+            let temporal = if compact { Temporal::Compact } else { Temporal::Full };
+            let writer = RowWriter::<f32>::new(layout, temporal, reference, &levels()).unwrap();
+            let grid = layout.grid(count, target.0, target.1).unwrap();
+            let mut rows = vec![0.0; grid.patches() * writer.columns()];
+            prop_assert_eq!(writer.write(&frames, target, &mut rows).unwrap(), grid);
+            prop_assert_eq!(rows, by_definition(&resized, grid, layout, writer.slots));
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Python arguments as core types, refused by name and value.
+
+use std::convert::Infallible;
+
+use numpy::{Element, PyReadwriteArray, PyUntypedArrayMethods, ndarray::Dimension};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use qvl_core::{Reference, Temporal};
+
+/// An argument that should be an integer. Extraction always succeeds, so that the refusal can name
+/// the argument, which PyO3's own conversion does not.
+pub(crate) enum Integer<'py> {
+    Value(i64),
+    Other(Bound<'py, PyAny>),
+}
+
+impl<'py> FromPyObject<'_, 'py> for Integer<'py> {
+    type Error = Infallible;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> Result<Self, Infallible> {
+        Ok(match object.extract() {
+            Ok(value) => Self::Value(value),
+            Err(_) => Self::Other(object.to_owned()),
+        })
+    }
+}
+
+impl Integer<'_> {
+    /// The value, or an error that calls the argument `name`.
+    pub(crate) fn named(self, name: &str) -> PyResult<i64> {
+        let object = match self {
+            Self::Value(value) => return Ok(value),
+            Self::Other(object) => object,
+        };
+        let shown = object.repr()?;
+        Err(if object.hasattr("__index__")? {
+            PyValueError::new_err(format!("{name} must be between 1 and 2**53, got {shown}"))
+        } else {
+            PyTypeError::new_err(format!("{name} must be an integer, got {shown}"))
+        })
+    }
+}
+
+/// A reference by its resolved name.
+pub(crate) fn reference(name: &str) -> PyResult<Reference> {
+    match name {
+        "torchvision" => Ok(Reference::Torchvision),
+        "pillow-12" => Ok(Reference::Pillow12),
+        "pillow-13" => Ok(Reference::Pillow13),
+        _ => Err(PyValueError::new_err(format!(
+            "reference must be 'torchvision', 'pillow-12' or 'pillow-13', got '{name}'"
+        ))),
+    }
+}
+
+/// Whether rows hold a still image once or for every frame.
+pub(crate) fn temporal(name: &str) -> PyResult<Temporal> {
+    match name {
+        "full" => Ok(Temporal::Full),
+        "compact" => Ok(Temporal::Compact),
+        _ => Err(PyValueError::new_err(format!(
+            "temporal must be 'full' or 'compact', got '{name}'"
+        ))),
+    }
+}
+
+/// The elements of `out`, an array in C order.
+pub(crate) fn contiguous<'a, T: Element, D: Dimension>(
+    out: &'a mut PyReadwriteArray<'_, T, D>,
+) -> PyResult<&'a mut [T]> {
+    let refused = || PyValueError::new_err("out must be C-contiguous and aligned");
+    if !out.is_c_contiguous() {
+        return Err(refused());
+    }
+    out.as_slice_mut().map_err(|_| refused())
+}

@@ -1,0 +1,21 @@
+//! The one mapping from core errors to Python exceptions.
+
+use pyo3::exceptions::{PyMemoryError, PyValueError};
+use pyo3::prelude::*;
+use qvl_core::Error;
+
+/// Detaches from Python, runs `work`, and maps its error.
+pub(crate) fn detached<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce() -> qvl_core::Result<T> + Send,
+) -> PyResult<T> {
+    py.detach(work).map_err(to_python)
+}
+
+/// The Python exception for a core error.
+pub(crate) fn to_python(error: Error) -> PyErr {
+    match error {
+        Error::Invalid { .. } => PyValueError::new_err(error.to_string()),
+        Error::Memory { .. } => PyMemoryError::new_err(error.to_string()),
+    }
+}

@@ -1,0 +1,22 @@
+//! `qvl_fast._native`: the core under its Python names. Arguments are translated, Python is
+//! detached, the core runs, its errors are mapped; nothing is computed here.
+
+mod argument;
+mod error;
+mod geometry;
+mod pixels;
+mod resize;
+mod rows;
+
+use pyo3::prelude::*;
+
+/// The compiled core of `qvl_fast`.
+#[pymodule(gil_used = false)]
+mod _native {
+    #[pymodule_export]
+    use crate::geometry::smart_resize;
+    #[pymodule_export]
+    use crate::resize::resize_into;
+    #[pymodule_export]
+    use crate::rows::RowWriter;
+}

@@ -1,0 +1,28 @@
+//! Bindings of `qvl_core::resize`.
+
+use numpy::{PyReadonlyArray4, PyReadwriteArray3, PyUntypedArrayMethods};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::{argument, error, pixels};
+
+/// Resizes one image into `out`, uint8 `(height, width, 3)`, C-contiguous.
+///
+/// `image` is uint8 `(1, H, W, C)` with 1, 3 or 4 channels and any strides.
+#[pyfunction]
+pub(crate) fn resize_into(
+    py: Python<'_>,
+    image: PyReadonlyArray4<'_, u8>,
+    mut out: PyReadwriteArray3<'_, u8>,
+    reference: &str,
+) -> PyResult<()> {
+    let reference = argument::reference(reference)?;
+    let frames = pixels::frames(&image)?;
+    let [frame] = frames[..] else {
+        let message = format!("image must be one frame, got {}", frames.len());
+        return Err(PyValueError::new_err(message));
+    };
+    let target = (out.shape()[0], out.shape()[1]);
+    let out = argument::contiguous(&mut out)?;
+    error::detached(py, || qvl_core::resize(&frame, target, reference, out))
+}

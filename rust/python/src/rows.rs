@@ -1,0 +1,133 @@
+//! Bindings of `qvl_core::rows`.
+
+use half::slice::HalfBitsSliceExt;
+use half::{bf16, f16};
+use numpy::{PyReadonlyArray4, PyReadwriteArray2};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use qvl_core::{Element, Grid, ImageView, Normalization, PatchLayout};
+
+use crate::error::{detached, to_python};
+use crate::{argument, pixels};
+
+/// Turns frames into patch rows of one configuration; see `RowWriter` of the core.
+#[pyclass(frozen, module = "qvl_fast._native")]
+pub(crate) struct RowWriter {
+    layout: PatchLayout,
+    writer: TypedWriter,
+}
+
+/// The writer for each element type that rows can have.
+enum TypedWriter {
+    Float32(qvl_core::RowWriter<f32>),
+    Float16(qvl_core::RowWriter<f16>),
+    Bfloat16(qvl_core::RowWriter<bf16>),
+    Uint8(qvl_core::RowWriter<u8>),
+}
+
+#[pymethods]
+impl RowWriter {
+    /// `rescale_factor=None` and `mean_std=None` switch those steps off.
+    #[new]
+    #[pyo3(signature = (patch_size, temporal_patch_size, merge_size, *, temporal, dtype, reference,
+                        rescale_factor, mean_std))]
+    #[expect(clippy::too_many_arguments, reason = "keywords on the Python side")]
+    fn new(
+        patch_size: usize,
+        temporal_patch_size: usize,
+        merge_size: usize,
+        temporal: &str,
+        dtype: &str,
+        reference: &str,
+        rescale_factor: Option<f64>,
+        mean_std: Option<([f64; 3], [f64; 3])>,
+    ) -> PyResult<Self> {
+        let layout = PatchLayout {
+            patch: patch_size,
+            temporal_patch: temporal_patch_size,
+            merge: merge_size,
+        };
+        let temporal = argument::temporal(temporal)?;
+        let reference = argument::reference(reference)?;
+        let normalization = Normalization {
+            rescale_factor,
+            mean_std,
+        };
+        let levels = normalization.levels(reference).map_err(to_python)?;
+        macro_rules! writer {
+            ($variant:ident) => {
+                qvl_core::RowWriter::new(layout, temporal, reference, &levels)
+                    .map(TypedWriter::$variant)
+                    .map_err(to_python)
+            };
+        }
+        let writer = match dtype {
+            "float32" => writer!(Float32),
+            "float16" => writer!(Float16),
+            "bfloat16" => writer!(Bfloat16),
+            "uint8" => writer!(Uint8),
+            _ => Err(PyValueError::new_err(format!(
+                "dtype must be 'float32', 'float16', 'bfloat16' or 'uint8', got '{dtype}'"
+            ))),
+        }?;
+        Ok(Self { layout, writer })
+    }
+
+    /// Elements in a row.
+    #[getter]
+    fn columns(&self) -> usize {
+        match &self.writer {
+            TypedWriter::Float32(writer) => writer.columns(),
+            TypedWriter::Float16(writer) => writer.columns(),
+            TypedWriter::Bfloat16(writer) => writer.columns(),
+            TypedWriter::Uint8(writer) => writer.columns(),
+        }
+    }
+
+    /// The grid `(t, h, w)` of frames that have been resized to `(height, width)`.
+    fn grid(&self, frames: usize, height: usize, width: usize) -> PyResult<(usize, usize, usize)> {
+        let grid = self.layout.grid(frames, height, width);
+        grid.map(Into::into).map_err(to_python)
+    }
+
+    /// Resizes frames to `(height, width)`, writes their rows to `out` and returns the grid
+    /// `(t, h, w)`.
+    ///
+    /// `frames` is uint8 `(T, H, W, C)` with 1, 3 or 4 channels and any strides. `out` holds exactly
+    /// the rows of the grid, C-contiguous, of the writer's type; bfloat16 is written to uint16.
+    fn write(
+        &self,
+        py: Python<'_>,
+        frames: PyReadonlyArray4<'_, u8>,
+        height: usize,
+        width: usize,
+        out: &Bound<'_, PyAny>,
+    ) -> PyResult<(usize, usize, usize)> {
+        let frames = pixels::frames(&frames)?;
+        let target = (height, width);
+        let grid = match &self.writer {
+            TypedWriter::Float32(writer) => write(py, writer, &frames, target, out, |out| out),
+            TypedWriter::Float16(writer) => write(py, writer, &frames, target, out, |out| out),
+            TypedWriter::Bfloat16(writer) => {
+                let bits = <[u16]>::reinterpret_cast_mut;
+                write(py, writer, &frames, target, out, bits)
+            }
+            TypedWriter::Uint8(writer) => write(py, writer, &frames, target, out, |out| out),
+        }?;
+        Ok(grid.into())
+    }
+}
+
+/// Writes to `out`, an array of `S` in C order whose elements hold a `T` each.
+fn write<S: numpy::Element, T: Element>(
+    py: Python<'_>,
+    writer: &qvl_core::RowWriter<T>,
+    frames: &[ImageView<'_>],
+    target: (usize, usize),
+    out: &Bound<'_, PyAny>,
+    elements: fn(&mut [S]) -> &mut [T],
+) -> PyResult<Grid> {
+    let mut out: PyReadwriteArray2<'_, S> = out.extract()?;
+    let out = elements(argument::contiguous(&mut out)?);
+    detached(py, || writer.write(frames, target, out))
+}
