@@ -3,6 +3,8 @@ from typing import SupportsIndex, final
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["RowWriter", "resize_into", "smart_resize"]
+
 def smart_resize(
     height: SupportsIndex,
     width: SupportsIndex,
@@ -11,6 +13,7 @@ def smart_resize(
     max_pixels: SupportsIndex = 1003520,
 ) -> tuple[int, int]: ...
 def resize_into(image: NDArray[np.uint8], out: NDArray[np.uint8], reference: str) -> None: ...
+
 @final
 class RowWriter:
     def __new__(

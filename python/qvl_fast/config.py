@@ -7,7 +7,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 if TYPE_CHECKING:
     import os
@@ -65,7 +65,7 @@ class ImageConfig:
     def __post_init__(self) -> None:
         """Check and canonicalise the types, so that equal configurations compare equal."""
         for name in _INTEGERS:
-            object.__setattr__(self, name, _positive_integer(name, getattr(self, name)))
+            object.__setattr__(self, name, positive_integer(name, getattr(self, name)))
         for name in _FLAGS:
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
@@ -198,14 +198,23 @@ def image_config(config: str | ModelConfig | ImageConfig) -> ImageConfig:
 
 def _areas(size: Any) -> dict[str, Any]:
     keys = {"shortest_edge": "min_pixels", "longest_edge": "max_pixels"}
-    if not isinstance(size, Mapping) or set(size) != set(keys):
+    try:
+        areas: dict[str, Any] = dict(size)
+    except (TypeError, ValueError):
+        areas = {}
+    if set(areas) != set(keys):
         raise ValueError(
             f"size must have exactly the keys 'shortest_edge' and 'longest_edge', got {size!r}"
         )
-    return {keys[key]: area for key, area in size.items()}
+    return {keys[key]: area for key, area in areas.items()}
 
 
-def _positive_integer(name: str, value: Any) -> int:
+def positive_integer(name: str, value: Any) -> int:
+    """``value`` as an int of at least 1.
+
+    Raises:
+        TypeError, ValueError: it is not one; names the argument and the value.
+    """
     try:
         integer = operator.index(value)
     except TypeError:
@@ -223,11 +232,13 @@ def _number(name: str, value: Any) -> float:
 
 
 def _per_channel(name: str, value: Any) -> tuple[float, ...]:
-    if not isinstance(value, Sequence):
-        return (_number(name, value),) * 3
-    if len(value) != 3:
+    try:
+        channels: list[Any] = list(value)
+    except TypeError:
+        channels = [value] * 3
+    if len(channels) != 3:
         raise ValueError(f"{name} must have one or three values, got {value!r}")
-    return tuple(_number(name, channel) for channel in value)
+    return tuple(_number(name, channel) for channel in channels)
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:
@@ -237,12 +248,12 @@ def _read_json(path: Path) -> Mapping[str, Any]:
     except FileNotFoundError:
         return {}
     try:
-        content = json.loads(text)
+        content: Any = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold a JSON object, got {content!r:.80}")
-    return content
+    return cast("dict[str, Any]", content)
 
 
 def _list(names: Sequence[str] | Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -12,7 +12,7 @@ import PIL
 from numpy.typing import NDArray
 
 from qvl_fast import _native
-from qvl_fast.config import ImageConfig, ModelConfig, image_config
+from qvl_fast.config import ImageConfig, ModelConfig, image_config, positive_integer
 from qvl_fast.rows import (
     DType,
     ReturnTensors,
@@ -99,13 +99,9 @@ def resize(
     pixels = host_array(image, "image")
     if pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"image must have shape (H, W, 3), got {pixels.shape}")
-    for name, side in (("height", height), ("width", width)):
-        if not isinstance(side, int | np.integer):
-            raise TypeError(f"{name} must be an integer, got {side!r}")
-        if side < 1:
-            raise ValueError(f"{name} must be at least 1, got {side}")
+    sides = positive_integer("height", height), positive_integer("width", width)
     resolved = resolve_reference(reference)
-    out = np.empty((height, width, 3), np.uint8)
+    out = np.empty((*sides, 3), np.uint8)
     _native.resize_into(pixels[np.newaxis], out, resolved)
     return out
 
@@ -322,7 +318,7 @@ def _row_writer(
 
 
 @contextmanager
-def _blaming(index: int, source: ImageSource) -> Iterator[None]:
+def _blaming(index: int, source: ImageSource) -> Generator[None]:
     """Notes on an exception which image of a batch it is about."""
     try:
         yield

@@ -1,13 +1,13 @@
 """The memory that patch rows are written to, and the form in which it is handed out.
 
-Rows are written by NumPy's types. bfloat16, which NumPy lacks, is written as uint16 bit patterns and
+Rows are written to NumPy arrays. bfloat16, which NumPy lacks, is written as uint16 bit patterns and
 leaves as a torch tensor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +99,7 @@ def _out_array(out: Any, dtype: DType) -> NDArray[Any]:
     if isinstance(out, np.ndarray):
         if dtype == "bfloat16":
             raise TypeError("out must be a torch tensor for dtype 'bfloat16', got a NumPy array")
-        return out
+        return cast("NDArray[Any]", out)
     torch = _torch(f"out must be an array or a tensor, got {type(out).__name__}", TypeError)
     if not isinstance(out, torch.Tensor):
         raise TypeError(f"out must be an array or a tensor, got {type(out).__name__}")

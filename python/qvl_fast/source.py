@@ -12,7 +12,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -102,9 +102,10 @@ def host_array(value: Any, name: str) -> NDArray[np.uint8]:
         value = value.numpy()
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name} must be a uint8 array or tensor, got {type(value).__name__}")
-    if value.dtype != np.uint8:
-        raise TypeError(_wrong_dtype(name, value.dtype))
-    return value
+    array = cast("NDArray[Any]", value)
+    if array.dtype != np.uint8:
+        raise TypeError(_wrong_dtype(name, array.dtype))
+    return array
 
 
 def _wrong_dtype(name: str, dtype: Any) -> str:
@@ -149,15 +150,14 @@ def _channels_last(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _opened(source: Any) -> Iterator[Image.Image]:
+def _opened(source: Any) -> Generator[Image.Image]:
     """The file behind a path, bytes or file object."""
-    if isinstance(source, bytes | bytearray | memoryview):
-        file: Any = io.BytesIO(source)
+    file: Any = source
+    if isinstance(source, bytes | bytearray):
+        file = io.BytesIO(source)
     elif isinstance(source, str) and source.startswith(("http://", "https://", "data:")):
         raise ValueError(f"image {source!r:.80} is a URL; fetch it and pass its bytes")
-    elif isinstance(source, str | os.PathLike) or hasattr(source, "read"):
-        file = source
-    else:
+    elif not (isinstance(source, str | os.PathLike) or hasattr(source, "read")):
         raise TypeError(
             "image must be a path, bytes, a file object, a PIL image, an array or a tensor, got "
             f"{type(source).__name__}"
@@ -167,7 +167,7 @@ def _opened(source: Any) -> Iterator[Image.Image]:
 
 
 @contextmanager
-def _refusing(source: Any) -> Iterator[None]:
+def _refusing(source: Any) -> Generator[None]:
     """Turns whatever a decoder raises on a bad file into a ValueError that names the file."""
     try:
         yield
@@ -183,8 +183,8 @@ def _refusing(source: Any) -> Iterator[None]:
 def describe(source: Any) -> str:
     """A short name of an image for messages."""
     if isinstance(source, str | os.PathLike):
-        return repr(os.fspath(source))
-    if isinstance(source, bytes | bytearray | memoryview):
+        return repr(os.fspath(cast("str | os.PathLike[str]", source)))
+    if isinstance(source, bytes | bytearray):
         return f"({len(source)} bytes)"
     if isinstance(source, Image.Image):
         return f"(PIL, mode {source.mode}, {source.height}x{source.width})"
@@ -209,7 +209,7 @@ def _orientation(image: Image.Image) -> int:
     """The EXIF orientation that is still to be applied to an opened file."""
     if image.format == "TIFF":
         return 1  # Pillow applies it while decoding and reports the upright size.
-    if image.format == "PNG" and not _has_metadata_after_pixels(cast("IO[bytes]", image.fp)):
+    if image.format == "PNG" and not _has_metadata_after_pixels(cast("Any", image).fp):
         # The method of PNG files decodes the pixels to reach metadata that may follow them.
         exif = Image.Image.getexif(image)
     else:
