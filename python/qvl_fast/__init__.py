@@ -3,17 +3,50 @@
 from importlib.metadata import version
 
 from qvl_fast._native import smart_resize
-from qvl_fast.config import ImageConfig, ModelConfig
+from qvl_fast.config import ImageConfig, ModelConfig, RopeConfig, TowerConfig
 from qvl_fast.image import ImageProcessor, image_size, patchify, resize
+from qvl_fast.mrope import mm_token_type_ids, mrope_decode_position_ids, mrope_position_ids
+from qvl_fast.packing import Packing, block_diagonal_mask, pack
+from qvl_fast.placeholders import expand_placeholders, video_timestamps
+from qvl_fast.plan import (
+    EqualSegments,
+    IndexPlan,
+    cu_seqlens,
+    interpolation_taps,
+    plan,
+    position_ids,
+    window_index,
+)
+from qvl_fast.rope import mrope_rotary, rotate, vision_rotary
 
 __version__ = version("qvl-fast")
 
 __all__ = [
+    "EqualSegments",
     "ImageConfig",
     "ImageProcessor",
+    "IndexPlan",
     "ModelConfig",
+    "Packing",
+    "RopeConfig",
+    "TowerConfig",
+    "block_diagonal_mask",
+    "cu_seqlens",
+    "expand_placeholders",
     "image_size",
+    "interpolation_taps",
+    "mm_token_type_ids",
+    "mrope_decode_position_ids",
+    "mrope_position_ids",
+    "mrope_rotary",
+    "pack",
     "patchify",
+    "plan",
+    "position_ids",
     "resize",
+    "rotate",
     "smart_resize",
+    "video_timestamps",
+    "vision_rotary",
+    "window_index",
 ]

@@ -3,7 +3,19 @@ from typing import SupportsIndex, final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RowWriter", "resize_into", "smart_resize"]
+__all__ = [
+    "RowWriter",
+    "cu_seqlens",
+    "expand_placeholders",
+    "interpolation_taps",
+    "mrope_position_ids",
+    "pack",
+    "position_ids",
+    "resize_into",
+    "reverse_index",
+    "smart_resize",
+    "window_index",
+]
 
 def smart_resize(
     height: SupportsIndex,
@@ -13,6 +25,31 @@ def smart_resize(
     max_pixels: SupportsIndex = 1003520,
 ) -> tuple[int, int]: ...
 def resize_into(image: NDArray[np.uint8], out: NDArray[np.uint8], reference: str) -> None: ...
+def cu_seqlens(grid_thw: NDArray[np.int64]) -> NDArray[np.int32]: ...
+def position_ids(grid_thw: NDArray[np.int64], merge_size: int) -> NDArray[np.int64]: ...
+def window_index(
+    grid_thw: NDArray[np.int64], window: int, merge_size: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]: ...
+def reverse_index(window_index: NDArray[np.int64]) -> NDArray[np.int64]: ...
+def interpolation_taps(
+    grid_thw: NDArray[np.int64], side: int, merge_size: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]: ...
+def mrope_position_ids(
+    types: NDArray[np.int64],
+    kept: NDArray[np.bool_] | None,
+    image_grid_thw: NDArray[np.int64],
+    video_grid_thw: NDArray[np.int64],
+    intervals: list[float],
+    *,
+    single: bool,
+    videos_in_groups: bool,
+    merge_size: int,
+    advance: str,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+def pack(lengths: NDArray[np.int64], capacity: int, strategy: str) -> list[list[int]]: ...
+def expand_placeholders(
+    input_ids: NDArray[np.int64], token_id: int, counts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
 
 @final
 class RowWriter:

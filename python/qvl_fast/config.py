@@ -6,8 +6,10 @@ import json
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from math import isqrt
+from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 if TYPE_CHECKING:
     import os
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 OPENAI_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 OPENAI_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _HALF = (0.5, 0.5, 0.5)
+
+# Integers up to here are exact in the float64 arithmetic of `smart_resize`.
+MAX_INTEGER = 2**53
 
 # `PIL.Image.Resampling.BICUBIC`, the only filter that is reproduced.
 _BICUBIC = 3
@@ -105,28 +110,117 @@ class ImageConfig:
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
         """The configuration that an image processor's JSON describes.
 
-        What is missing or null has the class default. Settings that the reference ignores are
-        ignored.
+        What is missing has the class default. As in the reference, a flag that is null is off, and
+        the bounds of the area may be null. Settings that the reference ignores are ignored.
 
         Raises:
-            ValueError: the settings ask for something that is not reproduced exactly.
+            ValueError: the settings ask for something that is not reproduced exactly, or another
+                setting is null.
+            TypeError: a value has the wrong type.
         """
-        kind = settings.get("image_processor_type")
-        if kind is not None and kind.removesuffix("Fast").removesuffix("Pil") != (
-            "Qwen2VLImageProcessor"
-        ):
+        kind = settings.get("image_processor_type") or "Qwen2VLImageProcessor"
+        if kind.removesuffix("Fast").removesuffix("Pil") != "Qwen2VLImageProcessor":
             raise ValueError(f"image_processor_type must be 'Qwen2VLImageProcessor', got {kind!r}")
-        if settings.get("resample") not in (None, _BICUBIC):
+        if settings.get("resample", _BICUBIC) != _BICUBIC:
             raise ValueError(f"resample must be 3 (bicubic), got {settings['resample']!r}")
-        if settings.get("do_convert_rgb") not in (None, True):
+        if settings.get("do_convert_rgb", True) is not True:
             raise ValueError(f"do_convert_rgb must be true, got {settings['do_convert_rgb']!r}")
-        known = {"size", *(entry.name for entry in fields(cls))}
-        values = {name: settings[name] for name in known if settings.get(name) is not None}
+        values = {
+            name: settings[name]
+            for name in ("size", *(entry.name for entry in fields(cls)))
+            if name in settings
+        }
+        for name in [name for name, value in values.items() if value is None]:
+            if name in _FLAGS:
+                values[name] = False
+            elif name in ("size", "min_pixels", "max_pixels"):
+                del values[name]
+            else:
+                raise ValueError(f"{name} must not be null, got null")
         if "min_pixels" in values and "max_pixels" in values:
             # As in the reference, they replace the size whatever it holds: older files keep it
             # under other keys.
             values.pop("size", None)
         return cls().override(**values)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TowerConfig:
+    """What a vision tower needs to know about where its patches are.
+
+    Attributes:
+        patch_size: side of a patch in pixels.
+        merge_size: side, in patches, of the block that the model merges into one token.
+        window_size: side in pixels of the windows that most blocks attend within (Qwen2.5-VL);
+            None if every block attends to whole frames.
+        position_table_side: side of the square table of learned positions that is stretched over
+            each frame (Qwen3-VL); None if there is none.
+
+    Raises:
+        ValueError: a value is not positive, or a window holds no token.
+        TypeError: a value is not an integer.
+    """
+
+    patch_size: int = 14
+    merge_size: int = 2
+    window_size: int | None = None
+    position_table_side: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        for entry in fields(self):
+            if (value := getattr(self, entry.name)) is not None:
+                object.__setattr__(self, entry.name, positive_integer(entry.name, value))
+        if self.window_size is not None and self.window_size < self.patch_size * self.merge_size:
+            raise ValueError(
+                "window_size must be at least patch_size * merge_size = "
+                f"{self.patch_size * self.merge_size}, got {self.window_size}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RopeConfig:
+    """How the language model numbers its tokens, and turns numbers into angles (M-RoPE).
+
+    Attributes:
+        merge_size: side, in patches, of the block that becomes one token.
+        tokens_per_second: time ids in a second of video (Qwen2.5-VL); None if the time id counts
+            groups of frames.
+        videos_in_groups: whether text with timestamps stands between the groups of frames of a
+            video, each then numbered as an image (Qwen3-VL).
+        head_dim: size of an attention head.
+        theta: base of the wavelengths.
+        sections: how many of the ``head_dim / 2`` frequencies follow time, height and width.
+        interleaved: whether those of the three axes alternate (Qwen3-VL) or follow each other.
+
+    Raises:
+        ValueError: a value is not positive, or the sections do not add up to ``head_dim / 2``.
+        TypeError: a value has the wrong type.
+    """
+
+    merge_size: int = 2
+    tokens_per_second: float | None = None
+    videos_in_groups: bool = False
+    head_dim: int = 128
+    theta: float = 1_000_000.0
+    sections: tuple[int, int, int] = (16, 24, 24)
+    interleaved: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        sections = tuple(positive_integer("sections", section) for section in self.sections)
+        object.__setattr__(self, "sections", sections)
+        for name in ("merge_size", "head_dim"):
+            object.__setattr__(self, name, positive_integer(name, getattr(self, name)))
+        if len(sections) != 3 or 2 * sum(sections) != self.head_dim:
+            raise ValueError(
+                f"sections must be three that add up to head_dim / 2 = {self.head_dim / 2:g}, got "
+                f"{sections}"
+            )
+        for name in ("theta", "tokens_per_second"):
+            value = getattr(self, name)
+            if value is not None and not 0 < _number(name, value) < float("inf"):
+                raise ValueError(f"{name} must be positive and finite, got {value}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,10 +230,14 @@ class ModelConfig:
     Attributes:
         name: the preset's name, or the directory's.
         image: how an image becomes patch rows.
+        tower: where the vision tower's patches are; None if the checkpoint does not say.
+        rope: how the language model numbers its tokens; None if the checkpoint does not say.
     """
 
     name: str
     image: ImageConfig = field(default_factory=ImageConfig)
+    tower: TowerConfig | None = None
+    rope: RopeConfig | None = None
 
     @classmethod
     def preset(cls, name: str) -> ModelConfig:
@@ -158,42 +256,72 @@ class ModelConfig:
         """The configuration of a checkpoint directory.
 
         Reads the image processor from ``processor_config.json`` (nested, as transformers 5 saves
-        it) or else from ``preprocessor_config.json``. Nothing is downloaded.
+        it) or else from ``preprocessor_config.json``, and the tower and the rope from
+        ``config.json`` if there is one of a known model type. Nothing is downloaded.
 
         Raises:
-            FileNotFoundError: the directory holds neither.
+            FileNotFoundError: the directory holds no settings of an image processor.
             ValueError: a file is not JSON, or asks for what is not reproduced exactly.
         """
-        directory = Path(directory)
-        image = _read_json(directory / "processor_config.json").get("image_processor")
+        directory = Path(directory).resolve()
+        image = (_read_json(directory / "processor_config.json") or {}).get("image_processor")
         if image is None:
             image = _read_json(directory / "preprocessor_config.json")
-        if not image:
+        if image is None:
             raise FileNotFoundError(
                 f"directory {str(directory)!r} has neither a processor_config.json with an "
                 "image_processor nor a preprocessor_config.json"
             )
-        return cls(name=directory.name, image=ImageConfig.from_dict(image))
+        if not isinstance(image, Mapping):
+            raise ValueError(f"image_processor in {directory} must be an object, got {image!r:.80}")
+        tower, rope = _model_parts(_read_json(directory / "config.json") or {})
+        return cls(
+            name=directory.name,
+            image=ImageConfig.from_dict(cast("dict[str, Any]", image)),
+            tower=tower,
+            rope=rope,
+        )
+
+
+Part = TypeVar("Part", ImageConfig, TowerConfig, RopeConfig)
 
 
 def image_config(config: str | ModelConfig | ImageConfig) -> ImageConfig:
-    """The image part of what a ``config=`` argument may be.
+    """The image part of what a ``config=`` argument may be; see :func:`_part`."""
+    return _part(config, ImageConfig, "image")
+
+
+def tower_config(config: str | ModelConfig | TowerConfig) -> TowerConfig:
+    """The tower part of what a ``config=`` argument may be; see :func:`_part`."""
+    return _part(config, TowerConfig, "tower")
+
+
+def rope_config(config: str | ModelConfig | RopeConfig) -> RopeConfig:
+    """The rope part of what a ``config=`` argument may be; see :func:`_part`."""
+    return _part(config, RopeConfig, "rope")
+
+
+def _part(config: str | ModelConfig | Part, kind: type[Part], name: str) -> Part:
+    """The part that a function needs of a preset's name, a model's configuration or the part.
 
     Raises:
-        ValueError: an unknown preset.
-        TypeError: none of a preset's name, a :class:`ModelConfig` and an :class:`ImageConfig`.
+        ValueError: an unknown preset, or a checkpoint that did not describe the part.
+        TypeError: something else.
     """
-    match config:
-        case ImageConfig():
-            return config
-        case ModelConfig():
-            return config.image
-        case str():
-            return ModelConfig.preset(config).image
-        case _:
-            raise TypeError(
-                f"config must be a preset's name, a ModelConfig or an ImageConfig, got {config!r}"
-            )
+    if isinstance(config, kind):
+        return config
+    model: Any = ModelConfig.preset(config) if isinstance(config, str) else config
+    if not isinstance(model, ModelConfig):
+        raise TypeError(
+            f"config must be a preset's name, a ModelConfig or the {kind.__name__}, got {config!r}"
+        )
+    part: Part | None = getattr(model, name)
+    if part is None:
+        raise ValueError(
+            f"config {model.name!r} does not describe the {name}: the checkpoint had no "
+            f"config.json of a known model type ({_list(_MODEL_TYPES)})"
+        )
+    return part
 
 
 def _areas(size: Any) -> dict[str, Any]:
@@ -210,7 +338,7 @@ def _areas(size: Any) -> dict[str, Any]:
 
 
 def positive_integer(name: str, value: Any) -> int:
-    """``value`` as an int of at least 1.
+    """``value`` as an int from 1 to :data:`MAX_INTEGER`.
 
     Raises:
         TypeError, ValueError: it is not one; names the argument and the value.
@@ -219,34 +347,37 @@ def positive_integer(name: str, value: Any) -> int:
         integer = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    if integer < 1:
-        raise ValueError(f"{name} must be at least 1, got {integer}")
+    if not 1 <= integer <= MAX_INTEGER:
+        raise ValueError(f"{name} must be between 1 and 2**53, got {integer}")
     return integer
 
 
 def _number(name: str, value: Any) -> float:
+    if not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
     try:
         return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number, got {value!r}") from None
+    except OverflowError:
+        raise ValueError(f"{name} must be a finite number, got {value}") from None
 
 
 def _per_channel(name: str, value: Any) -> tuple[float, ...]:
-    try:
-        channels: list[Any] = list(value)
-    except TypeError:
-        channels = [value] * 3
+    if isinstance(value, Real):
+        return (_number(name, value),) * 3
+    if isinstance(value, str) or not hasattr(value, "__getitem__"):
+        raise TypeError(f"{name} must be a number or three numbers, got {value!r}")
+    channels = tuple(_number(name, channel) for channel in value)
     if len(channels) != 3:
-        raise ValueError(f"{name} must have one or three values, got {value!r}")
-    return tuple(_number(name, channel) for channel in channels)
+        raise ValueError(f"{name} must be a number or three numbers, got {value!r}")
+    return channels
 
 
-def _read_json(path: Path) -> Mapping[str, Any]:
-    """The object in a JSON file, empty where there is no file."""
+def _read_json(path: Path) -> Mapping[str, Any] | None:
+    """The object in a JSON file, None where there is no file."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return {}
+        return None
     try:
         content: Any = json.loads(text)
     except json.JSONDecodeError as error:
@@ -258,6 +389,37 @@ def _read_json(path: Path) -> Mapping[str, Any]:
 
 def _list(names: Sequence[str] | Mapping[str, Any]) -> str:
     return ", ".join(sorted(names))
+
+
+def _model_parts(config: Mapping[str, Any]) -> tuple[TowerConfig | None, RopeConfig | None]:
+    """Tower and rope of a ``config.json``; what it leaves out has the model type's default."""
+    preset = _MODEL_TYPES.get(config.get("model_type", ""))
+    if preset is None or preset.tower is None or preset.rope is None:
+        return None, None
+    vision: Mapping[str, Any] = config.get("vision_config") or {}
+    text: Mapping[str, Any] = config.get("text_config") or config  # Older files are flat.
+    rope: Mapping[str, Any] = text.get("rope_parameters") or text.get("rope_scaling") or {}
+    tower = replace(
+        preset.tower,
+        patch_size=vision.get("patch_size", preset.tower.patch_size),
+        merge_size=vision.get("spatial_merge_size", preset.tower.merge_size),
+    )
+    if tower.window_size is not None:
+        tower = replace(tower, window_size=vision.get("window_size", tower.window_size))
+    if tower.position_table_side is not None and "num_position_embeddings" in vision:
+        tower = replace(tower, position_table_side=isqrt(vision["num_position_embeddings"]))
+    heads, width = text.get("num_attention_heads"), text.get("hidden_size")
+    head_dim = text.get("head_dim") or (width // heads if heads and width else None)
+    theta = rope.get("rope_theta", text.get("rope_theta"))
+    per_second = preset.rope.tokens_per_second and vision.get("tokens_per_second", 4)
+    return tower, replace(
+        preset.rope,
+        merge_size=tower.merge_size,
+        tokens_per_second=per_second,
+        head_dim=head_dim or preset.rope.head_dim,
+        theta=theta or (500_000.0 if preset.rope.interleaved else 1_000_000.0),
+        sections=tuple(rope.get("mrope_section", preset.rope.sections)),
+    )
 
 
 _QWEN2 = ImageConfig(min_pixels=56 * 56, max_pixels=28 * 28 * 16384)
@@ -272,8 +434,28 @@ _QWEN3 = ImageConfig(
 PRESETS: Mapping[str, ModelConfig] = {
     config.name: config
     for config in (
-        ModelConfig(name="qwen2-vl", image=_QWEN2),
-        ModelConfig(name="qwen2.5-vl", image=_QWEN2),
-        ModelConfig(name="qwen3-vl", image=_QWEN3),
+        ModelConfig(name="qwen2-vl", image=_QWEN2, tower=TowerConfig(), rope=RopeConfig()),
+        ModelConfig(
+            name="qwen2.5-vl",
+            image=_QWEN2,
+            tower=TowerConfig(window_size=112),
+            rope=RopeConfig(tokens_per_second=2),
+        ),
+        ModelConfig(
+            name="qwen3-vl",
+            image=_QWEN3,
+            tower=TowerConfig(patch_size=16, position_table_side=48),
+            rope=RopeConfig(
+                videos_in_groups=True, theta=5_000_000.0, sections=(24, 20, 20), interleaved=True
+            ),
+        ),
     )
+}
+
+# `model_type` in a config.json -> the preset whose structure it has.
+_MODEL_TYPES: Mapping[str, ModelConfig] = {
+    "qwen2_vl": PRESETS["qwen2-vl"],
+    "qwen2_5_vl": PRESETS["qwen2.5-vl"],
+    "qwen3_vl": PRESETS["qwen3-vl"],
+    "qwen3_vl_moe": PRESETS["qwen3-vl"],
 }

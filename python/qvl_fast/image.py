@@ -12,7 +12,14 @@ import PIL
 from numpy.typing import NDArray
 
 from qvl_fast import _native
-from qvl_fast.config import ImageConfig, ModelConfig, image_config, positive_integer
+from qvl_fast.arrays import is_tensor, pixel_array
+from qvl_fast.config import (
+    MAX_INTEGER,
+    ImageConfig,
+    ModelConfig,
+    image_config,
+    positive_integer,
+)
 from qvl_fast.rows import (
     DType,
     ReturnTensors,
@@ -21,7 +28,6 @@ from qvl_fast.rows import (
     check_choice,
     check_form,
     hand_out,
-    is_tensor,
     storage,
 )
 from qvl_fast.source import (
@@ -29,7 +35,6 @@ from qvl_fast.source import (
     ImageSource,
     describe,
     flatten,
-    host_array,
     is_array,
     read_pixels,
     read_size,
@@ -96,10 +101,12 @@ def resize(
         TypeError: ``image`` is not a uint8 array or CPU tensor, or a side is not an integer.
         ValueError: ``image`` is not ``(H, W, 3)`` or empty, or a side is not positive.
     """
-    pixels = host_array(image, "image")
+    pixels = pixel_array("image", image)
     if pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"image must have shape (H, W, 3), got {pixels.shape}")
     sides = positive_integer("height", height), positive_integer("width", width)
+    if sides[0] * sides[1] > MAX_INTEGER:
+        raise ValueError(f"height * width must be at most 2**53, got {height} * {width}")
     resolved = resolve_reference(reference)
     out = np.empty((*sides, 3), np.uint8)
     _native.resize_into(pixels[np.newaxis], out, resolved)
@@ -145,7 +152,7 @@ def patchify(
     return_tensors: ReturnTensors = "pt" if dtype == "bfloat16" or is_tensor(out) else "np"
     writer = _row_writer(settings, dtype, temporal, resolve_reference(reference))
     check_form(return_tensors, dtype)
-    pixels = host_array(frames, "frames")
+    pixels = pixel_array("frames", frames)
     if pixels.ndim != 4 or pixels.shape[3] != 3:
         raise ValueError(f"frames must have shape (T, H, W, 3), got {pixels.shape}")
     count, height, width, _ = pixels.shape
@@ -227,8 +234,8 @@ class ImageProcessor:
                 sizes.append(read_size(source))
                 grids[index] = self._writer.grid(1, *self.resized_size(*sizes[-1]))
         ends = grids.prod(axis=1).cumsum().tolist()
-        inputs = [host_array(source, "image") for source in sources if is_array(source)]
-        rows = storage((ends[-1], self._writer.columns), self.dtype, out, inputs)
+        inputs = [pixel_array("image", source) for source in sources if is_array(source)]
+        rows = storage((ends[-1], self.columns), self.dtype, out, inputs)
         start = 0
         for index, (source, size, end) in enumerate(zip(sources, sizes, ends, strict=True)):
             with _blaming(index, source):
@@ -245,6 +252,11 @@ class ImageProcessor:
             "image_grid_thw": hand_out(grids, "int64", return_tensors),
         }
 
+    @property
+    def columns(self) -> int:
+        """Elements in a row: ``3 * frames * patch_size**2``, one frame if compact."""
+        return self._writer.columns
+
     def resized_size(self, height: int, width: int) -> tuple[int, int]:
         """``(height, width)`` in pixels that an image of this size is resized to.
 
@@ -252,7 +264,7 @@ class ImageProcessor:
             ValueError: the size is not valid; see :func:`smart_resize`.
         """
         if not self.config.do_resize:
-            return height, width
+            return positive_integer("height", height), positive_integer("width", width)
         config = self.config
         return _native.smart_resize(
             height, width, config.factor, config.min_pixels, config.max_pixels

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from qvl_fast.arrays import is_tensor, tensor_memory
+
 if TYPE_CHECKING:
     import torch
 
@@ -27,7 +29,7 @@ def check_choice(name: str, value: Any, choices: Any) -> None:
     Raises:
         ValueError: names the argument, its value and the choices.
     """
-    if value not in get_args(choices):
+    if not isinstance(value, str) or value not in get_args(choices):
         listed = ", ".join(map(repr, get_args(choices)))
         raise ValueError(f"{name} must be one of {listed}, got {value!r}")
 
@@ -41,7 +43,7 @@ def check_form(return_tensors: ReturnTensors, dtype: DType) -> None:
     """
     check_choice("return_tensors", return_tensors, ReturnTensors)
     if return_tensors == "pt":
-        _torch("return_tensors='pt' needs torch; install it or pass return_tensors='np'")
+        _torch()
     elif dtype == "bfloat16":
         raise ValueError(
             "dtype 'bfloat16' has no NumPy type; pass return_tensors='pt', or choose another dtype"
@@ -82,16 +84,10 @@ def hand_out(rows: NDArray[Any], dtype: str, return_tensors: ReturnTensors) -> R
     """An array in the form asked for, over the same memory; ``dtype`` is what it stands for."""
     if return_tensors == "np":
         return rows
-    import torch
-
+    torch = _torch()
     if dtype == "bfloat16":
         return torch.from_numpy(rows.view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(rows)
-
-
-def is_tensor(out: Rows | None) -> bool:
-    """Whether ``out`` is something other than an array, which only a tensor may be."""
-    return out is not None and not isinstance(out, np.ndarray)
 
 
 def _out_array(out: Any, dtype: DType) -> NDArray[Any]:
@@ -100,22 +96,21 @@ def _out_array(out: Any, dtype: DType) -> NDArray[Any]:
         if dtype == "bfloat16":
             raise TypeError("out must be a torch tensor for dtype 'bfloat16', got a NumPy array")
         return cast("NDArray[Any]", out)
-    torch = _torch(f"out must be an array or a tensor, got {type(out).__name__}", TypeError)
-    if not isinstance(out, torch.Tensor):
+    if not is_tensor(out):
         raise TypeError(f"out must be an array or a tensor, got {type(out).__name__}")
-    if out.device.type != "cpu" or out.requires_grad:
-        grad = " and requires grad" if out.requires_grad else ""
-        raise TypeError(f"out must be a CPU tensor without grad, got one on {out.device}{grad}")
-    if dtype == "bfloat16" and out.dtype == torch.bfloat16:
-        return out.view(torch.int16).numpy().view(np.uint16)
-    if out.dtype == torch.bfloat16:
+    if str(out.dtype) != f"torch.{dtype}":
         raise TypeError(f"out must have dtype {dtype}, got {out.dtype}")
-    return out.numpy()
+    if dtype == "bfloat16":
+        return tensor_memory("out", out.view(_torch().int16)).view(np.uint16)
+    return tensor_memory("out", out)
 
 
-def _torch(message: str, error: type[Exception] = ImportError) -> Any:
+def _torch() -> Any:
     try:
         import torch
     except ImportError:
-        raise error(message) from None
+        raise ImportError(
+            "torch tensors are asked for, but torch is not installed; install it or pass "
+            "return_tensors='np' and another dtype than 'bfloat16'"
+        ) from None
     return torch

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 import warnings
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
+
+from qvl_fast.arrays import is_tensor, pixel_array
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +38,9 @@ _SIDEWAYS = (5, 6, 7, 8)
 def flatten(images: ImageBatch) -> list[ImageSource]:
     """One list of single images: one level of nesting is dissolved, 4-D arrays are split.
 
+    A stream that cannot seek is read into memory, since files are opened once for the size and once
+    for the pixels.
+
     Raises:
         ValueError: there is no image.
     """
@@ -45,7 +50,7 @@ def flatten(images: ImageBatch) -> list[ImageSource]:
     singles = [image for item in items for image in (item if _is_stack(item) else [item])]
     if not singles:
         raise ValueError(f"images must hold at least one image, got {images!r:.80}")
-    return singles
+    return [_rewindable(image) for image in singles]
 
 
 def read_pixels(source: ImageSource) -> NDArray[np.uint8]:
@@ -60,7 +65,7 @@ def read_pixels(source: ImageSource) -> NDArray[np.uint8]:
         with _refusing(source):
             return _rgb(source)
     if is_array(source):
-        return _channels_last(host_array(source, "image"))
+        return _channels_last(pixel_array("image", source))
     with _opened(source) as image:
         ImageOps.exif_transpose(image, in_place=True)
         return _rgb(image)
@@ -76,7 +81,7 @@ def read_size(source: ImageSource) -> tuple[int, int]:
     if isinstance(source, Image.Image):
         return source.height, source.width
     if is_array(source):
-        height, width, _ = _channels_last(host_array(source, "image")).shape
+        height, width, _ = _channels_last(pixel_array("image", source)).shape
         return height, width
     with _opened(source) as image:
         if _orientation(image) in _SIDEWAYS:
@@ -84,46 +89,9 @@ def read_size(source: ImageSource) -> tuple[int, int]:
         return image.height, image.width
 
 
-def host_array(value: Any, name: str) -> NDArray[np.uint8]:
-    """``value``, an array or CPU tensor of uint8, as an array over the same memory.
-
-    Raises:
-        TypeError: another type, another dtype, or a tensor that NumPy cannot view.
-    """
-    if _is_tensor(value):
-        if value.requires_grad:
-            raise TypeError(f"{name} requires grad and is {value.dtype}; pass a detached uint8 one")
-        if value.device.type != "cpu":
-            raise TypeError(f"{name} is on {value.device}; pass it on the CPU: tensor.cpu()")
-        if str(value.dtype) != "torch.uint8":
-            raise TypeError(_wrong_dtype(name, value.dtype))
-        if str(value.layout) != "torch.strided":
-            raise TypeError(f"{name} has layout {value.layout}; pass a dense (strided) tensor")
-        value = value.numpy()
-    if not isinstance(value, np.ndarray):
-        raise TypeError(f"{name} must be a uint8 array or tensor, got {type(value).__name__}")
-    array = cast("NDArray[Any]", value)
-    if array.dtype != np.uint8:
-        raise TypeError(_wrong_dtype(name, array.dtype))
-    return array
-
-
-def _wrong_dtype(name: str, dtype: Any) -> str:
-    return (
-        f"{name} has dtype {dtype}, which is ambiguous about its range; pass uint8 values 0..255, "
-        "for example (values * 255).round().astype('uint8') for floats in 0..1"
-    )
-
-
-def _is_tensor(value: Any) -> bool:
-    # Whoever has a tensor has imported torch.
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
-
-
 def is_array(value: Any) -> bool:
     """Whether ``value`` holds pixels in memory: an array or a tensor."""
-    return isinstance(value, np.ndarray) or _is_tensor(value)
+    return isinstance(value, np.ndarray) or is_tensor(value)
 
 
 def _is_stack(value: Any) -> bool:
@@ -152,18 +120,30 @@ def _channels_last(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
 @contextmanager
 def _opened(source: Any) -> Generator[Image.Image]:
     """The file behind a path, bytes or file object."""
-    file: Any = source
-    if isinstance(source, bytes | bytearray):
-        file = io.BytesIO(source)
-    elif isinstance(source, str) and source.startswith(("http://", "https://", "data:")):
+    if isinstance(source, str) and source.startswith(("http://", "https://", "data:")):
         raise ValueError(f"image {source!r:.80} is a URL; fetch it and pass its bytes")
-    elif not (isinstance(source, str | os.PathLike) or hasattr(source, "read")):
-        raise TypeError(
-            "image must be a path, bytes, a file object, a PIL image, an array or a tensor, got "
-            f"{type(source).__name__}"
-        )
-    with _refusing(source), Image.open(file) as image:
-        yield image
+    with _refusing(source), ExitStack() as stack:
+        if isinstance(source, str | os.PathLike):
+            # Given a path, Pillow maps raw files into memory: it gets sideways TIFFs wrong, and a
+            # file that shrinks meanwhile would kill the process.
+            file: Any = stack.enter_context(Path(cast("str", source)).open("rb"))
+        elif isinstance(source, bytes | bytearray):
+            file = io.BytesIO(source)
+        elif hasattr(source, "read"):
+            file = source
+        else:
+            raise TypeError(
+                "image must be a path, bytes, a file object, a PIL image, an array or a tensor, "
+                f"got {type(source).__name__}"
+            )
+        yield stack.enter_context(Image.open(file))
+
+
+def _rewindable(source: Any) -> Any:
+    if hasattr(source, "seekable"):
+        with _refusing(source):
+            return source if source.seekable() else io.BytesIO(source.read())
+    return source
 
 
 @contextmanager
@@ -171,7 +151,7 @@ def _refusing(source: Any) -> Generator[None]:
     """Turns whatever a decoder raises on a bad file into a ValueError that names the file."""
     try:
         yield
-    except MemoryError:
+    except (MemoryError, TypeError):
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
@@ -190,7 +170,8 @@ def describe(source: Any) -> str:
         return f"(PIL, mode {source.mode}, {source.height}x{source.width})"
     if is_array(source):
         return f"({type(source).__name__}, {source.dtype}, {tuple(source.shape)})"
-    return repr(getattr(source, "name", source))
+    name = getattr(source, "name", None)
+    return repr(name if isinstance(name, str) else source)
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:

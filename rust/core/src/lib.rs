@@ -13,6 +13,7 @@
 pub mod error;
 pub mod geometry;
 pub mod image;
+pub mod index;
 pub mod memory;
 pub mod resize;
 pub mod rows;

@@ -4,6 +4,7 @@
 mod argument;
 mod error;
 mod geometry;
+mod index;
 mod pixels;
 mod resize;
 mod rows;
@@ -15,6 +16,11 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use crate::geometry::smart_resize;
+    #[pymodule_export]
+    use crate::index::{
+        cu_seqlens, expand_placeholders, interpolation_taps, mrope_position_ids, pack,
+        position_ids, reverse_index, window_index,
+    };
     #[pymodule_export]
     use crate::resize::resize_into;
     #[pymodule_export]

@@ -1,0 +1,183 @@
+"""Position ids of the language model (M-RoPE), and the token types they are computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from qvl_fast import _native
+from qvl_fast.arrays import integer_array, is_tensor, number_array
+from qvl_fast.config import ModelConfig, RopeConfig, rope_config
+from qvl_fast.plan import Grids, grid_array
+
+if TYPE_CHECKING:
+    import torch
+
+Integers: TypeAlias = "ArrayLike | torch.Tensor"
+Advance = Literal["spatial", "spatiotemporal"]
+
+
+def mrope_position_ids(
+    mm_token_type_ids: Integers,
+    *,
+    config: str | ModelConfig | RopeConfig,
+    image_grid_thw: Grids | None = None,
+    video_grid_thw: Grids | None = None,
+    second_per_grid_ts: Sequence[float] | torch.Tensor | None = None,
+    attention_mask: ArrayLike | torch.Tensor | None = None,
+    advance: Advance = "spatial",
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Ids in time, height and width for every token of a batch.
+
+    Text counts on in all three. A run of image or video tokens is spread over the grid of the next
+    image or video, starting from the current count. Semantics: ``get_rope_index`` of Qwen2VLModel,
+    Qwen2_5_VLModel or Qwen3VLModel in transformers 5, by ``config``.
+
+    Args:
+        mm_token_type_ids: integers ``(B, S)``: 0 text, 1 image, 2 video; see
+            :func:`mm_token_type_ids`.
+        config: a preset's name, a :class:`ModelConfig` or a :class:`RopeConfig`.
+        image_grid_thw: integers ``(images, 3)``, grids of the images of the whole batch.
+        video_grid_thw: integers ``(videos, 3)``, likewise; one row for a whole video.
+        second_per_grid_ts: seconds between the groups of frames of each video; 1 if not given. Only
+            models with tokens per second use it.
+        attention_mask: ``(B, S)``, zero or False where a token is padding, anywhere in a row.
+        advance: how far an item moves the count: ``"spatial"``, by its longer side, is the rule of
+            transformers 5; ``"spatiotemporal"``, past all of its ids, that of transformers 4.
+
+    Returns:
+        int64 ``(3, B, S)``, 0 at padding; int64 ``(B, 1)``: what to add to a later token's number
+        to get its position, see :func:`mrope_decode_position_ids`.
+
+    Raises:
+        TypeError: an argument does not hold integers, or numbers.
+        ValueError: shapes disagree, a run of tokens does not fit its item, items and runs differ
+            in number, a row has no token, or a name is unknown.
+    """
+    settings = rope_config(config)
+    types = integer_array("mm_token_type_ids", mm_token_type_ids)
+    if types.ndim != 2 or types.size == 0:
+        raise ValueError(f"mm_token_type_ids must have shape (B, S), got {types.shape}")
+    kept = None
+    if attention_mask is not None:
+        kept = np.ascontiguousarray(number_array("attention_mask", attention_mask) != 0)
+        if kept.shape != types.shape:
+            raise ValueError(
+                f"attention_mask must have the shape {types.shape} of mm_token_type_ids, got "
+                f"{kept.shape}"
+            )
+    videos = grid_array(() if video_grid_thw is None else video_grid_thw, "video_grid_thw")
+    intervals, single = _intervals(settings.tokens_per_second, second_per_grid_ts, len(videos))
+    return _native.mrope_position_ids(
+        types,
+        kept,
+        grid_array(() if image_grid_thw is None else image_grid_thw, "image_grid_thw"),
+        videos,
+        intervals,
+        single=single,
+        videos_in_groups=settings.videos_in_groups,
+        merge_size=settings.merge_size,
+        advance=advance,
+    )
+
+
+def mrope_decode_position_ids(
+    rope_deltas: Integers,
+    *,
+    attention_mask: ArrayLike | torch.Tensor | None = None,
+    past_length: int = 0,
+    length: int = 1,
+    batch_size: int | None = None,
+) -> NDArray[np.int64]:
+    """Ids of tokens that follow those of :func:`mrope_position_ids`, all of them text.
+
+    Semantics: ``compute_3d_position_ids`` of the models in transformers 5, with a cache.
+
+    Args:
+        rope_deltas: int64 ``(rows, 1)``.
+        attention_mask: ``(B, S)`` over all tokens; they are numbered by its running sum.
+        past_length: without a mask, the number of the first token.
+        length: without a mask, how many tokens there are.
+        batch_size: without a mask, B; ``rows`` if not given.
+
+    Returns:
+        int64 ``(3, B, S)`` with a mask, else ``(3, B, length)``. B is a multiple of ``rows``, each
+        of which then stands for several neighbouring rows.
+
+    Raises:
+        TypeError: an argument does not hold numbers.
+        ValueError: a shape is wrong, or B is not a multiple of ``rows``.
+    """
+    deltas = integer_array("rope_deltas", rope_deltas)
+    if deltas.ndim != 2 or deltas.shape[1] != 1 or deltas.size == 0:
+        raise ValueError(f"rope_deltas must have shape (rows, 1), got {deltas.shape}")
+    if attention_mask is None:
+        numbers = np.arange(past_length, past_length + length)[np.newaxis]
+        rows = len(deltas) if batch_size is None else batch_size
+    else:
+        kept = number_array("attention_mask", attention_mask) != 0
+        if kept.ndim != 2:
+            raise ValueError(f"attention_mask must have shape (B, S), got {kept.shape}")
+        numbers = np.where(kept, kept.cumsum(axis=1) - 1, 0)
+        rows = len(kept)
+    if rows < 1 or rows % len(deltas):
+        raise ValueError(
+            f"batch size must be a positive multiple of the {len(deltas)} rows of rope_deltas, got "
+            f"{rows}"
+        )
+    ids = numbers + deltas.repeat(rows // len(deltas), axis=0)
+    return np.tile(ids, (3, 1, 1))
+
+
+def mm_token_type_ids(
+    input_ids: Integers, *, image_token_id: int, video_token_id: int
+) -> NDArray[np.int64]:
+    """The type of each token: 0 text, 1 image, 2 video.
+
+    Args:
+        input_ids: integers of any shape.
+        image_token_id: the placeholder of images, 151655 in released checkpoints.
+        video_token_id: the placeholder of videos, 151656 in released checkpoints.
+
+    Returns:
+        int64 of the same shape.
+
+    Raises:
+        TypeError: ``input_ids`` does not hold integers.
+        ValueError: both ids are the same.
+    """
+    if image_token_id == video_token_id:
+        raise ValueError(f"image_token_id must differ from video_token_id, got {image_token_id}")
+    ids = integer_array("input_ids", input_ids)
+    return (ids == image_token_id) + 2 * (ids == video_token_id).astype(np.int64)
+
+
+def _intervals(
+    tokens_per_second: float | None, seconds: Any, videos: int
+) -> tuple[list[float], bool]:
+    """Time ids between the groups of frames of each video, and whether they are float32.
+
+    The reference multiplies ids by ``tokens_per_second * seconds`` in the tensor's precision:
+    float64 only if ``second_per_grid_ts`` is a tensor of float64.
+    """
+    if tokens_per_second is None:
+        return [1.0] * videos, True
+    if seconds is None:
+        return [tokens_per_second] * videos, True
+    values = number_array("second_per_grid_ts", seconds)
+    if values.shape != (videos,):
+        raise ValueError(
+            f"second_per_grid_ts must have one entry for each of the {videos} videos, got shape "
+            f"{values.shape}"
+        )
+    if not (np.isfinite(values).all() and (values >= 0).all() and (values <= 1e6).all()):
+        raise ValueError(
+            f"second_per_grid_ts must be between 0 and a million seconds, got {values.tolist()}"
+        )
+    if values.dtype == np.float32:
+        return (np.float32(tokens_per_second) * values).tolist(), True
+    double = values.dtype == np.float64 and is_tensor(seconds)
+    return (tokens_per_second * values.astype(np.float64)).tolist(), not double

@@ -1,0 +1,98 @@
+"""Sequences of several items each (NaViT packing), and the mask that keeps the items apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from qvl_fast import _native
+from qvl_fast.arrays import integer_array
+from qvl_fast.config import positive_integer
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packing:
+    """Items distributed over sequences.
+
+    Attributes:
+        bins: for each sequence, the items in it, in increasing order.
+        cu_seqlens: for each sequence, int32 ``(items + 1,)``: the boundaries of its items.
+        padded_length: the length that the sequences have once padded: that of the longest.
+    """
+
+    bins: tuple[tuple[int, ...], ...]
+    cu_seqlens: tuple[NDArray[np.int32], ...]
+    padded_length: int
+
+
+def pack(
+    lengths: ArrayLike | torch.Tensor,
+    capacity: int,
+    *,
+    strategy: Literal["sequential", "best"] = "sequential",
+) -> Packing:
+    """Distribute items over as few sequences as the strategy finds.
+
+    Args:
+        lengths: integers ``(n,)``, the length of each item.
+        capacity: how long a sequence may become.
+        strategy: ``"sequential"`` keeps the order and opens a sequence when the next item does not
+            fit (next fit; fewer than twice the fewest possible). ``"best"`` takes the longest first
+            and puts each into the fullest sequence that it fits (best fit decreasing; at most
+            11/9 of the fewest possible + 6/9; D. Johnson, 1973).
+
+    Returns:
+        The packing; with no items, one without sequences.
+
+    Raises:
+        TypeError: ``lengths`` or ``capacity`` does not hold integers.
+        ValueError: an item is longer than the capacity or not positive, or the strategy unknown.
+    """
+    items = integer_array("lengths", lengths)
+    if items.ndim != 1:
+        raise ValueError(f"lengths must have shape (n,), got {items.shape}")
+    bins = _native.pack(items, positive_integer("capacity", capacity), strategy)
+    boundaries = tuple(
+        np.concatenate(([0], items[members].cumsum())).astype(np.int32) for members in bins
+    )
+    return Packing(
+        bins=tuple(map(tuple, bins)),
+        cu_seqlens=boundaries,
+        padded_length=max((int(ends[-1]) for ends in boundaries), default=0),
+    )
+
+
+def block_diagonal_mask(
+    cu_seqlens: ArrayLike | torch.Tensor, length: int | None = None
+) -> NDArray[np.bool_]:
+    """The attention mask of a packed sequence: True where query and key are of one item.
+
+    Args:
+        cu_seqlens: integers ``(items + 1,)`` from 0, never decreasing.
+        length: that of the padded sequence; the last boundary if not given. Padding attends to
+            nothing and nothing to it.
+
+    Returns:
+        bool ``(length, length)``.
+
+    Raises:
+        TypeError: ``cu_seqlens`` does not hold integers.
+        ValueError: it does not start with 0 or decreases, or ``length`` is shorter.
+    """
+    ends = integer_array("cu_seqlens", cu_seqlens)
+    if ends.ndim != 1 or ends.size == 0 or ends[0] != 0 or (np.diff(ends) < 0).any():
+        raise ValueError(f"cu_seqlens must start with 0 and never decrease, got {ends.tolist()}")
+    total = int(ends[-1])
+    if length is None:
+        length = total
+    if length < total:
+        raise ValueError(f"length must be at least the last boundary {total}, got {length}")
+    item = np.full(length, -1)
+    item[:total] = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
+    return (item[:, np.newaxis] == item) & (item >= 0)

@@ -1,0 +1,85 @@
+//! Boundaries of attention segments, and the order that makes windows contiguous.
+
+use super::Grids;
+use crate::error::{Error, Result};
+use crate::memory;
+
+/// Boundaries between attention segments, of which each group of frames is one.
+///
+/// Semantics: `get_vision_cu_seqlens` of transformers.
+pub fn cu_seqlens(grids: &Grids) -> Result<Vec<i32>> {
+    let segments: usize = grids.iter().map(|grid| grid.t).sum();
+    let mut boundaries = memory::with_capacity(segments + 1, "cu_seqlens")?;
+    let mut end = 0;
+    boundaries.push(end);
+    for grid in grids.iter() {
+        for _ in 0..grid.t {
+            end += (grid.h * grid.w) as i32;
+            boundaries.push(end);
+        }
+    }
+    Ok(boundaries)
+}
+
+/// The order of tokens (merged patches) in which windows are contiguous, and the boundaries of the
+/// windows in patches. `window` is the side of a window in tokens; windows at the edges are smaller.
+///
+/// Semantics: `get_vision_window_index` of transformers.
+pub fn window_index(grids: &Grids, window: usize) -> Result<(Vec<i64>, Vec<i32>)> {
+    if window == 0 {
+        let reason = "must be at least patch_size * merge_size, so that a window holds a token";
+        return Err(Error::invalid("window_size", reason));
+    }
+    let merge = grids.merge;
+    let unit = merge * merge;
+    let mut index = memory::with_capacity(grids.patches() / unit, "window_index")?;
+    let windows = |side: usize| (side / merge).div_ceil(window);
+    let count: usize = grids
+        .iter()
+        .map(|grid| grid.t * windows(grid.h) * windows(grid.w))
+        .sum();
+    let mut boundaries = memory::with_capacity(count + 1, "cu_window_seqlens")?;
+    boundaries.push(0);
+    let mut frame = 0;
+    for grid in grids.iter() {
+        let (height, width) = (grid.h / merge, grid.w / merge);
+        for _ in 0..grid.t {
+            for top in (0..height).step_by(window) {
+                for left in (0..width).step_by(window) {
+                    let right = (left + window).min(width);
+                    for line in top..(top + window).min(height) {
+                        let start = frame + line * width;
+                        index.extend((start + left..start + right).map(|token| token as i64));
+                    }
+                    boundaries.push((index.len() * unit) as i32);
+                }
+            }
+            frame += height * width;
+        }
+    }
+    Ok((index, boundaries))
+}
+
+/// The permutation that undoes `index`.
+pub fn reverse_index(index: &[i64]) -> Result<Vec<i64>> {
+    let mut reverse = memory::filled(index.len(), 0, "reverse_window_index")?;
+    for (position, target) in index.iter().enumerate() {
+        reverse[*target as usize] = position as i64;
+    }
+    Ok(reverse)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_of_two_images() {
+        let grids = Grids::new("grid_thw", &[[1, 8, 8], [2, 10, 6]], 2).unwrap();
+        let (index, boundaries) = window_index(&grids, 4).unwrap();
+        assert_eq!(boundaries, [0, 64, 112, 124, 172, 184]);
+        assert_eq!(cu_seqlens(&grids).unwrap(), [0, 64, 124, 184]);
+        let reverse = reverse_index(&index).unwrap();
+        assert!((0..46).all(|token| index[reverse[token] as usize] == token as i64));
+    }
+}

@@ -1,0 +1,272 @@
+//! Three-dimensional position ids for the language model (M-RoPE).
+
+use super::Grids;
+use crate::error::{Error, Result};
+use crate::geometry::Grid;
+use crate::memory;
+
+/// How far the positions advance after an image or video.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advance {
+    /// By the longer side in tokens, as in transformers 5.
+    Spatial,
+    /// To one past the largest of the item's ids, time included, as in transformers 4.
+    Spatiotemporal,
+}
+
+/// Ids between one group of frames and the next, in the precision that the reference multiplies in.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Interval {
+    /// float32, truncated.
+    Single(f32),
+    /// float64, truncated.
+    Double(f64),
+}
+
+impl Interval {
+    /// The time id of the group of frames at `index`.
+    fn id(self, index: usize) -> i64 {
+        match self {
+            Self::Single(interval) => (index as f32 * interval) as i64,
+            Self::Double(interval) => (index as f64 * interval) as i64,
+        }
+    }
+}
+
+/// The images and videos that runs of placeholders stand for.
+#[derive(Debug)]
+pub struct TokenGrids {
+    /// Grids of the images of the whole batch, in order.
+    pub images: Grids,
+    /// Grids of the videos of the whole batch, in order.
+    pub videos: Grids,
+    /// One for each video.
+    pub intervals: Vec<Interval>,
+    /// Whether text stands between the groups of frames of a video, each a run of its own.
+    pub videos_in_groups: bool,
+}
+
+/// Position ids of a batch.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MropeIds {
+    /// `(3, rows, length)`: time, height, width. 0 where the mask is.
+    pub position_ids: Vec<i64>,
+    /// For each row, what to add to the number of a later token to get its position.
+    pub deltas: Vec<i64>,
+}
+
+/// The ids of rows of `length` tokens of the given types: 0 text, 1 image, 2 video.
+///
+/// `kept` tells which tokens are not padding. Text counts on; a run of placeholders is spread over
+/// its item's grid, in tokens, starting from the current count. Semantics: `get_rope_index` of
+/// Qwen2VLModel, Qwen2_5_VLModel and Qwen3VLModel in transformers.
+pub fn mrope_position_ids(
+    types: &[i64],
+    length: usize,
+    kept: Option<&[bool]>,
+    grids: &TokenGrids,
+    advance: Advance,
+) -> Result<MropeIds> {
+    let mut items = Items::new(grids)?;
+    let mut position_ids = memory::filled(3 * types.len(), 0, "position_ids")?;
+    let mut deltas = Vec::new();
+    let mut tokens = memory::with_capacity(length, "tokens of a row")?;
+    let (time, space) = position_ids.split_at_mut(types.len());
+    let (height, width) = space.split_at_mut(types.len());
+    for start in (0..types.len()).step_by(length.max(1)) {
+        let row = deltas.len();
+        tokens.clear();
+        tokens.extend((start..start + length).filter(|token| kept.is_none_or(|kept| kept[*token])));
+        if tokens.is_empty() {
+            let reason =
+                format!("must keep at least one token of each row, but keeps none of row {row}");
+            return Err(Error::invalid("attention_mask", reason));
+        }
+        let (mut next, mut largest) = (0, 0);
+        for run in tokens.chunk_by(|a, b| types[*a] == types[*b]) {
+            let kind = types[run[0]];
+            if kind == TEXT {
+                for (token, id) in run.iter().zip(next..) {
+                    (time[*token], height[*token], width[*token]) = (id, id, id);
+                }
+                next += run.len() as i64;
+                largest = largest.max(next - 1);
+                continue;
+            }
+            let Item { grid, interval } = items.take(kind, run.len(), row)?;
+            let mut run = run.iter();
+            for t in 0..grid.t {
+                let t = next + interval.id(t);
+                for h in (0..grid.h).map(|h| next + h as i64) {
+                    for (w, token) in (next..).zip(run.by_ref().take(grid.w)) {
+                        (time[*token], height[*token], width[*token]) = (t, h, w);
+                    }
+                }
+            }
+            let side = grid.h.max(grid.w) as i64;
+            let reach = side.max(interval.id(grid.t - 1) + 1);
+            largest = largest.max(next + reach - 1);
+            next += match advance {
+                Advance::Spatial => side,
+                Advance::Spatiotemporal => reach,
+            };
+        }
+        deltas.push(largest + 1 - tokens.len() as i64);
+    }
+    items.finish()?;
+    Ok(MropeIds {
+        position_ids,
+        deltas,
+    })
+}
+
+const TEXT: i64 = 0;
+/// Names of the types that stand for items, from type 1 on.
+const KINDS: [&str; 2] = ["image", "video"];
+
+/// What a run of placeholders stands for: a grid of tokens.
+#[derive(Clone, Copy)]
+struct Item {
+    grid: Grid,
+    interval: Interval,
+}
+
+/// The items that are still to come, of either kind.
+struct Items {
+    all: [Vec<Item>; 2],
+    taken: [usize; 2],
+}
+
+impl Items {
+    fn new(grids: &TokenGrids) -> Result<Self> {
+        if grids.intervals.len() != grids.videos.grids.len() {
+            let reason = format!(
+                "must have one entry for each of the {} videos, got {}",
+                grids.videos.grids.len(),
+                grids.intervals.len()
+            );
+            return Err(Error::invalid("second_per_grid_ts", reason));
+        }
+        let in_tokens = |grid: Grid, merge: usize| Grid {
+            t: grid.t,
+            h: grid.h / merge,
+            w: grid.w / merge,
+        };
+        let images = grids.images.iter().map(|grid| Item {
+            grid: in_tokens(grid, grids.images.merge),
+            interval: Interval::Single(1.0),
+        });
+        let videos = grids
+            .videos
+            .iter()
+            .zip(&grids.intervals)
+            .flat_map(|(grid, interval)| {
+                let grid = in_tokens(grid, grids.videos.merge);
+                let (runs, t) = if grids.videos_in_groups {
+                    (grid.t, 1)
+                } else {
+                    (1, grid.t)
+                };
+                let item = Item {
+                    grid: Grid { t, ..grid },
+                    interval: *interval,
+                };
+                std::iter::repeat_n(item, runs)
+            });
+        Ok(Self {
+            all: [images.collect(), videos.collect()],
+            taken: [0, 0],
+        })
+    }
+
+    /// The next item of `kind`, which must fill a run of `tokens`.
+    fn take(&mut self, kind: i64, tokens: usize, row: usize) -> Result<Item> {
+        let refused = |reason| Err(Error::invalid("mm_token_type_ids", reason));
+        let index = usize::try_from(kind - 1).unwrap_or(usize::MAX);
+        let Some(name) = KINDS.get(index) else {
+            return refused(format!("must be 0, 1 or 2, got {kind} in row {row}"));
+        };
+        let number = self.taken[index];
+        let Some(item) = self.all[index].get(number) else {
+            return refused(format!(
+                "has more runs of {name} tokens than the {number} that {name}_grid_thw has grids \
+                 for, in row {row}"
+            ));
+        };
+        let needed = item.grid.patches();
+        if needed != tokens {
+            return refused(format!(
+                "has a run of {tokens} {name} tokens in row {row}, but {name} {number} has {needed}: \
+                 items need text between them"
+            ));
+        }
+        self.taken[index] += 1;
+        Ok(*item)
+    }
+
+    /// Refuses items that no run stood for.
+    fn finish(self) -> Result<()> {
+        for ((name, all), taken) in KINDS.iter().zip(self.all).zip(self.taken) {
+            if taken < all.len() {
+                let reason = format!(
+                    "has {taken} runs of {name} tokens, but {name}_grid_thw has grids for {}",
+                    all.len()
+                );
+                return Err(Error::invalid("mm_token_type_ids", reason));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn video(interval: f32, advance: Advance) -> MropeIds {
+        let types = [vec![0; 3], vec![2; 40], vec![0; 2]].concat();
+        let grids = TokenGrids {
+            images: Grids::new("image_grid_thw", &[], 2).unwrap(),
+            videos: Grids::new("video_grid_thw", &[[10, 4, 4]], 2).unwrap(),
+            intervals: vec![Interval::Single(interval)],
+            videos_in_groups: false,
+        };
+        mrope_position_ids(&types, 45, None, &grids, advance).unwrap()
+    }
+
+    #[test]
+    fn a_video_between_text() {
+        let ids = video(1.0, Advance::Spatial);
+        assert_eq!(ids.position_ids[42], 12);
+        assert_eq!(ids.position_ids[43..45], [5, 6]);
+        assert_eq!(ids.deltas, [-32]);
+        let older = video(1.0, Advance::Spatiotemporal);
+        assert_eq!(older.position_ids[43..45], [13, 14]);
+        let by_time = video(4.0, Advance::Spatial);
+        assert_eq!(by_time.position_ids[42], 39);
+        assert_eq!(by_time.position_ids[43..45], [5, 6]);
+    }
+
+    #[test]
+    fn disagreements_are_refused() {
+        let refused = |types: &[i64], images: &[[i64; 3]], kept: Option<&[bool]>| {
+            let grids = TokenGrids {
+                images: Grids::new("image_grid_thw", images, 2).unwrap(),
+                videos: Grids::new("video_grid_thw", &[], 2).unwrap(),
+                intervals: vec![],
+                videos_in_groups: false,
+            };
+            mrope_position_ids(types, types.len(), kept, &grids, Advance::Spatial)
+                .unwrap_err()
+                .to_string()
+        };
+        let two = [[1, 2, 2], [1, 2, 2]];
+        assert!(refused(&[0, 1, 1], &two, None).ends_with("items need text between them"));
+        assert!(refused(&[0, 1, 0], &two, None).contains("has 1 runs of image tokens"));
+        assert!(refused(&[1, 0, 1, 0, 1], &two, None).contains("more runs of image tokens"));
+        assert!(refused(&[0, 3], &[], None).contains("must be 0, 1 or 2, got 3"));
+        assert!(
+            refused(&[0, 0], &[], Some(&[false, false])).starts_with("attention_mask must keep")
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! Bindings of `qvl_core::index`. Python has made arrays of the expected types and shapes.
+
+use numpy::ndarray::Dim;
+use numpy::{
+    Element, IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray1,
+    PyReadonlyArray2, PyUntypedArrayMethods,
+};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use qvl_core::index::{self, Advance, Grids, Interval, MropeIds, Strategy, TokenGrids};
+
+use crate::error::{detached, to_python};
+
+/// Two arrays.
+type Pair<'py, A, B> = (Bound<'py, A>, Bound<'py, B>);
+
+/// Boundaries between attention segments, int32 `(segments + 1,)`.
+#[pyfunction]
+pub(crate) fn cu_seqlens<'py>(
+    py: Python<'py>,
+    grid_thw: PyReadonlyArray2<'py, i64>,
+) -> PyResult<Bound<'py, PyArray1<i32>>> {
+    let grids = grids("grid_thw", &grid_thw, 1)?;
+    Ok(detached(py, || index::cu_seqlens(&grids))?.into_pyarray(py))
+}
+
+/// `(h, w)` of each patch, int64 `(N, 2)`.
+#[pyfunction]
+pub(crate) fn position_ids<'py>(
+    py: Python<'py>,
+    grid_thw: PyReadonlyArray2<'py, i64>,
+    merge_size: i64,
+) -> PyResult<Bound<'py, PyArray2<i64>>> {
+    let grids = grids("grid_thw", &grid_thw, merge_size)?;
+    table(py, detached(py, || index::position_ids(&grids))?)
+}
+
+/// Token order and boundaries of windows of `window` tokens a side, int64 and int32.
+#[pyfunction]
+pub(crate) fn window_index<'py>(
+    py: Python<'py>,
+    grid_thw: PyReadonlyArray2<'py, i64>,
+    window: usize,
+    merge_size: i64,
+) -> PyResult<Pair<'py, PyArray1<i64>, PyArray1<i32>>> {
+    let grids = grids("grid_thw", &grid_thw, merge_size)?;
+    let (order, boundaries) = detached(py, || index::window_index(&grids, window))?;
+    Ok((order.into_pyarray(py), boundaries.into_pyarray(py)))
+}
+
+/// The permutation that undoes `window_index`, int64 of the same length.
+#[pyfunction]
+pub(crate) fn reverse_index<'py>(
+    py: Python<'py>,
+    window_index: PyReadonlyArray1<'py, i64>,
+) -> PyResult<Bound<'py, PyArray1<i64>>> {
+    let order = window_index.as_slice()?;
+    Ok(detached(py, || index::reverse_index(order))?.into_pyarray(py))
+}
+
+/// Entries of a `side` by `side` table to read for each patch, int64 `(N, 4)`, and their weights,
+/// float32 `(N, 4)`.
+#[pyfunction]
+pub(crate) fn interpolation_taps<'py>(
+    py: Python<'py>,
+    grid_thw: PyReadonlyArray2<'py, i64>,
+    side: i64,
+    merge_size: i64,
+) -> PyResult<Pair<'py, PyArray2<i64>, PyArray2<f32>>> {
+    let grids = grids("grid_thw", &grid_thw, merge_size)?;
+    let taps = detached(py, || index::interpolation_taps(&grids, side))?;
+    Ok((table(py, taps.indices)?, table(py, taps.weights)?))
+}
+
+/// M-RoPE ids, int64 `(3, B, S)`, and deltas, int64 `(B, 1)`.
+#[pyfunction]
+#[pyo3(signature = (types, kept, image_grid_thw, video_grid_thw, intervals, *, single,
+                    videos_in_groups, merge_size, advance))]
+#[expect(clippy::too_many_arguments, reason = "keywords on the Python side")]
+pub(crate) fn mrope_position_ids<'py>(
+    py: Python<'py>,
+    types: PyReadonlyArray2<'py, i64>,
+    kept: Option<PyReadonlyArray2<'py, bool>>,
+    image_grid_thw: PyReadonlyArray2<'py, i64>,
+    video_grid_thw: PyReadonlyArray2<'py, i64>,
+    intervals: Vec<f64>,
+    single: bool,
+    videos_in_groups: bool,
+    merge_size: i64,
+    advance: &str,
+) -> PyResult<Pair<'py, PyArray3<i64>, PyArray2<i64>>> {
+    let advance = match advance {
+        "spatial" => Advance::Spatial,
+        "spatiotemporal" => Advance::Spatiotemporal,
+        _ => {
+            let message = format!("advance must be 'spatial' or 'spatiotemporal', got '{advance}'");
+            return Err(PyValueError::new_err(message));
+        }
+    };
+    let interval = |value: f64| match single {
+        true => Interval::Single(value as f32),
+        false => Interval::Double(value),
+    };
+    let grids = TokenGrids {
+        images: grids("image_grid_thw", &image_grid_thw, merge_size)?,
+        videos: grids("video_grid_thw", &video_grid_thw, merge_size)?,
+        intervals: intervals.into_iter().map(interval).collect(),
+        videos_in_groups,
+    };
+    let [rows, length] = [types.shape()[0], types.shape()[1]];
+    let types = types.as_slice()?;
+    let kept = kept.as_ref().map(|kept| kept.as_slice()).transpose()?;
+    let MropeIds {
+        position_ids,
+        deltas,
+    } = detached(py, || {
+        index::mrope_position_ids(types, length, kept, &grids, advance)
+    })?;
+    Ok((
+        position_ids.into_pyarray(py).reshape([3, rows, length])?,
+        deltas.into_pyarray(py).reshape([rows, 1])?,
+    ))
+}
+
+/// Items of each bin.
+#[pyfunction]
+pub(crate) fn pack(
+    lengths: PyReadonlyArray1<'_, i64>,
+    capacity: i64,
+    strategy: &str,
+) -> PyResult<Vec<Vec<usize>>> {
+    let strategy = match strategy {
+        "sequential" => Strategy::Sequential,
+        "best" => Strategy::Best,
+        _ => {
+            let message = format!("strategy must be 'sequential' or 'best', got '{strategy}'");
+            return Err(PyValueError::new_err(message));
+        }
+    };
+    let py = lengths.py();
+    let lengths = lengths.as_slice()?;
+    detached(py, || index::pack(lengths, capacity, strategy))
+}
+
+/// Expanded ids, int64 `(S,)`, and the place of each item in them, int64 `(n, 2)`.
+#[pyfunction]
+pub(crate) fn expand_placeholders<'py>(
+    py: Python<'py>,
+    input_ids: PyReadonlyArray1<'py, i64>,
+    token_id: i64,
+    counts: PyReadonlyArray1<'py, i64>,
+) -> PyResult<Pair<'py, PyArray1<i64>, PyArray2<i64>>> {
+    let (ids, counts) = (input_ids.as_slice()?, counts.as_slice()?);
+    let (expanded, offsets) = detached(py, || index::expand_placeholders(ids, token_id, counts))?;
+    Ok((expanded.into_pyarray(py), table(py, offsets)?))
+}
+
+/// Checked grids from an int64 `(n, 3)` array in C order.
+fn grids(name: &'static str, grid_thw: &PyReadonlyArray2<'_, i64>, merge: i64) -> PyResult<Grids> {
+    let (rows, []) = grid_thw.as_slice()?.as_chunks::<3>() else {
+        let message = format!("{name} must have shape (n, 3), got {:?}", grid_thw.shape());
+        return Err(PyValueError::new_err(message));
+    };
+    Grids::new(name, rows, merge).map_err(to_python)
+}
+
+/// An array with a row for each element.
+fn table<'py, T: Element, const N: usize>(
+    py: Python<'py>,
+    rows: Vec<[T; N]>,
+) -> PyResult<Bound<'py, PyArray2<T>>> {
+    let shape = Dim([rows.len(), N]);
+    rows.into_flattened().into_pyarray(py).reshape(shape)
+}
