@@ -1,0 +1,157 @@
+"""The command line, ``qvl-fast``: its arguments, and what a failure looks like to the caller.
+
+Commands are imported when they run: the package itself needs neither rich nor safetensors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from qvl_fast.cli.errors import CommandError
+from qvl_fast.cli.options import byte_size, model_config, positive_integer
+from qvl_fast.config import PRESETS
+from qvl_fast.image import ImageProcessor, Reference
+from qvl_fast.rows import DType, Temporal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# The extra of this package that brings what a command needs.
+_EXTRAS = {"rich": "cli", "safetensors": "cli", "torch": "torch"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: arguments without the program's name; those of the process by default.
+
+    Returns:
+        The exit status: 0 if all went well, 1 if some file failed, 2 if the command could not do
+        its work, 130 if it was interrupted.
+
+    Raises:
+        SystemExit: arguments that argparse refuses (status 2), or ``--help``.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except KeyboardInterrupt:
+        return 130
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRAS:
+            raise
+        extra = f"qvl-fast[{_EXTRAS[package]}]"
+        message = f"this needs {package}, which is not installed: pip install '{extra}'"
+    except (CommandError, OSError) as error:
+        message = str(error)
+    print(f"{args.parser.prog}: error: {message}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="qvl-fast", description="The vision front end of the Qwen-VL models."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_inspect(commands.add_parser("inspect", help="sizes, grids and tokens of image files"))
+    _add_preprocess(commands.add_parser("preprocess", help="image files to rows in safetensors"))
+    return parser
+
+
+def _add_inspect(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Show what a model makes of image files: resized size, grid, rows and tokens. Pixels are "
+        "not decoded. Exits with 1 if a file could not be read."
+    )
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--config",
+        action="append",
+        type=model_config,
+        metavar="NAME_OR_DIRECTORY",
+        help="preset or checkpoint directory, repeatable; default: every preset",
+    )
+    parser.set_defaults(run=_inspect, parser=parser)
+
+
+def _inspect(args: argparse.Namespace) -> int:
+    from qvl_fast.cli.inspect import inspect
+
+    return inspect(args.files, args.config or list(PRESETS.values()))
+
+
+def _add_preprocess(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Write the rows and grids of image files to OUT/rows-00000.safetensors and so on, and "
+        "where each file's rows lie to OUT/index.json. Exits with 1 if a file failed; the others "
+        "are written all the same."
+    )
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="an image, or a folder of images",
+    )
+    parser.add_argument("-o", "--out", required=True, type=Path, help="folder to write to")
+    parser.add_argument(
+        "--config",
+        type=model_config,
+        default="qwen2.5-vl",
+        metavar="NAME_OR_DIRECTORY",
+        help="preset or checkpoint directory; default: %(default)s",
+    )
+    parser.add_argument("--reference", choices=get_args(Reference), default="torchvision")
+    parser.add_argument("--dtype", choices=get_args(DType), default="float32")
+    parser.add_argument("--temporal", choices=get_args(Temporal), default="full")
+    for bound in ("--min-pixels", "--max-pixels"):
+        parser.add_argument(
+            bound,
+            type=positive_integer,
+            metavar="N",
+            help="of the resized image; default: the configuration's",
+        )
+    parser.add_argument(
+        "--shard-size",
+        type=byte_size,
+        default="512MB",
+        metavar="SIZE",
+        help="largest file, in bytes, kB, MB or GB, unless one image is larger; default: "
+        "%(default)s",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep what OUT already holds of these paths, unchanged and with the same settings; "
+        "drop the rest",
+    )
+    parser.set_defaults(run=_preprocess, parser=parser)
+
+
+def _preprocess(args: argparse.Namespace) -> int:
+    from qvl_fast.cli.preprocess import preprocess
+
+    return preprocess(
+        args.paths, args.out, _processor(args), shard_size=args.shard_size, resume=args.resume
+    )
+
+
+def _processor(args: argparse.Namespace) -> ImageProcessor:
+    bounds = {"min_pixels": args.min_pixels, "max_pixels": args.max_pixels}
+    given = {name: value for name, value in bounds.items() if value is not None}
+    try:
+        config = args.config.image.override(**given)
+    except ValueError as error:
+        options = " and ".join("--" + name.replace("_", "-") for name in given)
+        raise CommandError(f"argument {options}: {error}") from None
+    try:
+        return ImageProcessor(
+            config, reference=args.reference, dtype=args.dtype, temporal=args.temporal
+        )
+    except ValueError as error:
+        raise CommandError(f"argument --config: {error}") from None

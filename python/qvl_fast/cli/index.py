@@ -1,0 +1,143 @@
+"""The index of an output folder: which rows of which shard belong to which file."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from qvl_fast.cli.atomic import replacing
+from qvl_fast.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from qvl_fast.cli.paths import Source
+
+_SHARD = re.compile(r"rows-([0-9]{5,})\.safetensors")
+
+
+class Entry(NamedTuple):
+    """Where the rows of one file lie.
+
+    Attributes:
+        path: the file, absolute.
+        size: its size in bytes when it was processed.
+        mtime_ns: its modification time, likewise.
+        grid: ``[1, h, w]``, in patches.
+        shard: name of the safetensors file.
+        first_row: place of its first row in the shard.
+        rows: number of its rows.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    grid: list[int]
+    shard: str
+    first_row: int
+    rows: int
+
+
+class Index:
+    """The entries of an output folder, in memory and in its ``index.json``.
+
+    The file on disk only ever names shards that are complete. It changes in :meth:`commit`, in one
+    step; shards get numbers that it has not used, so that they are of no effect before.
+
+    Args:
+        folder: the output folder, which need not exist.
+        configuration: the settings of the rows, of JSON types.
+        resume: whether to take over what the folder holds.
+
+    Raises:
+        CommandError: the folder is in use and ``resume`` is not given, or holds something else.
+    """
+
+    def __init__(self, folder: Path, configuration: dict[str, Any], *, resume: bool) -> None:
+        self.folder = folder
+        self.configuration = configuration
+        self.entries: dict[str, Entry] = {}
+        self._path = folder / "index.json"
+        self._number = 0
+        if self._path.exists():
+            if not resume:
+                raise CommandError(
+                    f"{self._path} exists; pass --resume to go on from it, or choose another folder"
+                )
+            self._load()
+        elif _shards(folder):
+            raise CommandError(f"{folder} holds shards but no index.json; choose another folder")
+
+    @property
+    def next_shard(self) -> str:
+        """The name for the next new shard."""
+        return f"rows-{self._number:05d}.safetensors"
+
+    def retain(self, sources: Iterable[Source]) -> list[Source]:
+        """Keep the entries of files that are unchanged, and of no others.
+
+        Returns:
+            The files that have no entry.
+        """
+        shards = _shards(self.folder)
+        kept: dict[str, Entry] = {}
+        pending: list[Source] = []
+        for source in sources:
+            path = str(source.path)
+            entry = self.entries.get(path)
+            if entry and entry[:3] == (path, *source[1:]) and entry.shard in shards:
+                kept[path] = entry
+            else:
+                pending.append(source)
+        self.entries = kept
+        return pending
+
+    def claim(self) -> None:
+        """Make the folder and its index, unless they are there."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self._path.exists():
+            self.commit([])
+
+    def commit(self, entries: Iterable[Entry]) -> None:
+        """Write the index with further entries, then delete the shards that no entry names.
+
+        Raises:
+            CommandError: the index could not be written; it is as it was.
+        """
+        merged = self.entries | {entry.path: entry for entry in entries}
+        content = {
+            "configuration": self.configuration,
+            "items": [entry._asdict() for entry in merged.values()],
+        }
+        with replacing(self._path) as temporary:
+            temporary.write_text(json.dumps(content), encoding="ascii")
+        self.entries = merged
+        used = {entry.shard for entry in merged.values()}
+        self._number = _next_number(used)
+        for name in _shards(self.folder) - used:
+            try:
+                (self.folder / name).unlink()
+            except OSError as error:
+                raise CommandError(f"cannot delete a shard that is not used: {error}") from error
+
+    def _load(self) -> None:
+        try:
+            content = json.loads(self._path.read_text(encoding="ascii"))
+            entries = [Entry(**item) for item in content["items"]]
+            same = content["configuration"] == self.configuration
+            self._number = _next_number(entry.shard for entry in entries)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CommandError(f"{self._path} is no index of qvl-fast: {error!r}") from None
+        if same:
+            self.entries = {entry.path: entry for entry in entries}
+
+
+def _shards(folder: Path) -> set[str]:
+    return {path.name for path in folder.glob("rows-*") if _SHARD.fullmatch(path.name)}
+
+
+def _next_number(shards: Iterable[str]) -> int:
+    # Compared as numbers, which may have more than five digits.
+    return 1 + max((int(_SHARD.sub(r"\1", name)) for name in shards), default=-1)

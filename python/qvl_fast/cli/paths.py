@@ -1,0 +1,78 @@
+"""From the paths on the command line to the files they stand for."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from PIL import Image
+
+from qvl_fast.cli.errors import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# Recognised by Pillow but not decoded: measurements, Windows metafiles, video.
+_NOT_DECODED = frozenset({"BUFR", "GRIB", "HDF5", "MPEG", "WMF"})
+
+
+class Source(NamedTuple):
+    """A file to process, and by what a later run tells that it is still the same.
+
+    Attributes:
+        path: absolute.
+        size: in bytes.
+        mtime_ns: time of the last change.
+    """
+
+    path: Path
+    size: int
+    mtime_ns: int
+
+
+def collect(paths: Iterable[Path]) -> tuple[list[Source], list[Failure]]:
+    """The files among and below ``paths``, each once, and those that cannot be looked at.
+
+    Folders are searched with all that is below them, in sorted order, for the file names of images
+    that Pillow reads. A file that is named itself is taken whatever its name. Links to folders are
+    followed where they are named, and not below.
+    """
+    failures: list[Failure] = []
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            found |= dict.fromkeys(sorted(_images_below(path.resolve(), failures)))
+        else:
+            # Only the folder is resolved: a link's own name is the one that tells images apart.
+            found[path.parent.resolve() / path.name] = None
+    sources: list[Source] = []
+    for path in found:
+        try:
+            sources.append(_look_at(path))
+        except OSError as error:
+            failures.append(Failure(path, error))
+    return sources, failures
+
+
+def _images_below(folder: Path, failures: list[Failure]) -> Iterator[Path]:
+    def fail(error: OSError) -> None:
+        failures.append(Failure(Path(error.filename), error))
+
+    formats = Image.registered_extensions()
+    # MPO files are opened by the plugin of JPEG.
+    readable = (Image.OPEN.keys() | {"MPO"}) - _NOT_DECODED
+    suffixes = {suffix for suffix, name in formats.items() if name in readable}
+    for parent, _, names in os.walk(folder, onerror=fail):
+        for name in names:
+            if Path(name).suffix.lower() in suffixes:
+                yield Path(parent, name)
+
+
+def _look_at(path: Path) -> Source:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        # Opening a pipe would wait for its other end.
+        raise OSError("not a regular file")
+    return Source(path, status.st_size, status.st_mtime_ns)

@@ -1,0 +1,66 @@
+"""What a command shows: tables on standard output, progress and failures on standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Sequence
+    from pathlib import Path
+
+    from qvl_fast.cli.errors import Failure
+
+T = TypeVar("T")
+
+# Wide enough that no line is broken where no screen limits it.
+_UNLIMITED = 1000
+
+
+def show_table(header: Sequence[str], lines: Iterable[Sequence[str]], *, names: int = 1) -> None:
+    """Print a table.
+
+    Args:
+        header: titles of the columns.
+        lines: one text for each column.
+        names: how many columns, from the left, hold names; the others are numbers.
+    """
+    table = Table(box=SIMPLE_HEAD)
+    for place, title in enumerate(header):
+        table.add_column(title, justify="left" if place < names else "right", overflow="fold")
+    for line in lines:
+        table.add_row(*line)
+    # File names are no markup.
+    console = Console(markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = _UNLIMITED
+    console.print(table)
+
+
+def show_failures(failures: Sequence[Failure]) -> None:
+    """Print each file that could not be used, and why."""
+    if failures:
+        print(f"failed: {len(failures)}", file=sys.stderr)
+    for failure in failures:
+        print(f"  {printable(failure.path)}: {failure.reason}", file=sys.stderr)
+
+
+@contextmanager
+def tracking(items: Sequence[T]) -> Generator[Iterable[T]]:
+    """Yield the items to iterate over under a progress bar, shown if a terminal is there for it."""
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        yield progress.track(items)
+
+
+def printable(path: Path) -> str:
+    """A path as text that any UTF-8 stream takes, whatever bytes it has."""
+    return os.fsencode(path).decode(errors="backslashreplace")

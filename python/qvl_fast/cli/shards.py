@@ -1,0 +1,133 @@
+"""Rows gathered into safetensors files of a chosen size."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qvl_fast.cli.atomic import replacing
+from qvl_fast.cli.errors import CommandError
+from qvl_fast.cli.index import Entry
+from qvl_fast.image import image_size
+from qvl_fast.rows import hand_out, storage
+
+if TYPE_CHECKING:
+    from qvl_fast.cli.index import Index
+    from qvl_fast.cli.paths import Source
+    from qvl_fast.image import ImageProcessor
+    from qvl_fast.rows import ReturnTensors, Rows
+
+# What an image adds to `image_grid_thw`.
+_GRID_BYTES = 3 * 8
+# Upper bound of a shard's header without the metadata: names, types, shapes and offsets.
+_HEADER_BYTES = 256
+
+
+class ShardWriter:
+    """Turns files into rows and writes a shard whenever the next image would not fit.
+
+    Rows are computed in place, in one buffer of a shard's size that serves every shard.
+
+    Args:
+        processor: makes the rows.
+        index: receives the entries of each shard once it is written.
+        size: bytes of a shard file, exceeded only by an image that is larger alone.
+
+    Raises:
+        CommandError: there is no memory for a shard of this size.
+        ModuleNotFoundError: bfloat16 without torch.
+    """
+
+    def __init__(self, processor: ImageProcessor, index: Index, size: int) -> None:
+        self._processor = processor
+        self._index = index
+        self._size = size
+        self._configuration = json.dumps(index.configuration)
+        # NumPy, and so its half of safetensors, has no bfloat16.
+        tensors = processor.dtype == "bfloat16"
+        self._form: ReturnTensors = "pt" if tensors else "np"
+        self._save = import_module(f"safetensors.{'torch' if tensors else 'numpy'}").save_file
+        self._row_bytes = self._allocate(1).nbytes
+        try:
+            self._buffer = self._allocate(size // self._row_bytes)
+        except (MemoryError, ValueError):
+            raise CommandError(
+                f"argument --shard-size: no memory for a shard of {size} bytes"
+            ) from None
+        self._begin()
+
+    def add(self, source: Source) -> None:
+        """Compute the rows of a file, after writing the shard before it if they do not fit.
+
+        Raises:
+            ValueError, OSError, MemoryError: the file is to blame; the others are as they were.
+            CommandError: the shard could not be written.
+        """
+        rows = self._processor.num_patches(*image_size(source.path))
+        needed = rows * self._row_bytes + _GRID_BYTES + _quoted_twice(str(source.path))
+        if self._entries and self._bytes + needed > self._size:
+            self.flush()
+        if rows > len(self._target):
+            # Larger than a shard: it gets one of its own, since nothing fits beside it.
+            self._target = self._allocate(rows)
+        first_row = self._filled()
+        batch = self._processor(
+            source.path, out=self._target[first_row:], return_tensors=self._form
+        )
+        self._bytes += needed
+        # One step for an interrupt to come before or after: all else follows from the entries.
+        self._entries.append(
+            Entry(
+                path=str(source.path),
+                size=source.size,
+                mtime_ns=source.mtime_ns,
+                grid=batch["image_grid_thw"][0].tolist(),
+                shard=self._index.next_shard,
+                first_row=first_row,
+                rows=len(batch["pixel_values"]),
+            )
+        )
+
+    def flush(self) -> None:
+        """Write what has been gathered, if anything; to be called again if it was interrupted.
+
+        Raises:
+            CommandError: a file could not be written.
+        """
+        if not self._entries:
+            return
+        grids = np.array([entry.grid for entry in self._entries], np.int64)
+        tensors = {
+            "pixel_values": self._target[: self._filled()],
+            "image_grid_thw": hand_out(grids, "int64", self._form),
+        }
+        metadata = {
+            "sources": json.dumps([entry.path for entry in self._entries]),
+            "configuration": self._configuration,
+        }
+        with replacing(self._index.folder / self._entries[0].shard) as temporary:
+            self._save(tensors, temporary, metadata)
+        self._index.commit(self._entries)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._entries: list[Entry] = []
+        self._target: Rows = self._buffer
+        self._bytes = _HEADER_BYTES + _quoted_twice(self._configuration)
+
+    def _filled(self) -> int:
+        return self._entries[-1].first_row + self._entries[-1].rows if self._entries else 0
+
+    def _allocate(self, rows: int) -> Rows:
+        dtype = self._processor.dtype
+        return hand_out(
+            storage((rows, self._processor.columns), dtype, None, ()), dtype, self._form
+        )
+
+
+def _quoted_twice(text: str) -> int:
+    """Bytes of a text in the JSON list that is itself a text in the header's JSON."""
+    return len(json.dumps(json.dumps(text)))

@@ -1,0 +1,125 @@
+"""What the tests share: stock processors, pictures, and the random campaigns with their record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+# Option, cases by default, and the name in the record of each random campaign. A test that takes a
+# fixture of this name plus "_chunk" gets a range of case numbers.
+CAMPAIGNS = {
+    "resize": ("--resize-cases", 150, "resize"),
+    "path": ("--path-cases", 80, "whole path"),
+}
+CHUNK = 25
+LIBRARIES = ("torch", "torchvision", "transformers", "Pillow", "numpy")
+
+_TALLY = pytest.StashKey[dict[str, list[int]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    for option, default, name in CAMPAIGNS.values():
+        text = f"random cases of the {name} campaign"
+        parser.addoption(option, type=int, default=default, metavar="N", help=text)
+    parser.addoption("--campaign-seed", type=int, default=0, help="seed of the random campaigns")
+    parser.addoption("--record", type=Path, metavar="FILE", help="write what the campaigns ran")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_TALLY] = {}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    for campaign, (option, _, _) in CAMPAIGNS.items():
+        if (fixture := f"{campaign}_chunk") in metafunc.fixturenames:
+            cases = metafunc.config.getoption(option)
+            chunks = [range(at, min(at + CHUNK, cases)) for at in range(0, cases, CHUNK)]
+            names = [f"{chunk.start}-{chunk.stop - 1}" for chunk in chunks]
+            metafunc.parametrize(fixture, chunks, ids=names)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if not (tally := config.stash[_TALLY]):
+        return
+    parts = [f"{name}: {ran} cases, {bad} differing" for name, (ran, bad) in tally.items()]
+    versions = ", ".join(f"{library} {version(library)}" for library in LIBRARIES)
+    seed = config.getoption("--campaign-seed")
+    line = "; ".join([*parts, f"seed {seed}", f"versions {versions}"])
+    terminalreporter.write_line(line)
+    if file := config.getoption("--record"):
+        file.write_text(f"{datetime.now(UTC):%Y-%m-%d}: {line}\n", encoding="utf-8")
+
+
+@pytest.fixture
+def run_campaign(pytestconfig: pytest.Config) -> Callable[..., None]:
+    """Runs numbered cases, counts them for the record and fails with those that differ.
+
+    ``check(rng)`` describes a random case and says how it differs, if it does.
+    """
+
+    def run(campaign: str, chunk: range, check: Callable[[Any], tuple[object, object]]) -> None:
+        seed = pytestconfig.getoption("--campaign-seed")
+        tally = pytestconfig.stash[_TALLY].setdefault(CAMPAIGNS[campaign][2], [0, 0])
+        differing = []
+        for number in chunk:
+            tally[0] += 1
+            tally[1] += 1  # taken back below: a case that raises differs too
+            try:
+                case, difference = check(np.random.default_rng([seed, number]))
+            except Exception as error:
+                error.add_note(f"case {number} of --campaign-seed {seed}")
+                raise
+            if difference:
+                differing.append(f"case {number}: {case}: {difference}")
+            else:
+                tally[1] -= 1
+        assert not differing, "\n".join(differing)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def cookbook(pytestconfig: pytest.Config) -> list[Path]:
+    """The images of the shared cookbook, which lies beside the repository."""
+    folder = pytestconfig.rootpath / "../shared/data/cookbook"
+    if not folder.is_dir():
+        pytest.skip("../shared/data/cookbook is not there")
+    return sorted(file for file in folder.iterdir() if file.suffix in {".jpg", ".jpeg", ".png"})
+
+
+@pytest.fixture(scope="session")
+def stock() -> Callable[..., Any]:
+    """``stock(reference, **settings)`` makes the processor of transformers that we must equal."""
+    from transformers import Qwen2VLImageProcessor
+    from transformers.models.qwen2_vl import Qwen2VLImageProcessorPil
+
+    kinds = {"torchvision": Qwen2VLImageProcessor, "pillow": Qwen2VLImageProcessorPil}
+    return lambda reference, **settings: kinds[reference](**settings)
+
+
+@pytest.fixture(scope="session")
+def picture() -> Callable[..., np.ndarray]:
+    """``picture(rng, height, width)``: smooth colours, blobs, lines and text; uint8 (H, W, 3)."""
+
+    def draw(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+        y, x = np.linspace(0, 1, height)[:, None, None], np.linspace(0, 1, width)[:, None]
+        a, b, c = rng.uniform(-2, 2, (3, 3))
+        waves = np.sin(3 * (a * y + b * x + c)) * 120 + 128
+        image = Image.fromarray((waves + rng.uniform(-8, 8, waves.shape)).astype(np.uint8))
+        pen = ImageDraw.Draw(image)
+        for _ in range(8):
+            corner, colour = rng.uniform((0, 0), (width, height)), rng.integers(0, 256, (2, 3))
+            end = corner + rng.uniform(1, 0.3 * max(width, height) + 1, 2)
+            pen.ellipse([*corner, *end], fill=tuple(colour[0]))
+            pen.line([*rng.uniform((0, 0), (width, height)), *end], fill=tuple(colour[1]))
+            pen.text(tuple(corner), "Qwen-VL 28x28", fill=tuple(colour[1]))
+        return np.array(image)
+
+    return draw
