@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "RowWriter",
+    "available_isas",
     "cu_seqlens",
     "expand_placeholders",
     "interpolation_taps",
@@ -24,7 +25,10 @@ def smart_resize(
     min_pixels: SupportsIndex = 3136,
     max_pixels: SupportsIndex = 1003520,
 ) -> tuple[int, int]: ...
-def resize_into(image: NDArray[np.uint8], out: NDArray[np.uint8], reference: str) -> None: ...
+def resize_into(
+    image: NDArray[np.uint8], out: NDArray[np.uint8], reference: str, isa: str
+) -> None: ...
+def available_isas() -> list[str]: ...
 def cu_seqlens(grid_thw: NDArray[np.int64]) -> NDArray[np.int32]: ...
 def position_ids(grid_thw: NDArray[np.int64], merge_size: int) -> NDArray[np.int64]: ...
 def window_index(
@@ -64,6 +68,7 @@ class RowWriter:
         reference: str,
         rescale_factor: float | None,
         mean_std: tuple[tuple[float, float, float], tuple[float, float, float]] | None,
+        isa: str,
     ) -> RowWriter: ...
     @property
     def columns(self) -> int: ...

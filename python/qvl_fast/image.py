@@ -11,7 +11,7 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from qvl_fast import _native
+from qvl_fast import _native, environment
 from qvl_fast.arrays import is_tensor, pixel_array
 from qvl_fast.config import (
     MAX_INTEGER,
@@ -109,7 +109,7 @@ def resize(
         raise ValueError(f"height * width must be at most 2**53, got {height} * {width}")
     resolved = resolve_reference(reference)
     out = np.empty((*sides, 3), np.uint8)
-    _native.resize_into(pixels[np.newaxis], out, resolved)
+    _native.resize_into(pixels[np.newaxis], out, resolved, environment.isa())
     return out
 
 
@@ -326,6 +326,7 @@ def _row_writer(
         reference=reference,
         rescale_factor=config.rescale_factor if config.do_rescale else None,
         mean_std=(config.image_mean, config.image_std) if config.do_normalize else None,
+        isa=environment.isa(),
     )
 
 

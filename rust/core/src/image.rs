@@ -1,7 +1,8 @@
 //! A view of 8-bit pixels in whatever layout they lie, read as lines of packed RGB.
 
 use crate::error::{Error, Result};
-use crate::resize::Reference;
+use crate::memory;
+use crate::resize::{LineBlock, Reference};
 
 /// Pixels as the caller holds them: grey, RGB or RGBA, any strides (packed, planar, flipped,
 /// broadcast). Nothing is copied until a line is read.
@@ -68,20 +69,29 @@ impl<'a> ImageView<'a> {
         self.shape[1]
     }
 
-    /// Line `y` as packed RGB, where it already lies so in memory.
-    pub fn packed_line(&self, y: usize) -> Option<&'a [u8]> {
-        let packed = self.shape[2] == 3 && self.strides[1] == 3 && self.strides[2] == 1;
-        let start = self.offset(y, 0);
-        packed.then(|| &self.bytes[start..start + 3 * self.width()])
+    /// The lines as the passes read them, or None if the pixels lie in another way: packed RGB, or
+    /// three planes.
+    fn components(&self) -> Option<Vec<LineBlock<'a>>> {
+        let [height, width, channels] = self.shape;
+        let [line, pixel, plane] = self.strides;
+        let block = |first, length, channels| {
+            LineBlock::new(self.bytes, first, line, height, length, channels)
+        };
+        match (channels, pixel, plane) {
+            (3, 3, 1) => Some(vec![block(self.origin, 3 * width, 3)]),
+            (3, 1, _) => Some(
+                (0..3)
+                    .map(|channel| self.origin.wrapping_add_signed(channel * plane))
+                    .map(|first| block(first, width, 1))
+                    .collect(),
+            ),
+            _ => None,
+        }
     }
 
     /// Writes line `y` to `line` as packed RGB. Grey is repeated; RGBA is composited on white with
     /// the rounding that `reference` has for arrays.
-    pub fn read_line(&self, y: usize, reference: Reference, line: &mut [u8]) {
-        if let Some(packed) = self.packed_line(y) {
-            line.copy_from_slice(packed);
-            return;
-        }
+    fn read_line(&self, y: usize, reference: Reference, line: &mut [u8]) {
         let pixels = line.chunks_exact_mut(3);
         match self.shape[2] {
             1 => self.map_line(y, [0], pixels, |[grey], rgb| rgb.fill(grey)),
@@ -119,6 +129,42 @@ impl<'a> ImageView<'a> {
     }
 }
 
+/// An image whose lines the passes can read: the caller's memory, or a packed copy of it.
+#[derive(Debug)]
+pub struct RgbImage<'a> {
+    view: ImageView<'a>,
+    copy: Option<Vec<u8>>,
+}
+
+impl<'a> RgbImage<'a> {
+    /// Copies `view` if it is neither packed RGB nor three planes.
+    pub fn new(view: ImageView<'a>, reference: Reference) -> Result<Self> {
+        let mut copy = None;
+        if view.components().is_none() {
+            let line_bytes = 3 * view.width();
+            let mut packed = memory::filled(view.height() * line_bytes, 0, "an RGB copy")?;
+            for (y, line) in packed.chunks_exact_mut(line_bytes).enumerate() {
+                view.read_line(y, reference, line);
+            }
+            copy = Some(packed);
+        }
+        Ok(Self { view, copy })
+    }
+
+    /// Height and width.
+    pub fn size(&self) -> (usize, usize) {
+        (self.view.height(), self.view.width())
+    }
+
+    /// The lines: packed, or of three planes.
+    pub fn components(&self) -> Vec<LineBlock<'_>> {
+        match &self.copy {
+            Some(packed) => vec![LineBlock::adjacent(packed, 3 * self.view.width(), 3)],
+            None => self.view.components().unwrap_or_default(),
+        }
+    }
+}
+
 /// One colour value blended over white.
 ///
 /// torchvision computes in float32 on values scaled to 0..1 and truncates
@@ -144,26 +190,39 @@ fn over_white(colour: u8, alpha: u8, reference: Reference) -> u8 {
 mod tests {
     use super::*;
 
-    fn lines(view: &ImageView<'_>) -> Vec<u8> {
-        let mut out = vec![0; view.height() * view.width() * 3];
-        for (y, line) in out.chunks_exact_mut(view.width() * 3).enumerate() {
-            view.read_line(y, Reference::Torchvision, line);
+    /// The pixels as the passes get to see them, packed.
+    fn pixels(view: ImageView<'_>) -> Vec<u8> {
+        let image = RgbImage::new(view, Reference::Torchvision).unwrap();
+        let mut out = vec![];
+        for y in 0..view.height() {
+            let lines: Vec<_> = image
+                .components()
+                .iter()
+                .map(|block| block.line(y))
+                .collect();
+            match lines[..] {
+                [packed] => out.extend(packed),
+                _ => out.extend((0..view.width()).flat_map(|x| lines.iter().map(move |l| l[x]))),
+            }
         }
         out
     }
 
     #[test]
-    fn planar_flipped_and_grey_layouts_read_as_packed_rgb() {
+    fn every_layout_reads_as_the_same_pixels() {
         let packed: Vec<u8> = (0..18).collect();
         let planar: Vec<u8> = (0..3)
             .flat_map(|c| (0..6).map(move |p| p * 3 + c))
             .collect();
-        let view = ImageView::new(&planar, 0, [2, 3, 3], [3, 1, 6]).unwrap();
-        assert_eq!(lines(&view), packed);
-        let upside_down = ImageView::new(&packed, 9, [2, 3, 3], [-9, 3, 1]).unwrap();
-        assert_eq!(lines(&upside_down), [&packed[9..], &packed[..9]].concat());
+        let view =
+            |bytes, origin, strides| ImageView::new(bytes, origin, [2, 3, 3], strides).unwrap();
+        assert_eq!(pixels(view(&planar, 0, [3, 1, 6])), packed);
+        let upside_down = view(&packed, 9, [-9, 3, 1]);
+        assert_eq!(pixels(upside_down), [&packed[9..], &packed[..9]].concat());
+        let reversed: Vec<u8> = packed.iter().rev().copied().collect();
+        assert_eq!(pixels(view(&reversed, 17, [-9, -3, -1])), packed);
         let grey = ImageView::new(&[7, 8], 0, [1, 2, 1], [2, 1, 1]).unwrap();
-        assert_eq!(lines(&grey), [7, 7, 7, 8, 8, 8]);
+        assert_eq!(pixels(grey), [7, 7, 7, 8, 8, 8]);
     }
 
     #[test]

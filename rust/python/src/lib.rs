@@ -22,7 +22,7 @@ mod _native {
         position_ids, reverse_index, window_index,
     };
     #[pymodule_export]
-    use crate::resize::resize_into;
+    use crate::resize::{available_isas, resize_into};
     #[pymodule_export]
     use crate::rows::RowWriter;
 }

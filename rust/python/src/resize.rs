@@ -3,6 +3,7 @@
 use numpy::{PyReadonlyArray4, PyReadwriteArray3, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use qvl_core::simd::Isa;
 
 use crate::{argument, error, pixels};
 
@@ -15,8 +16,10 @@ pub(crate) fn resize_into(
     image: PyReadonlyArray4<'_, u8>,
     mut out: PyReadwriteArray3<'_, u8>,
     reference: &str,
+    isa: &str,
 ) -> PyResult<()> {
     let reference = argument::reference(reference)?;
+    let isa = Isa::named(isa).map_err(error::to_python)?;
     let frames = pixels::frames(&image)?;
     let [frame] = frames[..] else {
         let message = format!("image must be one frame, got {}", frames.len());
@@ -24,5 +27,11 @@ pub(crate) fn resize_into(
     };
     let target = (out.shape()[0], out.shape()[1]);
     let out = argument::contiguous(&mut out)?;
-    error::detached(py, || qvl_core::resize(&frame, target, reference, out))
+    error::detached(py, || qvl_core::resize(&frame, target, reference, isa, out))
+}
+
+/// Names of the instruction sets that this processor can run, the fastest last.
+#[pyfunction]
+pub(crate) fn available_isas() -> Vec<&'static str> {
+    Isa::available().into_iter().map(Isa::name).collect()
 }

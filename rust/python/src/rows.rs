@@ -5,6 +5,7 @@ use half::{bf16, f16};
 use numpy::{PyReadonlyArray4, PyReadwriteArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use qvl_core::simd::Isa;
 use qvl_core::{Element, Grid, ImageView, Normalization, PatchLayout};
 
 use crate::error::{detached, to_python};
@@ -30,7 +31,7 @@ impl RowWriter {
     /// `rescale_factor=None` and `mean_std=None` switch those steps off.
     #[new]
     #[pyo3(signature = (patch_size, temporal_patch_size, merge_size, *, temporal, dtype, reference,
-                        rescale_factor, mean_std))]
+                        rescale_factor, mean_std, isa))]
     #[expect(clippy::too_many_arguments, reason = "keywords on the Python side")]
     fn new(
         patch_size: usize,
@@ -41,6 +42,7 @@ impl RowWriter {
         reference: &str,
         rescale_factor: Option<f64>,
         mean_std: Option<([f64; 3], [f64; 3])>,
+        isa: &str,
     ) -> PyResult<Self> {
         let layout = PatchLayout {
             patch: patch_size,
@@ -53,10 +55,10 @@ impl RowWriter {
             rescale_factor,
             mean_std,
         };
-        let levels = normalization.levels(reference).map_err(to_python)?;
+        let isa = Isa::named(isa).map_err(to_python)?;
         macro_rules! writer {
             ($variant:ident) => {
-                qvl_core::RowWriter::new(layout, temporal, reference, &levels)
+                qvl_core::RowWriter::new(layout, temporal, &normalization, reference, isa)
                     .map(TypedWriter::$variant)
                     .map_err(to_python)
             };

@@ -7,12 +7,17 @@ use crate::memory;
 /// Half the width of the bicubic kernel, in source pixels at scale 1.
 const SUPPORT: f64 = 2.0;
 
+/// Bits of the lower half of a weight that does not fit in 16.
+const LOW_BITS: u32 = 11;
+
 /// Weights of one axis, in units of `2^-precision`.
 #[derive(Debug, Clone)]
 pub struct Coefficients {
     precision: u32,
     windows: Vec<Window>,
     weights: Vec<i32>,
+    pairs: Vec<Pair>,
+    split: bool,
 }
 
 /// Where the taps of one output position lie.
@@ -24,6 +29,39 @@ struct Window {
     first: usize,
     /// Number of taps.
     taps: usize,
+    /// First pair in `Coefficients::pairs`.
+    first_pair: usize,
+}
+
+/// Two neighbouring weights for a multiply-add of 16-bit pairs, the first in the lower half of each
+/// word. A weight is `low`, or `high * 2^LOW_BITS + low` if the table is split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct Pair {
+    /// The weights, or their lower bits.
+    pub low: i32,
+    /// Their upper bits; 0 if the table is not split.
+    pub high: i32,
+}
+
+impl Pair {
+    /// Position of the upper bits.
+    pub const SHIFT: u32 = LOW_BITS;
+
+    fn new(weights: [i32; 2], split: bool) -> Self {
+        let word = |[a, b]: [i32; 2]| (a & 0xffff) | (b << 16);
+        if split {
+            Self {
+                low: word(weights.map(|weight| weight & ((1 << LOW_BITS) - 1))),
+                high: word(weights.map(|weight| weight >> LOW_BITS)),
+            }
+        } else {
+            Self {
+                low: word(weights),
+                high: 0,
+            }
+        }
+    }
 }
 
 impl Coefficients {
@@ -44,23 +82,53 @@ impl Coefficients {
         let mut windows = memory::with_capacity(target, "resampling windows")?;
         let mut weights = memory::with_capacity(total, "resampling weights")?;
         let unit = f64::from(1u32 << precision);
-        for position in 0..target {
-            let start = filter.weigh(position, &mut taps);
-            windows.push(Window {
-                start,
-                first: weights.len(),
-                taps: taps.len(),
-            });
+        // From the last window to the first, so that one can be kept from starting after the next.
+        let mut latest = source;
+        for position in (0..target).rev() {
+            let mut start = filter.weigh(position, &mut taps);
+            let first = weights.len();
             // Half away from zero, by truncation, as both references do it.
             weights.extend(
                 taps.iter()
                     .map(|weight| (weight * unit + 0.5f64.copysign(*weight)) as i32),
+            );
+            // Taps at the ends that came out as zero cost time and change nothing.
+            while weights.len() > first + 1 && weights.last() == Some(&0) {
+                weights.pop();
+            }
+            let mut skipped = 0;
+            while start < latest && skipped + 1 < weights.len() - first {
+                if weights[first + skipped] != 0 {
+                    break;
+                }
+                (start, skipped) = (start + 1, skipped + 1);
+            }
+            latest = start;
+            windows.push(Window {
+                start,
+                first: first + skipped,
+                taps: weights.len() - first - skipped,
+                first_pair: 0,
+            });
+        }
+        windows.reverse();
+
+        let split = weights.iter().any(|weight| i16::try_from(*weight).is_err());
+        let mut pairs = memory::with_capacity(weights.len() / 2 + target, "resampling weights")?;
+        for window in &mut windows {
+            window.first_pair = pairs.len();
+            let taps = &weights[window.first..window.first + window.taps];
+            pairs.extend(
+                taps.chunks(2)
+                    .map(|pair| Pair::new([pair[0], pair.get(1).copied().unwrap_or(0)], split)),
             );
         }
         Ok(Self {
             precision,
             windows,
             weights,
+            pairs,
+            split,
         })
     }
 
@@ -79,10 +147,25 @@ impl Coefficients {
         self.precision
     }
 
+    /// Whether some weight does not fit in 16 bits.
+    pub fn is_split(&self) -> bool {
+        self.split
+    }
+
     /// First source position and weights of the output at `position`. Starts never decrease.
     pub fn window(&self, position: usize) -> (usize, &[i32]) {
-        let Window { start, first, taps } = self.windows[position];
+        let Window {
+            start, first, taps, ..
+        } = self.windows[position];
         (start, &self.weights[first..first + taps])
+    }
+
+    /// The weights of [`Coefficients::window`] two by two, a zero after an odd last one.
+    pub fn pairs(&self, position: usize) -> &[Pair] {
+        let Window {
+            taps, first_pair, ..
+        } = self.windows[position];
+        &self.pairs[first_pair..first_pair + taps.div_ceil(2)]
     }
 
     /// Length of the longest window.
@@ -185,8 +268,15 @@ mod tests {
                 prop_assert!(!weights.is_empty() && weights.len() <= table.most_taps());
                 previous = start;
                 let sum: i64 = weights.iter().map(|weight| i64::from(*weight)).sum();
-                // Each weight was rounded once.
-                prop_assert!((sum - one).unsigned_abs() as usize <= weights.len());
+                // Each weight was rounded once; those that became zero may have been dropped.
+                let most = table.most_taps() + 2;
+                prop_assert!((sum - one).unsigned_abs() as usize <= most);
+                let halves = |word: i32| [word as i16, (word >> 16) as i16].map(i32::from);
+                let joined = table.pairs(position).iter().flat_map(|pair| {
+                    let (low, high) = (halves(pair.low), halves(pair.high));
+                    [0, 1].map(|half| low[half] + (high[half] << Pair::SHIFT))
+                });
+                prop_assert!(joined.take(weights.len()).eq(weights.iter().copied()));
                 // The accumulator of the kernels is an i32.
                 let reach: i64 = weights.iter().map(|weight| i64::from(weight.abs()) * 255).sum();
                 prop_assert!(reach + one / 2 <= i64::from(i32::MAX));

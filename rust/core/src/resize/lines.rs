@@ -1,97 +1,112 @@
-//! One resized line after another, with only the source lines of one window in memory.
+//! Resized lines from top to bottom, with only the source lines of one window in memory.
 
-use super::{Coefficients, Reference, Resampler};
+use super::Resampler;
+use super::block::{LineBlock, PlanarLines, plane_stride};
 use crate::error::Result;
-use crate::image::ImageView;
+use crate::image::RgbImage;
 use crate::memory;
 use crate::simd;
 
-/// Produces the resized lines of an image from top to bottom.
+/// Lines that a horizontal pass takes at a time: the widest kernel has one in each byte of a
+/// register.
+pub(crate) const BATCH: usize = 32;
+
+/// Produces the resized lines of an image, three planes each, from top to bottom.
 ///
-/// Horizontal pass first: a source line is resampled as it enters the window, and the window is
-/// combined into the output. Vertical pass first: source lines enter as they are, and the combined
-/// line is resampled. Either way the intermediate is 8 bits deep and stays in cache.
+/// Horizontal pass first: source lines are resampled as they enter the window, and the window is
+/// combined into the output. Vertical pass first: source lines are combined where they lie, and the
+/// combined lines are resampled as they enter. Either way the intermediate is 8 bits deep and stays
+/// in cache.
 #[derive(Debug)]
 pub struct ResizedLines<'a> {
-    source: SourceLines<'a>,
-    on_entry: Option<&'a Coefficients>,
-    vertical: Option<&'a Coefficients>,
-    on_exit: Option<&'a Coefficients>,
+    resampler: &'a Resampler,
+    /// The image: packed, or as three planes.
+    components: Vec<LineBlock<'a>>,
+    /// Lines combined before they are resampled, of one component.
+    combined: Vec<u8>,
     window: LineWindow,
     next: usize,
 }
 
 impl<'a> ResizedLines<'a> {
-    pub(super) fn new(resampler: &'a Resampler, image: &'a ImageView<'a>) -> Result<Self> {
-        let horizontal = resampler.horizontal.as_ref();
-        let vertical = resampler.vertical.as_ref();
-        let (on_entry, on_exit, width) = if resampler.vertical_first {
-            (None, horizontal, resampler.source.1)
+    pub(super) fn new(resampler: &'a Resampler, image: &'a RgbImage<'a>) -> Result<Self> {
+        let components = image.components();
+        let window = match &resampler.vertical {
+            Some(vertical) if !resampler.vertical_first => vertical.most_taps(),
+            _ => 1,
+        };
+        let combined = if resampler.vertical_first {
+            let longest = components.iter().map(LineBlock::length).max().unwrap_or(0);
+            BATCH * longest
         } else {
-            (horizontal, None, resampler.target.1)
+            0
         };
         Ok(Self {
-            source: SourceLines {
-                image,
-                reference: resampler.reference,
-                scratch: memory::filled(3 * resampler.source.1, 0, "a line of the image")?,
-            },
-            on_entry,
-            vertical,
-            on_exit,
-            window: LineWindow::new(3 * width, vertical.map_or(0, Coefficients::most_taps))?,
+            resampler,
+            components,
+            combined: memory::filled(combined, 0, "lines between the passes")?,
+            window: LineWindow::new(resampler.target.1, window)?,
             next: 0,
         })
     }
 
-    /// Writes the next line to `out`, packed RGB of the target width. There are as many lines as
-    /// the target is high; asking for more is a bug of the caller and panics.
+    /// Writes the next line to `out`, three planes of [`plane_stride`] bytes. There are as many
+    /// lines as the target is high; asking for more is a bug of the caller and panics.
     pub fn read(&mut self, out: &mut [u8]) {
         let y = self.next;
         self.next += 1;
-        let Some(vertical) = self.vertical else {
-            return self.source.read(y, self.on_entry, out);
-        };
-        let (start, weights) = vertical.window(y);
-        while self.window.end < start + weights.len() {
-            let entering = self.window.end;
-            let line = self.window.push(start);
-            self.source.read(entering, self.on_entry, line);
-        }
-        let lines = self.window.lines_from(start, weights.len());
-        match self.on_exit {
-            None => simd::combine_lines(lines, weights, vertical.precision(), out),
-            Some(horizontal) => {
-                let combined = &mut self.source.scratch;
-                simd::combine_lines(lines, weights, vertical.precision(), combined);
-                simd::resample_line(combined, horizontal, out);
+        match &self.resampler.vertical {
+            Some(vertical) if !self.resampler.vertical_first => {
+                let (start, weights) = vertical.window(y);
+                self.fill(start, start + weights.len(), self.resampler.source.0);
+                let lines = self.window.lines(start, weights.len());
+                simd::combine_lines(self.resampler.isa, &lines, vertical, y, out);
+            }
+            _ => {
+                self.fill(y, y + 1, self.resampler.target.0);
+                out.copy_from_slice(self.window.lines(y, 1).line(0));
             }
         }
     }
-}
 
-/// Lines of the image, resampled on the way out where asked.
-#[derive(Debug)]
-struct SourceLines<'a> {
-    image: &'a ImageView<'a>,
-    reference: Reference,
-    /// One packed line of the source width.
-    scratch: Vec<u8>,
-}
-
-impl SourceLines<'_> {
-    fn read(&mut self, y: usize, horizontal: Option<&Coefficients>, out: &mut [u8]) {
-        let Some(horizontal) = horizontal else {
-            return self.image.read_line(y, self.reference, out);
-        };
-        let line = match self.image.packed_line(y) {
-            Some(packed) => packed,
-            None => {
-                self.image.read_line(y, self.reference, &mut self.scratch);
-                &self.scratch
+    /// Lets lines of the `total` that there are enter the window, up to number `end` at least; those
+    /// before `keep` may be dropped.
+    fn fill(&mut self, keep: usize, end: usize, total: usize) {
+        while self.window.end < end {
+            let first = self.window.end;
+            let count = BATCH.min(total - first);
+            let width = self.resampler.target.1;
+            let out = self.window.push(keep, count);
+            let Resampler {
+                isa,
+                horizontal,
+                vertical,
+                vertical_first,
+                ..
+            } = self.resampler;
+            let mut plane = 0;
+            for component in &self.components {
+                let mut planes = PlanarLines::new(out, width, plane);
+                let block = match vertical {
+                    Some(vertical) if *vertical_first => {
+                        let length = component.length();
+                        let combined = &mut self.combined[..count * length];
+                        for (y, line) in (first..).zip(combined.chunks_exact_mut(length)) {
+                            let (start, weights) = vertical.window(y);
+                            let lines = component.lines(start..start + weights.len());
+                            simd::combine_lines(*isa, &lines, vertical, y, line);
+                        }
+                        LineBlock::adjacent(combined, length, component.channels())
+                    }
+                    _ => component.lines(first..first + count),
+                };
+                match horizontal {
+                    Some(table) => simd::resample_lines(*isa, &block, table, &mut planes),
+                    None => simd::split_lines(*isa, &block, &mut planes),
+                }
+                plane += component.channels();
             }
-        };
-        simd::resample_line(line, horizontal, out);
+        }
     }
 }
 
@@ -107,10 +122,11 @@ struct LineWindow {
 }
 
 impl LineWindow {
-    /// Room for windows of up to `taps` lines. Twice that is held, so that lines move to the front
-    /// only once every `taps` lines.
-    fn new(line_bytes: usize, taps: usize) -> Result<Self> {
-        let bytes = line_bytes.saturating_mul(2 * taps);
+    /// Room for windows of up to `taps` lines of `width` pixels. Twice what a window and a batch
+    /// need is held, so that lines move to the front only now and then.
+    fn new(width: usize, taps: usize) -> Result<Self> {
+        let line_bytes = 3 * plane_stride(width);
+        let bytes = line_bytes.saturating_mul(2 * (taps + BATCH));
         Ok(Self {
             buffer: memory::filled(bytes, 0, "lines between the passes")?,
             line_bytes,
@@ -119,22 +135,25 @@ impl LineWindow {
         })
     }
 
-    /// The place of the entering line. Lines before number `keep` may be dropped.
-    fn push(&mut self, keep: usize) -> &mut [u8] {
+    /// The place of the `count` lines that enter. Lines before number `keep` may be dropped.
+    fn push(&mut self, keep: usize, count: usize) -> &mut [u8] {
         let mut at = (self.end - self.first) * self.line_bytes;
-        if at == self.buffer.len() {
+        let bytes = count * self.line_bytes;
+        if at + bytes > self.buffer.len() {
+            let keep = keep.min(self.end);
             let kept = (keep - self.first) * self.line_bytes;
-            self.buffer.copy_within(kept.., 0);
+            self.buffer.copy_within(kept..at, 0);
             self.first = keep;
             at -= kept;
         }
-        self.end += 1;
-        &mut self.buffer[at..at + self.line_bytes]
+        self.end += count;
+        &mut self.buffer[at..at + bytes]
     }
 
     /// `count` lines from number `start` on.
-    fn lines_from(&self, start: usize, count: usize) -> &[u8] {
+    fn lines(&self, start: usize, count: usize) -> LineBlock<'_> {
         let at = (start - self.first) * self.line_bytes;
-        &self.buffer[at..at + count * self.line_bytes]
+        let bytes = &self.buffer[at..at + count * self.line_bytes];
+        LineBlock::adjacent(bytes, self.line_bytes, 1)
     }
 }

@@ -4,14 +4,18 @@
 //! and rounds to 8 bits, so the precision of the weights and the order of the passes are part of
 //! the result.
 
+mod block;
 mod coefficients;
 mod lines;
 
-pub use coefficients::Coefficients;
+pub use block::{LineBlock, PlanarLines, plane_stride};
+pub use coefficients::{Coefficients, Pair};
 pub use lines::ResizedLines;
 
 use crate::error::{Error, Result};
-use crate::image::ImageView;
+use crate::image::{ImageView, RgbImage};
+use crate::memory;
+use crate::simd::Isa;
 
 /// Whose bits to reproduce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,7 +64,7 @@ impl Reference {
 pub struct Resampler {
     source: (usize, usize),
     target: (usize, usize),
-    reference: Reference,
+    isa: Isa,
     horizontal: Option<Coefficients>,
     vertical: Option<Coefficients>,
     vertical_first: bool,
@@ -72,6 +76,7 @@ impl Resampler {
         source: (usize, usize),
         target: (usize, usize),
         reference: Reference,
+        isa: Isa,
     ) -> Result<Self> {
         for (argument, length) in [("height", target.0), ("width", target.1)] {
             if length == 0 {
@@ -86,15 +91,15 @@ impl Resampler {
         Ok(Self {
             source,
             target,
-            reference,
+            isa,
             horizontal: axis(source.1, target.1)?,
             vertical: axis(source.0, target.0)?,
             vertical_first: reference.vertical_first(source, target),
         })
     }
 
-    /// The resized lines of `image`, from top to bottom.
-    pub fn lines<'a>(&'a self, image: &'a ImageView<'a>) -> Result<ResizedLines<'a>> {
+    /// The resized lines of `image`, which has the source size, from top to bottom.
+    pub fn lines<'a>(&'a self, image: &'a RgbImage<'a>) -> Result<ResizedLines<'a>> {
         ResizedLines::new(self, image)
     }
 }
@@ -104,9 +109,11 @@ pub fn resize(
     image: &ImageView<'_>,
     target: (usize, usize),
     reference: Reference,
+    isa: Isa,
     out: &mut [u8],
 ) -> Result<()> {
-    let resampler = Resampler::new((image.height(), image.width()), target, reference)?;
+    let image = RgbImage::new(*image, reference)?;
+    let resampler = Resampler::new(image.size(), target, reference, isa)?;
     let line_bytes = 3 * target.1;
     if out.len() != target.0 * line_bytes {
         let reason = format!(
@@ -117,9 +124,19 @@ pub fn resize(
         );
         return Err(Error::invalid("out", reason));
     }
-    let mut lines = resampler.lines(image)?;
+    let mut lines = resampler.lines(&image)?;
+    let stride = plane_stride(target.1);
+    let mut planes = memory::filled(3 * stride, 0, "a resized line")?;
     for line in out.chunks_exact_mut(line_bytes) {
-        lines.read(line);
+        lines.read(&mut planes);
+        let (red, rest) = planes.split_at(stride);
+        let (green, blue) = rest.split_at(stride);
+        for (pixel, ((r, g), b)) in line
+            .chunks_exact_mut(3)
+            .zip(red.iter().zip(green).zip(blue))
+        {
+            pixel.copy_from_slice(&[*r, *g, *b]);
+        }
     }
     Ok(())
 }
@@ -183,7 +200,7 @@ mod tests {
         let pixels: Vec<u8> = (0..60).collect();
         let view = ImageView::packed_rgb(&pixels, 4, 5).unwrap();
         let mut out = vec![0; 60];
-        resize(&view, (4, 5), Reference::Torchvision, &mut out).unwrap();
+        resize(&view, (4, 5), Reference::Torchvision, Isa::best(), &mut out).unwrap();
         assert_eq!(out, pixels);
     }
 
@@ -192,7 +209,7 @@ mod tests {
         let pixels = [0u8; 60];
         let view = ImageView::packed_rgb(&pixels, 4, 5).unwrap();
         let refused = |target, out: &mut [u8]| {
-            resize(&view, target, Reference::Torchvision, out)
+            resize(&view, target, Reference::Torchvision, Isa::best(), out)
                 .unwrap_err()
                 .to_string()
         };
@@ -206,17 +223,30 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lines_equal_the_definition(
-            source in (1usize..60, 1usize..60),
-            target in (1usize..60, 1usize..60),
+        fn every_arm_equals_the_definition(
+            source in (1usize..100, 1usize..100),
+            target in (1usize..100, 1usize..100),
             reference in Reference::any(),
-            noise in proptest::collection::vec(any::<u8>(), 60 * 60 * 3),
+            planar in any::<bool>(),
+            noise in proptest::collection::vec(any::<u8>(), 100 * 100 * 3),
         ) {
             let pixels = &noise[..source.0 * source.1 * 3];
-            let view = ImageView::packed_rgb(pixels, source.0, source.1).unwrap();
-            let mut out = vec![0; target.0 * target.1 * 3];
-            resize(&view, target, reference, &mut out).unwrap();
-            prop_assert_eq!(out, by_definition(pixels, source, target, reference));
+            let (line, plane) = (source.1 as isize, (source.0 * source.1) as isize);
+            let planes: Vec<u8> = (0..3)
+                .flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied())
+                .collect();
+            let shape = [source.0, source.1, 3];
+            let view = if planar {
+                ImageView::new(&planes, 0, shape, [line, 1, plane])
+            } else {
+                ImageView::new(pixels, 0, shape, [3 * line, 3, 1])
+            };
+            let expected = by_definition(pixels, source, target, reference);
+            for isa in Isa::available() {
+                let mut out = vec![0; target.0 * target.1 * 3];
+                resize(&view.clone().unwrap(), target, reference, isa, &mut out).unwrap();
+                prop_assert_eq!(&out, &expected, "{:?}", isa);
+            }
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use half::{bf16, f16};
 
+use crate::simd::Lanes;
+
 /// A type that rows are stored in.
-pub trait Element: Copy + Default + Send + Sync {
+pub trait Element: Lanes + Copy + Default + Send + Sync {
     /// The element for a pixel of `level` whose normalised value is `value`.
     ///
     /// Floats round `value` to nearest even, as torch's cast does. `u8` keeps the level: the model

@@ -1,10 +1,52 @@
 //! Rescaling and normalisation of 8-bit pixels, as a table of every possible value.
 
+use super::element::Element;
 use crate::error::{Error, Result};
 use crate::resize::Reference;
 
 /// What each of the 256 levels of each of the 3 channels becomes.
 pub type Levels = [[f32; 256]; 3];
+
+/// A channel's levels as float32 arithmetic: `(level / divisor - mean) / std`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Affine {
+    /// What levels are divided by first.
+    pub divisor: f32,
+    /// What is then subtracted.
+    pub mean: f32,
+    /// What the difference is divided by.
+    pub std: f32,
+}
+
+impl Affine {
+    fn apply(self, level: f32) -> f32 {
+        (level / self.divisor - self.mean) / self.std
+    }
+}
+
+/// The levels as elements of rows, and as arithmetic where that gives the same bits.
+#[derive(Debug, Clone)]
+pub struct Values<T> {
+    /// The elements, by channel and level.
+    pub table: Box<[[T; 256]; 3]>,
+    /// The arithmetic, by channel.
+    pub affine: Option<[Affine; 3]>,
+}
+
+impl<T: Element> Values<T> {
+    /// The elements for `normalization` in the order of operations of `reference`.
+    pub fn new(normalization: &Normalization, reference: Reference) -> Result<Self> {
+        let levels = normalization.levels(reference)?;
+        let element =
+            |channel: usize, level: usize| T::from_level(level as u8, levels[channel][level]);
+        Ok(Self {
+            table: Box::new(std::array::from_fn(|channel| {
+                std::array::from_fn(|level| element(channel, level))
+            })),
+            affine: normalization.affine(reference, &levels),
+        })
+    }
+}
 
 /// The arithmetic between a pixel's level and the model's input. `None` switches a step off.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,6 +88,28 @@ impl Normalization {
         }))
     }
 
+    /// The same as arithmetic, if it gives the bits of `levels` for every level.
+    fn affine(&self, reference: Reference, levels: &Levels) -> Option<[Affine; 3]> {
+        let (mean, std) = self.mean_std.unwrap_or(([0.0; 3], [1.0; 3]));
+        let factor = self.rescale_factor.unwrap_or(1.0);
+        let (divisor, unscale) = match reference {
+            Reference::Torchvision if self.mean_std.is_some() => (1.0, (1.0 / factor) as f32),
+            _ => ((1.0 / factor) as f32, 1.0),
+        };
+        let affine = std::array::from_fn(|channel| Affine {
+            divisor,
+            mean: mean[channel] as f32 * unscale,
+            std: std[channel] as f32 * unscale,
+        });
+        let exact = affine.iter().zip(levels).all(|(affine, levels)| {
+            let computed = (0..256u16).map(|level| affine.apply(f32::from(level)));
+            computed
+                .map(f32::to_bits)
+                .eq(levels.iter().map(|value| value.to_bits()))
+        });
+        exact.then_some(affine)
+    }
+
     /// Refuses values that float32 cannot hold or divide by.
     fn check(&self) -> Result<()> {
         let usable = |value: f64| (value as f32).is_finite();
@@ -85,6 +149,25 @@ mod tests {
         for reference in Reference::ALL {
             let levels = normalization.levels(reference).unwrap();
             assert_eq!((levels[0][0], levels[2][255]), (-1.0, 1.0));
+        }
+    }
+
+    #[test]
+    fn the_settings_of_released_models_are_arithmetic() {
+        let clip = (
+            [0.48145466, 0.4578275, 0.40821073],
+            [0.26862954, 0.26130258, 0.27577711],
+        );
+        for (reference, mean_std) in Reference::ALL
+            .into_iter()
+            .zip([Some(clip), HALF, Some(clip)])
+        {
+            let normalization = Normalization {
+                rescale_factor: Some(1.0 / 255.0),
+                mean_std,
+            };
+            let values = Values::<f32>::new(&normalization, reference).unwrap();
+            assert!(values.affine.is_some(), "{reference:?}");
         }
     }
 

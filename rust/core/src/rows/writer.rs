@@ -4,13 +4,15 @@
 //! are adjacent in the output, so a band is written as soon as its lines are resized, while they
 //! are in cache.
 
+use super::band::{Band, RowShape};
 use super::element::Element;
-use super::normalize::Levels;
+use super::normalize::{Normalization, Values};
 use crate::error::{Error, Result};
 use crate::geometry::Grid;
-use crate::image::ImageView;
+use crate::image::{ImageView, RgbImage};
 use crate::memory;
-use crate::resize::{Reference, Resampler};
+use crate::resize::{Reference, Resampler, plane_stride};
+use crate::simd::{self, Isa};
 
 /// How pixels are cut into rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,39 +78,41 @@ impl PatchLayout {
 #[derive(Debug, Clone)]
 pub struct RowWriter<T> {
     layout: PatchLayout,
+    shape: RowShape,
+    values: Values<T>,
     reference: Reference,
-    /// Frames stored in a row.
-    slots: usize,
-    values: Box<[[T; 256]; 3]>,
+    isa: Isa,
 }
 
 impl<T: Element> RowWriter<T> {
-    /// A writer that gives pixel levels the values of `levels`.
+    /// A writer that resizes and normalises as `reference` does, by the arm of `isa`.
     pub fn new(
         layout: PatchLayout,
         temporal: Temporal,
+        normalization: &Normalization,
         reference: Reference,
-        levels: &Levels,
+        isa: Isa,
     ) -> Result<Self> {
         layout.check()?;
-        let value =
-            |channel: usize, level: usize| T::from_level(level as u8, levels[channel][level]);
         Ok(Self {
             layout,
-            reference,
-            slots: match temporal {
-                Temporal::Full => layout.temporal_patch,
-                Temporal::Compact => 1,
+            shape: RowShape {
+                patch: layout.patch,
+                merge: layout.merge,
+                slots: match temporal {
+                    Temporal::Full => layout.temporal_patch,
+                    Temporal::Compact => 1,
+                },
             },
-            values: Box::new(std::array::from_fn(|channel| {
-                std::array::from_fn(|level| value(channel, level))
-            })),
+            values: Values::new(normalization, reference)?,
+            reference,
+            isa,
         })
     }
 
     /// Elements in a row.
     pub fn columns(&self) -> usize {
-        3 * self.slots * self.layout.patch * self.layout.patch
+        self.shape.columns()
     }
 
     /// Resizes `frames`, all of one size, to `(height, width)` and writes their rows to `out`, which
@@ -126,7 +130,7 @@ impl<T: Element> RowWriter<T> {
             .first()
             .map(|frame| (frame.height(), frame.width()))
             .ok_or_else(|| Error::invalid("frames", "must hold at least one frame, got 0"))?;
-        if frames.len() > 1 && self.slots < self.layout.temporal_patch {
+        if frames.len() > 1 && self.shape.slots < self.layout.temporal_patch {
             let reason = format!("\"compact\" is for one frame, got {}", frames.len());
             return Err(Error::invalid("temporal", reason));
         }
@@ -136,7 +140,7 @@ impl<T: Element> RowWriter<T> {
             let reason = format!("must hold {rows} x {columns} elements, got {}", out.len());
             return Err(Error::invalid("out", reason));
         }
-        let resampler = Resampler::new(source, target, self.reference)?;
+        let resampler = Resampler::new(source, target, self.reference, self.isa)?;
         let group_elements = grid.h * grid.w * self.columns();
         let groups = frames.chunks(self.layout.temporal_patch);
         for (group, out) in groups.zip(out.chunks_exact_mut(group_elements)) {
@@ -154,57 +158,31 @@ impl<T: Element> RowWriter<T> {
         out: &mut [T],
     ) -> Result<()> {
         let PatchLayout { patch, merge, .. } = self.layout;
-        let line_bytes = 3 * width;
-        let band_bytes = merge * patch * line_bytes;
-        let mut bands = memory::filled(frames.len() * band_bytes, 0, "a band of lines")?;
-        let mut sources = frames
+        let images = frames
             .iter()
-            .map(|frame| resampler.lines(frame))
+            .map(|frame| RgbImage::new(*frame, self.reference))
             .collect::<Result<Vec<_>>>()?;
+        let mut sources = images
+            .iter()
+            .map(|image| resampler.lines(image))
+            .collect::<Result<Vec<_>>>()?;
+        let line_bytes = 3 * plane_stride(width);
+        let band_bytes = merge * patch * line_bytes;
+        let mut bytes = memory::filled(frames.len() * band_bytes, 0, "a band of lines")?;
         let band_elements = merge * (width / patch) * self.columns();
         for rows in out.chunks_exact_mut(band_elements) {
-            for (lines, band) in sources.iter_mut().zip(bands.chunks_exact_mut(band_bytes)) {
+            for (lines, band) in sources.iter_mut().zip(bytes.chunks_exact_mut(band_bytes)) {
                 for line in band.chunks_exact_mut(line_bytes) {
                     lines.read(line);
                 }
             }
-            self.write_band(&bands, line_bytes, rows);
+            let bands: Vec<_> = bytes
+                .chunks_exact(band_bytes)
+                .map(|band| Band::new(band, width))
+                .collect();
+            simd::write_band(self.isa, &bands, self.shape, &self.values, rows);
         }
         Ok(())
-    }
-
-    /// Writes the rows of one band. `bands` holds the band of each frame, one after another.
-    fn write_band(&self, bands: &[u8], line_bytes: usize, rows: &mut [T]) {
-        let PatchLayout { patch, merge, .. } = self.layout;
-        let band_bytes = merge * patch * line_bytes;
-        for (index, row) in rows.chunks_exact_mut(self.columns()).enumerate() {
-            // Rows count the patches of a block before they go on to the next block.
-            let (block, in_block) = (index / (merge * merge), index % (merge * merge));
-            let top = in_block / merge * patch;
-            let left = (block * merge + in_block % merge) * patch;
-            let corner = top * line_bytes + 3 * left;
-            for (channel, plane) in row.chunks_exact_mut(self.slots * patch * patch).enumerate() {
-                let values = &self.values[channel];
-                let mut written = 0;
-                for (slot, band) in plane
-                    .chunks_exact_mut(patch * patch)
-                    .zip(bands.chunks_exact(band_bytes))
-                {
-                    for (y, line) in slot.chunks_exact_mut(patch).enumerate() {
-                        let pixels = &band[corner + y * line_bytes..][..3 * patch];
-                        for (element, pixel) in line.iter_mut().zip(pixels.chunks_exact(3)) {
-                            *element = values[usize::from(pixel[channel])];
-                        }
-                    }
-                    written += patch * patch;
-                }
-                // The last frame stands for those that its group lacks.
-                while written < plane.len() {
-                    plane.copy_within(written - patch * patch..written, written);
-                    written += patch * patch;
-                }
-            }
-        }
     }
 }
 
@@ -212,6 +190,7 @@ impl<T: Element> RowWriter<T> {
 mod tests {
     use super::*;
     use crate::resize::resize;
+    use half::{bf16, f16};
     use proptest::prelude::*;
 
     const LAYOUT: PatchLayout = PatchLayout {
@@ -220,10 +199,11 @@ mod tests {
         merge: 2,
     };
 
-    /// Levels that tell the channels apart.
-    fn levels() -> Levels {
-        std::array::from_fn(|channel| std::array::from_fn(|level| (1000 * channel + level) as f32))
-    }
+    /// Tells the channels apart.
+    const NORMALIZATION: Normalization = Normalization {
+        rescale_factor: None,
+        mean_std: Some(([0.0, -1000.0, -2000.0], [1.0; 3])),
+    };
 
     /// Row and column order by their definition, from whole resized frames.
     fn by_definition(
@@ -250,7 +230,7 @@ mod tests {
                                     let y = (block_y * merge + i) * patch + y;
                                     let x = (block_x * merge + j) * patch + x;
                                     let level = frame[(y * grid.w * patch + x) * 3 + c];
-                                    rows.push(levels()[c][usize::from(level)]);
+                                    rows.push((1000 * c) as f32 + f32::from(level));
                                 }
                             }
                         }
@@ -264,7 +244,8 @@ mod tests {
     #[test]
     fn refusals_name_the_argument_and_the_value() {
         let writer = |layout, temporal| {
-            RowWriter::<f32>::new(layout, temporal, Reference::Torchvision, &levels())
+            let reference = Reference::Torchvision;
+            RowWriter::<f32>::new(layout, temporal, &NORMALIZATION, reference, Isa::best())
         };
         let no_patch = PatchLayout { patch: 0, ..LAYOUT };
         let message = writer(no_patch, Temporal::Full).unwrap_err().to_string();
@@ -300,9 +281,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_equal_the_definition(
-            (patch, temporal_patch, merge) in (1usize..4, 1usize..4, 1usize..4),
-            (blocks_y, blocks_x) in (1usize..4, 1usize..4),
+        fn every_arm_writes_the_rows_of_the_definition(
+            (patch, temporal_patch, merge) in (1usize..18, 1usize..4, 1usize..4),
+            (blocks_y, blocks_x) in (1usize..3, 1usize..4),
             (count, height, width) in (1usize..6, 1usize..20, 1usize..20),
             reference in Reference::any(),
             compact in any::<bool>(),
@@ -320,17 +301,34 @@ mod tests {
                 .iter()
                 .map(|frame| {
                     let mut out = vec![0; target.0 * target.1 * 3];
-                    resize(frame, target, reference, &mut out).unwrap();
+                    resize(frame, target, reference, Isa::Scalar, &mut out).unwrap();
                     out
                 })
                 .collect();
-
             let temporal = if compact { Temporal::Compact } else { Temporal::Full };
-            let writer = RowWriter::<f32>::new(layout, temporal, reference, &levels()).unwrap();
             let grid = layout.grid(count, target.0, target.1).unwrap();
-            let mut rows = vec![0.0; grid.patches() * writer.columns()];
-            prop_assert_eq!(writer.write(&frames, target, &mut rows).unwrap(), grid);
-            prop_assert_eq!(rows, by_definition(&resized, grid, layout, writer.slots));
+            let slots = if compact { 1 } else { temporal_patch };
+            let expected = by_definition(&resized, grid, layout, slots);
+            let rounded = |round: fn(f32) -> u16| expected.iter().copied().map(round);
+            for isa in Isa::available() {
+                macro_rules! written {
+                    ($element:ty) => {{
+                        let writer = RowWriter::<$element>::new(
+                            layout, temporal, &NORMALIZATION, reference, isa,
+                        ).unwrap();
+                        let mut rows = vec![<$element>::default(); expected.len()];
+                        prop_assert_eq!(writer.write(&frames, target, &mut rows).unwrap(), grid);
+                        rows
+                    }};
+                }
+                prop_assert_eq!(&written!(f32), &expected, "{:?}", isa);
+                let halves = written!(f16).into_iter().map(f16::to_bits);
+                prop_assert!(halves.eq(rounded(|value| f16::from_f32(value).to_bits())));
+                let bhalves = written!(bf16).into_iter().map(bf16::to_bits);
+                prop_assert!(bhalves.eq(rounded(|value| bf16::from_f32(value).to_bits())));
+                let levels = expected.iter().map(|value| (value % 1000.0) as u8);
+                prop_assert!(written!(u8).into_iter().eq(levels));
+            }
         }
     }
 }

@@ -1,18 +1,122 @@
 //! The one door to the inner loops.
 //!
-//! Each function here picks an arm for the processor at hand. [`scalar`] is the oracle: every other
-//! arm equals it on every input, and is only added together with the suite that executes it.
+//! Each function here runs the arm of an [`Isa`]. [`scalar`] is the oracle: every other arm equals it
+//! on every input, and is only added together with the suite that executes it.
 
 pub mod scalar;
 
-use crate::resize::Coefficients;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 
-/// Resamples one packed RGB line to `table.len()` pixels.
-pub fn resample_line(line: &[u8], table: &Coefficients, out: &mut [u8]) {
-    scalar::resample_line(line, table, out);
+/// Element types that the arms of this processor can write.
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Lanes;
+
+use crate::error::{Error, Result};
+use crate::resize::{Coefficients, LineBlock, PlanarLines};
+use crate::rows::{Band, Element, RowShape, Values};
+
+/// Element types that the arms of this processor can write.
+#[cfg(not(target_arch = "x86_64"))]
+pub trait Lanes {}
+#[cfg(not(target_arch = "x86_64"))]
+impl<T> Lanes for T {}
+
+/// An instruction set that has an arm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isa {
+    /// Plain Rust, on any processor.
+    Scalar,
+    /// AVX2 with FMA and F16C: x86-64 since about 2013.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
 }
 
-/// Combines adjacent lines of `out.len()` bytes each, one weight a line.
-pub fn combine_lines(lines: &[u8], weights: &[i32], precision: u32, out: &mut [u8]) {
-    scalar::combine_lines(lines, weights, precision, out);
+impl Isa {
+    /// Every instruction set that this processor can run.
+    pub fn available() -> Vec<Self> {
+        let mut found = vec![Self::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("f16c") {
+            found.push(Self::Avx2);
+        }
+        found
+    }
+
+    /// The fastest that this processor can run.
+    pub fn best() -> Self {
+        *Self::available().last().unwrap_or(&Self::Scalar)
+    }
+
+    /// The instruction set called `name`, if this processor can run it.
+    pub fn named(name: &str) -> Result<Self> {
+        let available = Self::available();
+        available
+            .iter()
+            .copied()
+            .find(|isa| isa.name() == name)
+            .ok_or_else(|| {
+                let names: Vec<_> = available.iter().map(|isa| isa.name()).collect();
+                let reason = format!("must be one of {} here, got {name}", names.join(", "));
+                Error::invalid("isa", reason)
+            })
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+        }
+    }
+}
+
+/// Resamples each line of `block` horizontally by `table` into the planes of `out`.
+pub fn resample_lines(
+    isa: Isa,
+    block: &LineBlock<'_>,
+    table: &Coefficients,
+    out: &mut PlanarLines<'_>,
+) {
+    match isa {
+        Isa::Scalar => scalar::resample_lines(block, table, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => avx2::resample_lines(block, table, out),
+    }
+}
+
+/// Copies each line of `block` into the planes of `out`.
+pub fn split_lines(_isa: Isa, block: &LineBlock<'_>, out: &mut PlanarLines<'_>) {
+    scalar::split_lines(block, out);
+}
+
+/// Combines the lines of `block`, one for each tap of output `position` of `table`, into `out`.
+pub fn combine_lines(
+    isa: Isa,
+    block: &LineBlock<'_>,
+    table: &Coefficients,
+    position: usize,
+    out: &mut [u8],
+) {
+    match isa {
+        Isa::Scalar => scalar::combine_lines(block, table, position, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => avx2::combine_lines(block, table, position, out),
+    }
+}
+
+/// Writes the rows of one band.
+pub fn write_band<T: Element>(
+    isa: Isa,
+    bands: &[Band<'_>],
+    shape: RowShape,
+    values: &Values<T>,
+    rows: &mut [T],
+) {
+    match isa {
+        Isa::Scalar => scalar::write_band(bands, shape, values, rows),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => avx2::write_band(bands, shape, values, rows),
+    }
 }

@@ -1,38 +1,102 @@
 //! Portable arms, in plain Rust that the compiler can vectorise.
 
-use crate::resize::Coefficients;
+use std::ops::Range;
 
-/// See [`super::resample_line`].
-pub fn resample_line(line: &[u8], table: &Coefficients, out: &mut [u8]) {
-    let precision = table.precision();
-    for (position, pixel) in out.chunks_exact_mut(3).enumerate() {
-        let (start, weights) = table.window(position);
-        let mut sums = [half(precision); 3];
-        for (weight, rgb) in weights.iter().zip(line[3 * start..].chunks_exact(3)) {
-            for (sum, value) in sums.iter_mut().zip(rgb) {
-                *sum += weight * i32::from(*value);
+use crate::resize::{Coefficients, LineBlock, PlanarLines};
+use crate::rows::{Band, RowShape, Values};
+
+/// See [`super::resample_lines`].
+pub fn resample_lines(block: &LineBlock<'_>, table: &Coefficients, out: &mut PlanarLines<'_>) {
+    let (channels, precision) = (block.channels(), table.precision());
+    for index in 0..block.count() {
+        let line = block.line(index);
+        for channel in 0..channels {
+            for (position, value) in out.plane(index, channel)[..table.len()]
+                .iter_mut()
+                .enumerate()
+            {
+                let (start, weights) = table.window(position);
+                let taps = line[start * channels + channel..].iter().step_by(channels);
+                let products = weights.iter().zip(taps).map(|(w, tap)| w * i32::from(*tap));
+                *value = to_level(half(precision) + products.sum::<i32>(), precision);
             }
         }
-        for (value, sum) in pixel.iter_mut().zip(sums) {
-            *value = to_level(sum, precision);
+    }
+}
+
+/// See [`super::split_lines`].
+pub fn split_lines(block: &LineBlock<'_>, out: &mut PlanarLines<'_>) {
+    let channels = block.channels();
+    for index in 0..block.count() {
+        let line = block.line(index);
+        for channel in 0..channels {
+            let plane = out.plane(index, channel);
+            for (value, pixel) in plane.iter_mut().zip(line.chunks_exact(channels)) {
+                *value = pixel[channel];
+            }
         }
     }
 }
 
 /// See [`super::combine_lines`].
-pub fn combine_lines(lines: &[u8], weights: &[i32], precision: u32, out: &mut [u8]) {
+pub fn combine_lines(block: &LineBlock<'_>, table: &Coefficients, position: usize, out: &mut [u8]) {
+    combine_columns(block, table, position, 0..block.length(), out);
+}
+
+/// [`combine_lines`] for some of the columns.
+pub fn combine_columns(
+    block: &LineBlock<'_>,
+    table: &Coefficients,
+    position: usize,
+    columns: Range<usize>,
+    out: &mut [u8],
+) {
     /// Columns whose sums are held in registers or the first-level cache at a time.
     const BLOCK: usize = 128;
-    let line_bytes = out.len();
-    for (block, out) in out.chunks_mut(BLOCK).enumerate() {
+    let (_, weights) = table.window(position);
+    let precision = table.precision();
+    for start in columns.clone().step_by(BLOCK) {
+        let part = start..(start + BLOCK).min(columns.end);
         let mut sums = [half(precision); BLOCK];
-        for (weight, line) in weights.iter().zip(lines.chunks_exact(line_bytes)) {
-            for (sum, value) in sums.iter_mut().zip(&line[block * BLOCK..][..out.len()]) {
+        for (index, weight) in weights.iter().enumerate() {
+            for (sum, value) in sums.iter_mut().zip(&block.line(index)[part.clone()]) {
                 *sum += weight * i32::from(*value);
             }
         }
-        for (value, sum) in out.iter_mut().zip(sums) {
+        for (value, sum) in out[part].iter_mut().zip(sums) {
             *value = to_level(sum, precision);
+        }
+    }
+}
+
+/// See [`super::write_band`].
+pub fn write_band<T: Copy>(
+    bands: &[Band<'_>],
+    shape: RowShape,
+    values: &Values<T>,
+    rows: &mut [T],
+) {
+    let patch = shape.patch;
+    for (index, row) in rows.chunks_exact_mut(shape.columns()).enumerate() {
+        let (top, left) = shape.corner(index);
+        for (channel, plane) in row
+            .chunks_exact_mut(shape.slots * patch * patch)
+            .enumerate()
+        {
+            let table = &values.table[channel];
+            for (slot, band) in plane.chunks_exact_mut(patch * patch).zip(bands) {
+                for (y, run) in slot.chunks_exact_mut(patch).enumerate() {
+                    let levels = &band.plane(top + y, channel)[left..left + patch];
+                    for (value, level) in run.iter_mut().zip(levels) {
+                        *value = table[usize::from(*level)];
+                    }
+                }
+            }
+            // The last frame stands for those that its group lacks.
+            for slot in bands.len()..shape.slots {
+                let written = slot * patch * patch;
+                plane.copy_within(written - patch * patch..written, written);
+            }
         }
     }
 }

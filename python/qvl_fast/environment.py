@@ -1,0 +1,22 @@
+"""The environment variables that the package reads, all of them here."""
+
+from __future__ import annotations
+
+import os
+
+from qvl_fast import _native
+
+
+def isa() -> str:
+    """The instruction set to compute with: ``QVL_FAST_ISA``, else the fastest of this processor.
+
+    Every instruction set gives the same bits; choosing one is for tests and measurements.
+
+    Raises:
+        ValueError: the variable names one that this processor or build does not have.
+    """
+    available = _native.available_isas()
+    name = os.environ.get("QVL_FAST_ISA") or available[-1]
+    if name not in available:
+        raise ValueError(f"QVL_FAST_ISA must be one of {', '.join(available)} here, got {name!r}")
+    return name

@@ -1,0 +1,455 @@
+//! AVX2 arms: 32 lines, or 32 columns, in the bytes of a register.
+//!
+//! A convolution takes its taps two at a time. Bytes of tap a and tap b are interleaved and widened
+//! to 16 bits, and one multiply-add with their pair of weights gives a 32-bit partial sum:
+//!
+//! ```text
+//! a:  a0 a1 a2 ...        unpacklo(a, b):  a0 b0 a1 b1 ...       (bytes)
+//! b:  b0 b1 b2 ...        widened:         a0    b0    a1 ...    (16 bits)
+//!                         madd (wa, wb):   a0*wa + b0*wb  ...    (32 bits)
+//! ```
+//!
+//! The unpack instructions work within each half of a register; the pack instructions that narrow
+//! the sums do too, in the inverse order, so that bytes come out where they went in.
+#![expect(
+    unsafe_code,
+    reason = "intrinsics and the unchecked loads and stores that they need"
+)]
+
+use std::arch::x86_64::*;
+
+use half::{bf16, f16};
+
+use super::scalar;
+use crate::resize::{Coefficients, LineBlock, Pair, PlanarLines};
+use crate::rows::{Affine, Band, RowShape, Values};
+
+/// Bytes in a register.
+const LANES: usize = 32;
+
+/// Columns of the transposed tile in [`resample_lines`]: half of a 32 KiB first-level cache.
+const TILE: usize = 512;
+
+/// See [`super::combine_lines`].
+pub(super) fn combine_lines(
+    block: &LineBlock<'_>,
+    table: &Coefficients,
+    position: usize,
+    out: &mut [u8],
+) {
+    assert!(out.len() == block.length() && block.count() == table.window(position).1.len());
+    let vectors = block.length() / LANES * LANES;
+    // SAFETY: `Isa::Avx2` exists only where the processor has AVX2. Lines and `out` hold at least
+    // `vectors` bytes each, which is all that is read and written.
+    unsafe {
+        if table.is_split() {
+            combine_columns::<true>(block, table, position, vectors, out.as_mut_ptr());
+        } else {
+            combine_columns::<false>(block, table, position, vectors, out.as_mut_ptr());
+        }
+    }
+    scalar::combine_columns(block, table, position, vectors..block.length(), out);
+}
+
+/// # Safety
+/// AVX2, one line for each tap, and `columns` bytes, a multiple of 32, in each line and in `out`.
+#[target_feature(enable = "avx2")]
+unsafe fn combine_columns<const SPLIT: bool>(
+    block: &LineBlock<'_>,
+    table: &Coefficients,
+    position: usize,
+    columns: usize,
+    out: *mut u8,
+) {
+    let pairs = table.pairs(position);
+    let precision = table.precision();
+    let last = block.count() - 1;
+    for column in (0..columns).step_by(LANES) {
+        let mut sums = Sums::<SPLIT>::new(precision);
+        for (index, pair) in pairs.iter().enumerate() {
+            // The second of an odd last pair has no weight: any line will do.
+            let a = block.line(2 * index).as_ptr();
+            let b = block.line((2 * index + 1).min(last)).as_ptr();
+            // SAFETY: `column + 32 <= columns`, which the lines hold.
+            unsafe { sums.add(load(a.add(column)), load(b.add(column)), *pair) };
+        }
+        // SAFETY: as above, for `out`.
+        unsafe { _mm256_storeu_si256(out.add(column).cast(), sums.levels(precision)) };
+    }
+}
+
+/// See [`super::resample_lines`].
+///
+/// Lines are transposed tile by tile, so that a register holds one column of 32 lines; the
+/// convolution is then the same as between lines, and needs no shuffle.
+pub(super) fn resample_lines(
+    block: &LineBlock<'_>,
+    table: &Coefficients,
+    out: &mut PlanarLines<'_>,
+) {
+    assert!(block.count() <= LANES && block.count() <= out.count());
+    let channels = block.channels();
+    let (last_start, last_weights) = table.window(table.len() - 1);
+    assert!((last_start + last_weights.len()) * channels <= block.length());
+    // SAFETY: `Isa::Avx2` exists only where the processor has AVX2; the windows of the table lie
+    // within the lines, the last reaching furthest.
+    unsafe {
+        if table.is_split() {
+            resample_tiles::<true>(block, table, out);
+        } else {
+            resample_tiles::<false>(block, table, out);
+        }
+    }
+}
+
+/// # Safety
+/// AVX2, and lines as long as the windows of `table` reach.
+#[target_feature(enable = "avx2")]
+unsafe fn resample_tiles<const SPLIT: bool>(
+    block: &LineBlock<'_>,
+    table: &Coefficients,
+    out: &mut PlanarLines<'_>,
+) {
+    let (channels, count, precision) = (block.channels(), block.count(), table.precision());
+    // Missing lines of the last block are computed as copies and not stored.
+    let lines: [&[u8]; LANES] = std::array::from_fn(|index| block.line(index.min(count - 1)));
+    let capacity = TILE.max(table.most_taps() * channels);
+    let mut columns = vec![_mm256_setzero_si256(); capacity.next_multiple_of(16)];
+    let mut resized = [[_mm256_setzero_si256(); LANES]; 3];
+    let mut loaded = 0..0;
+    for left in (0..table.len()).step_by(LANES) {
+        let right = (left + LANES).min(table.len());
+        for position in left..right {
+            let (start, weights) = table.window(position);
+            let (first, taps) = (start * channels, weights.len());
+            if first + taps * channels > loaded.end {
+                // SAFETY: the window lies within the lines.
+                unsafe { transpose_columns(&lines, first, block.length(), &mut columns) };
+                loaded = first..(first + columns.len()).min(block.length());
+            }
+            for (channel, resized) in resized[..channels].iter_mut().enumerate() {
+                let column = |tap: usize| first - loaded.start + tap * channels + channel;
+                let mut sums = Sums::<SPLIT>::new(precision);
+                for (index, pair) in table.pairs(position).iter().enumerate() {
+                    let a = columns[column(2 * index)];
+                    let b = columns[column((2 * index + 1).min(taps - 1))];
+                    sums.add(a, b, *pair);
+                }
+                resized[position - left] = sums.levels(precision);
+            }
+        }
+        for (channel, resized) in resized[..channels].iter().enumerate() {
+            let rows = std::array::from_fn(|x| resized[x].as_bytes());
+            for top in (0..count).step_by(16) {
+                // SAFETY: each of the rows has 32 bytes.
+                let transposed = unsafe { transpose(&rows, top) };
+                for (index, line) in (top..count.min(top + 16)).zip(transposed) {
+                    let plane = &mut out.plane(index, channel)[left..left + LANES];
+                    // SAFETY: the slice has 32 bytes.
+                    unsafe { _mm256_storeu_si256(plane.as_mut_ptr().cast(), line) };
+                }
+            }
+        }
+    }
+}
+
+/// Columns from byte `first` of the lines on, as many as `columns` holds or the lines have.
+///
+/// # Safety
+/// AVX2, and lines of `length` bytes each.
+#[target_feature(enable = "avx2")]
+unsafe fn transpose_columns(
+    lines: &[&[u8]; LANES],
+    first: usize,
+    length: usize,
+    columns: &mut [__m256i],
+) {
+    let mut edge = [[0u8; 16]; LANES];
+    for (from, columns) in (first..length)
+        .step_by(16)
+        .zip(columns.chunks_exact_mut(16))
+    {
+        let transposed = if from + 16 <= length {
+            // SAFETY: the lines have bytes `from..from + 16`.
+            unsafe { transpose(lines, from) }
+        } else {
+            for (edge, line) in edge.iter_mut().zip(lines) {
+                edge[..length - from].copy_from_slice(&line[from..length]);
+            }
+            // SAFETY: the copies have 16 bytes each.
+            unsafe { transpose(&std::array::from_fn(|index| &edge[index][..]), 0) }
+        };
+        columns.copy_from_slice(&transposed);
+    }
+}
+
+/// Bytes `from..from + 16` of 32 rows, column by column.
+///
+/// Row r and row r + 16 share a register, one half each. Four rounds of interleaving neighbours at
+/// twice the distance then bring the bytes of a column together:
+///
+/// ```text
+/// bytes    rows 0 and 8, 1 and 9, ...   ->  column pairs of two rows
+/// 4 times  the same of the results      ->  one column of 16 rows in each half
+/// ```
+///
+/// # Safety
+/// AVX2, and rows of at least `from + 16` bytes.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn transpose(rows: &[&[u8]; LANES], from: usize) -> [__m256i; 16] {
+    let mut registers: [__m256i; 16] = std::array::from_fn(|row| {
+        debug_assert!(rows[row].len() >= from + 16 && rows[row + 16].len() >= from + 16);
+        // SAFETY: both rows have bytes `from..from + 16`.
+        unsafe {
+            let low = _mm_loadu_si128(rows[row].as_ptr().add(from).cast());
+            let high = _mm_loadu_si128(rows[row + 16].as_ptr().add(from).cast());
+            _mm256_set_m128i(high, low)
+        }
+    });
+    // Each round interleaves register i with register i + 8. Seen as a 16 x 16 matrix of bytes
+    // with 4-bit indices of row and column, a round rotates the 8 bits of (register, byte) by one;
+    // after four rounds rows and columns have changed places.
+    for _ in 0..4 {
+        let mut next = [_mm256_setzero_si256(); 16];
+        for index in 0..8 {
+            next[2 * index] = _mm256_unpacklo_epi8(registers[index], registers[index + 8]);
+            next[2 * index + 1] = _mm256_unpackhi_epi8(registers[index], registers[index + 8]);
+        }
+        registers = next;
+    }
+    registers
+}
+
+/// Running sums of 32 bytes, in the order of the unpack instructions.
+struct Sums<const SPLIT: bool> {
+    low: [__m256i; 4],
+    high: [__m256i; 4],
+}
+
+impl<const SPLIT: bool> Sums<SPLIT> {
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn new(precision: u32) -> Self {
+        Self {
+            low: [_mm256_set1_epi32(1 << (precision - 1)); 4],
+            high: [_mm256_setzero_si256(); 4],
+        }
+    }
+
+    /// Adds `a` and `b` times their weights.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn add(&mut self, a: __m256i, b: __m256i, pair: Pair) {
+        let zero = _mm256_setzero_si256();
+        let (front, back) = (_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b));
+        let words = [
+            _mm256_unpacklo_epi8(front, zero),
+            _mm256_unpackhi_epi8(front, zero),
+            _mm256_unpacklo_epi8(back, zero),
+            _mm256_unpackhi_epi8(back, zero),
+        ];
+        let weights = _mm256_set1_epi32(pair.low);
+        for (sum, words) in self.low.iter_mut().zip(words) {
+            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(words, weights));
+        }
+        if SPLIT {
+            let weights = _mm256_set1_epi32(pair.high);
+            for (sum, words) in self.high.iter_mut().zip(words) {
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(words, weights));
+            }
+        }
+    }
+
+    /// The sums shifted to whole levels and clamped to a byte.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn levels(self, precision: u32) -> __m256i {
+        let shift = _mm_cvtsi32_si128(precision as i32);
+        let mut levels = self.low;
+        for (sum, high) in levels.iter_mut().zip(self.high) {
+            if SPLIT {
+                let high = _mm256_slli_epi32::<{ Pair::SHIFT as i32 }>(high);
+                *sum = _mm256_add_epi32(*sum, high);
+            }
+            *sum = _mm256_sra_epi32(*sum, shift);
+        }
+        _mm256_packus_epi16(
+            _mm256_packs_epi32(levels[0], levels[1]),
+            _mm256_packs_epi32(levels[2], levels[3]),
+        )
+    }
+}
+
+/// The bytes of a register in memory.
+trait AsBytes {
+    fn as_bytes(&self) -> &[u8];
+}
+
+impl AsBytes for __m256i {
+    fn as_bytes(&self) -> &[u8] {
+        // SAFETY: a register is 32 bytes without padding, and every value of a byte is valid.
+        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), LANES) }
+    }
+}
+
+/// # Safety
+/// 32 readable bytes.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn load(bytes: *const u8) -> __m256i {
+    // SAFETY: the caller's.
+    unsafe { _mm256_loadu_si256(bytes.cast()) }
+}
+
+/// Element types that this arm writes eight at a time.
+pub trait Lanes: Sized {
+    /// Whether elements are computed from levels by [`Affine`].
+    const COMPUTED: bool;
+
+    /// Stores the elements of eight levels.
+    ///
+    /// # Safety
+    /// AVX2 and F16C, 8 readable bytes at `levels` and 8 writable elements at `out`.
+    unsafe fn store(out: *mut Self, levels: *const u8, affine: &Affine);
+}
+
+/// Eight levels as float32, normalised.
+///
+/// # Safety
+/// AVX2, 8 readable bytes.
+#[target_feature(enable = "avx2,f16c")]
+#[inline]
+unsafe fn normalised(levels: *const u8, affine: &Affine) -> __m256 {
+    // SAFETY: the caller's.
+    let levels = unsafe { _mm_loadl_epi64(levels.cast()) };
+    let mut values = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(levels));
+    if affine.divisor != 1.0 {
+        values = _mm256_div_ps(values, _mm256_set1_ps(affine.divisor));
+    }
+    let centred = _mm256_sub_ps(values, _mm256_set1_ps(affine.mean));
+    _mm256_div_ps(centred, _mm256_set1_ps(affine.std))
+}
+
+impl Lanes for f32 {
+    const COMPUTED: bool = true;
+
+    #[target_feature(enable = "avx2,f16c")]
+    #[inline]
+    unsafe fn store(out: *mut Self, levels: *const u8, affine: &Affine) {
+        // SAFETY: the caller's.
+        unsafe { _mm256_storeu_ps(out, normalised(levels, affine)) };
+    }
+}
+
+impl Lanes for f16 {
+    const COMPUTED: bool = true;
+
+    #[target_feature(enable = "avx2,f16c")]
+    #[inline]
+    unsafe fn store(out: *mut Self, levels: *const u8, affine: &Affine) {
+        // SAFETY: the caller's.
+        unsafe {
+            let values = normalised(levels, affine);
+            let halves = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(values);
+            _mm_storeu_si128(out.cast(), halves);
+        }
+    }
+}
+
+impl Lanes for bf16 {
+    const COMPUTED: bool = true;
+
+    #[target_feature(enable = "avx2,f16c")]
+    #[inline]
+    unsafe fn store(out: *mut Self, levels: *const u8, affine: &Affine) {
+        // The upper half of the bits, after adding just under half of its last place, and the rest
+        // of that half if the last place is odd. Levels normalise to no NaN.
+        // SAFETY: the caller's.
+        let bits = unsafe { _mm256_castps_si256(normalised(levels, affine)) };
+        let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+        let bias = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+        let upper = _mm256_srli_epi32::<16>(_mm256_add_epi32(bits, bias));
+        let packed = _mm256_packus_epi32(upper, upper);
+        let joined = _mm256_permute4x64_epi64::<0b10_00>(packed);
+        // SAFETY: the caller's.
+        unsafe { _mm_storeu_si128(out.cast(), _mm256_castsi256_si128(joined)) };
+    }
+}
+
+impl Lanes for u8 {
+    const COMPUTED: bool = false;
+
+    #[target_feature(enable = "avx2,f16c")]
+    #[inline]
+    unsafe fn store(out: *mut Self, levels: *const u8, _: &Affine) {
+        // SAFETY: the caller's.
+        unsafe { std::ptr::copy_nonoverlapping(levels, out, 8) };
+    }
+}
+
+/// See [`super::write_band`].
+pub(super) fn write_band<T: Lanes + Copy>(
+    bands: &[Band<'_>],
+    shape: RowShape,
+    values: &Values<T>,
+    rows: &mut [T],
+) {
+    const IDENTITY: Affine = Affine {
+        divisor: 1.0,
+        mean: 0.0,
+        std: 1.0,
+    };
+    let affine = match values.affine {
+        Some(affine) => affine,
+        None if !T::COMPUTED => [IDENTITY; 3],
+        None => return scalar::write_band(bands, shape, values, rows),
+    };
+    if shape.patch < 8 {
+        return scalar::write_band(bands, shape, values, rows);
+    }
+    // SAFETY: `Isa::Avx2` exists only where the processor has AVX2 and F16C.
+    unsafe { write_rows(bands, shape, &affine, rows) };
+}
+
+/// # Safety
+/// AVX2 and F16C, and patches of at least 8 pixels.
+#[target_feature(enable = "avx2,f16c")]
+unsafe fn write_rows<T: Lanes + Copy>(
+    bands: &[Band<'_>],
+    shape: RowShape,
+    affine: &[Affine; 3],
+    rows: &mut [T],
+) {
+    let patch = shape.patch;
+    // One store after another, the last moved back to end where the run of pixels does.
+    let full = patch / 8;
+    let tail = patch - 8;
+    for (index, row) in rows.chunks_exact_mut(shape.columns()).enumerate() {
+        let (top, left) = shape.corner(index);
+        for (channel, plane) in row
+            .chunks_exact_mut(shape.slots * patch * patch)
+            .enumerate()
+        {
+            let affine = &affine[channel];
+            for (slot, band) in plane.chunks_exact_mut(patch * patch).zip(bands) {
+                for (y, run) in slot.chunks_exact_mut(patch).enumerate() {
+                    let levels = &band.plane(top + y, channel)[left..left + patch];
+                    let (out, levels) = (run.as_mut_ptr(), levels.as_ptr());
+                    // SAFETY: both have `patch` elements, and every store ends within them.
+                    unsafe {
+                        for x in 0..full {
+                            T::store(out.add(8 * x), levels.add(8 * x), affine);
+                        }
+                        T::store(out.add(tail), levels.add(tail), affine);
+                    }
+                }
+            }
+            // The last frame stands for those that its group lacks.
+            for slot in bands.len()..shape.slots {
+                let written = slot * patch * patch;
+                plane.copy_within(written - patch * patch..written, written);
+            }
+        }
+    }
+}
