@@ -64,50 +64,57 @@ impl Pair {
     }
 }
 
+/// Where windows may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Starts {
+    /// At any position.
+    Any,
+    /// At even positions, a zero weight before an odd one, so that windows share pairs of taps.
+    Even,
+}
+
 impl Coefficients {
     /// The table for `source` positions resampled to `target`.
-    pub fn new(source: usize, target: usize, reference: Reference) -> Result<Self> {
+    pub fn new(source: usize, target: usize, reference: Reference, starts: Starts) -> Result<Self> {
         let filter = Filter::new(source, target);
-        let mut taps = memory::with_capacity(filter.most_taps(), "resampling weights")?;
-
-        let mut largest = 0.0f64;
-        let mut total = 0;
+        let most = filter.most_taps();
+        let mut exact = memory::with_capacity(target.saturating_mul(most), "resampling weights")?;
+        let mut ends = memory::with_capacity(target, "resampling windows")?;
         for position in 0..target {
-            filter.weigh(position, &mut taps);
-            largest = taps.iter().copied().fold(largest, f64::max);
-            total += taps.len();
+            let start = filter.weigh(position, &mut exact);
+            ends.push((start, exact.len()));
         }
-        let precision = reference.precision(largest);
+        let precision = reference.precision(exact.iter().copied().fold(0.0, f64::max));
 
-        let mut windows = memory::with_capacity(target, "resampling windows")?;
-        let mut weights = memory::with_capacity(total, "resampling weights")?;
         let unit = f64::from(1u32 << precision);
-        // From the last window to the first, so that one can be kept from starting after the next.
+        // Half away from zero, by truncation, as both references do it.
+        let round = |weight: f64| (weight * unit + 0.5f64.copysign(weight)) as i32;
+        let total = exact.len() + target;
+        let mut windows = memory::with_capacity(target, "resampling windows")?;
+        let mut weights: Vec<i32> = memory::with_capacity(total, "resampling weights")?;
+        // From the last window to the first, so that none starts after the next one.
         let mut latest = source;
         for position in (0..target).rev() {
-            let mut start = filter.weigh(position, &mut taps);
+            let (start, end) = ends[position];
+            let taps = &exact[position.checked_sub(1).map_or(0, |before| ends[before].1)..end];
+            // Taps at the ends that come out as zero cost time and change nothing.
+            let zeros = taps
+                .iter()
+                .take_while(|weight| round(**weight) == 0)
+                .count();
+            let skipped = zeros.min(latest - start).min(taps.len() - 1);
+            latest = start + skipped;
+            let padded = starts == Starts::Even && latest % 2 == 1;
             let first = weights.len();
-            // Half away from zero, by truncation, as both references do it.
-            weights.extend(
-                taps.iter()
-                    .map(|weight| (weight * unit + 0.5f64.copysign(*weight)) as i32),
-            );
-            // Taps at the ends that came out as zero cost time and change nothing.
+            weights.extend(padded.then_some(0));
+            weights.extend(taps[skipped..].iter().map(|weight| round(*weight)));
             while weights.len() > first + 1 && weights.last() == Some(&0) {
                 weights.pop();
             }
-            let mut skipped = 0;
-            while start < latest && skipped + 1 < weights.len() - first {
-                if weights[first + skipped] != 0 {
-                    break;
-                }
-                (start, skipped) = (start + 1, skipped + 1);
-            }
-            latest = start;
             windows.push(Window {
-                start,
-                first: first + skipped,
-                taps: weights.len() - first - skipped,
+                start: latest - usize::from(padded),
+                first,
+                taps: weights.len() - first,
                 first_pair: 0,
             });
         }
@@ -203,20 +210,20 @@ impl Filter {
         (self.support.ceil() as usize * 2 + 1).min(self.source)
     }
 
-    /// Writes the normalised weights of output `position` to `taps` and returns the first source
-    /// position.
-    fn weigh(&self, position: usize, taps: &mut Vec<f64>) -> usize {
+    /// Appends the normalised weights of output `position` to `weights` and returns the first
+    /// source position.
+    fn weigh(&self, position: usize, weights: &mut Vec<f64>) -> usize {
         let center = self.scale * (position as f64 + 0.5);
         let start = (center - self.support + 0.5).max(0.0) as usize;
         let end = ((center + self.support + 0.5) as usize).min(self.source);
-        taps.clear();
+        let first = weights.len();
         let mut sum = 0.0;
         for tap in start..end {
             let weight = bicubic((tap as f64 - center + 0.5) * self.inverse_stretch);
             sum += weight;
-            taps.push(weight);
+            weights.push(weight);
         }
-        for weight in taps.iter_mut() {
+        for weight in &mut weights[first..] {
             *weight /= sum;
         }
         start
@@ -244,7 +251,7 @@ mod tests {
     #[test]
     fn torchvision_precision_depends_on_the_axis() {
         let precision = |source, target| {
-            Coefficients::new(source, target, Reference::Torchvision)
+            Coefficients::new(source, target, Reference::Torchvision, Starts::Any)
                 .unwrap()
                 .precision()
         };
@@ -257,14 +264,17 @@ mod tests {
         #[test]
         fn windows_stay_inside_move_forward_and_sum_to_one(
             source in 1usize..4000, target in 1usize..4000, reference in Reference::any(),
+            even in any::<bool>(),
         ) {
-            let table = Coefficients::new(source, target, reference).unwrap();
+            let starts = if even { Starts::Even } else { Starts::Any };
+            let table = Coefficients::new(source, target, reference, starts).unwrap();
             prop_assert_eq!(table.len(), target);
             let one = 1i64 << table.precision();
             let mut previous = 0;
             for position in 0..target {
                 let (start, weights) = table.window(position);
                 prop_assert!(start >= previous && start + weights.len() <= source);
+                prop_assert!(!even || start % 2 == 0);
                 prop_assert!(!weights.is_empty() && weights.len() <= table.most_taps());
                 previous = start;
                 let sum: i64 = weights.iter().map(|weight| i64::from(*weight)).sum();

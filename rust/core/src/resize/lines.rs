@@ -58,25 +58,26 @@ impl<'a> ResizedLines<'a> {
         match &self.resampler.vertical {
             Some(vertical) if !self.resampler.vertical_first => {
                 let (start, weights) = vertical.window(y);
-                self.fill(start, start + weights.len(), self.resampler.source.0);
-                let lines = self.window.lines(start, weights.len());
+                self.fill(start + weights.len(), self.resampler.source.0);
+                let lines: Vec<_> = (start..start + weights.len())
+                    .map(|line| self.window.line(line))
+                    .collect();
                 simd::combine_lines(self.resampler.isa, &lines, vertical, y, out);
             }
             _ => {
-                self.fill(y, y + 1, self.resampler.target.0);
-                out.copy_from_slice(self.window.lines(y, 1).line(0));
+                self.fill(y + 1, self.resampler.target.0);
+                out.copy_from_slice(self.window.line(y));
             }
         }
     }
 
-    /// Lets lines of the `total` that there are enter the window, up to number `end` at least; those
-    /// before `keep` may be dropped.
-    fn fill(&mut self, keep: usize, end: usize, total: usize) {
+    /// Lets lines of the `total` that there are enter the window, up to number `end` at least.
+    fn fill(&mut self, end: usize, total: usize) {
         while self.window.end < end {
             let first = self.window.end;
             let count = BATCH.min(total - first);
             let width = self.resampler.target.1;
-            let out = self.window.push(keep, count);
+            let out = self.window.push(count);
             let Resampler {
                 isa,
                 horizontal,
@@ -93,7 +94,9 @@ impl<'a> ResizedLines<'a> {
                         let combined = &mut self.combined[..count * length];
                         for (y, line) in (first..).zip(combined.chunks_exact_mut(length)) {
                             let (start, weights) = vertical.window(y);
-                            let lines = component.lines(start..start + weights.len());
+                            let lines: Vec<_> = (start..start + weights.len())
+                                .map(|line| component.line(line))
+                                .collect();
                             simd::combine_lines(*isa, &lines, vertical, y, line);
                         }
                         LineBlock::adjacent(combined, length, component.channels())
@@ -110,50 +113,41 @@ impl<'a> ResizedLines<'a> {
     }
 }
 
-/// The last lines that entered, adjacent in memory so that a kernel can step from one to the next.
+/// The last lines that entered, in a ring of whole batches.
 #[derive(Debug)]
 struct LineWindow {
-    buffer: Vec<u8>,
+    ring: Vec<u8>,
     line_bytes: usize,
-    /// Number of the line at the start of `buffer`.
-    first: usize,
+    /// Lines that the ring holds.
+    capacity: usize,
     /// Number of the line that enters next.
     end: usize,
 }
 
 impl LineWindow {
-    /// Room for windows of up to `taps` lines of `width` pixels. Twice what a window and a batch
-    /// need is held, so that lines move to the front only now and then.
+    /// Room for a window of up to `taps` lines of `width` pixels and the batch that completes it.
     fn new(width: usize, taps: usize) -> Result<Self> {
         let line_bytes = 3 * plane_stride(width);
-        let bytes = line_bytes.saturating_mul(2 * (taps + BATCH));
+        let capacity = (taps.saturating_add(BATCH)).next_multiple_of(BATCH);
+        let bytes = line_bytes.saturating_mul(capacity);
         Ok(Self {
-            buffer: memory::filled(bytes, 0, "lines between the passes")?,
+            ring: memory::filled(bytes, 0, "lines between the passes")?,
             line_bytes,
-            first: 0,
+            capacity,
             end: 0,
         })
     }
 
-    /// The place of the `count` lines that enter. Lines before number `keep` may be dropped.
-    fn push(&mut self, keep: usize, count: usize) -> &mut [u8] {
-        let mut at = (self.end - self.first) * self.line_bytes;
-        let bytes = count * self.line_bytes;
-        if at + bytes > self.buffer.len() {
-            let keep = keep.min(self.end);
-            let kept = (keep - self.first) * self.line_bytes;
-            self.buffer.copy_within(kept..at, 0);
-            self.first = keep;
-            at -= kept;
-        }
+    /// The place of the `count` lines that enter: a batch, or less at the end of the image.
+    fn push(&mut self, count: usize) -> &mut [u8] {
+        let at = self.end % self.capacity * self.line_bytes;
         self.end += count;
-        &mut self.buffer[at..at + bytes]
+        &mut self.ring[at..at + count * self.line_bytes]
     }
 
-    /// `count` lines from number `start` on.
-    fn lines(&self, start: usize, count: usize) -> LineBlock<'_> {
-        let at = (start - self.first) * self.line_bytes;
-        let bytes = &self.buffer[at..at + count * self.line_bytes];
-        LineBlock::adjacent(bytes, self.line_bytes, 1)
+    /// The line of number `number`, one of the last that entered.
+    fn line(&self, number: usize) -> &[u8] {
+        let at = number % self.capacity * self.line_bytes;
+        &self.ring[at..at + self.line_bytes]
     }
 }

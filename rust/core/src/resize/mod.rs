@@ -9,7 +9,7 @@ mod coefficients;
 mod lines;
 
 pub use block::{LineBlock, PlanarLines, plane_stride};
-pub use coefficients::{Coefficients, Pair};
+pub use coefficients::{Coefficients, Pair, Starts};
 pub use lines::ResizedLines;
 
 use crate::error::{Error, Result};
@@ -83,17 +83,17 @@ impl Resampler {
                 return Err(Error::invalid(argument, "must be at least 1, got 0"));
             }
         }
-        let axis = |from: usize, to: usize| {
+        let axis = |from: usize, to: usize, starts: Starts| {
             (from != to)
-                .then(|| Coefficients::new(from, to, reference))
+                .then(|| Coefficients::new(from, to, reference, starts))
                 .transpose()
         };
         Ok(Self {
             source,
             target,
             isa,
-            horizontal: axis(source.1, target.1)?,
-            vertical: axis(source.0, target.0)?,
+            horizontal: axis(source.1, target.1, Starts::Even)?,
+            vertical: axis(source.0, target.0, Starts::Any)?,
             vertical_first: reference.vertical_first(source, target),
         })
     }
@@ -158,7 +158,7 @@ mod tests {
             if from == to {
                 return pixels.to_vec();
             }
-            let table = Coefficients::new(from, to, reference).unwrap();
+            let table = Coefficients::new(from, to, reference, Starts::Any).unwrap();
             let (lines, columns) = if vertical { (to, width) } else { (height, to) };
             let mut out = Vec::with_capacity(lines * columns * 3);
             for index in 0..lines * columns * 3 {

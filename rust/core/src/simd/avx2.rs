@@ -27,51 +27,54 @@ use crate::rows::{Affine, Band, RowShape, Values};
 /// Bytes in a register.
 const LANES: usize = 32;
 
-/// Columns of the transposed tile in [`resample_lines`]: half of a 32 KiB first-level cache.
-const TILE: usize = 512;
+/// Pixels in the tile of [`resample_lines`], so that what is made of them fits in a first-level cache.
+const TILE: usize = 96;
 
 /// See [`super::combine_lines`].
 pub(super) fn combine_lines(
-    block: &LineBlock<'_>,
+    lines: &[&[u8]],
     table: &Coefficients,
     position: usize,
     out: &mut [u8],
 ) {
-    assert!(out.len() == block.length() && block.count() == table.window(position).1.len());
-    let vectors = block.length() / LANES * LANES;
+    assert!(lines.len() == table.window(position).1.len());
+    assert!(lines.iter().all(|line| line.len() == out.len()));
+    let vectors = out.len() / LANES;
     // SAFETY: `Isa::Avx2` exists only where the processor has AVX2. Lines and `out` hold at least
-    // `vectors` bytes each, which is all that is read and written.
+    // `vectors * 32` bytes each, which is all that is read and written.
     unsafe {
         if table.is_split() {
-            combine_columns::<true>(block, table, position, vectors, out.as_mut_ptr());
+            combine_columns::<true>(lines, table, position, vectors, out.as_mut_ptr());
         } else {
-            combine_columns::<false>(block, table, position, vectors, out.as_mut_ptr());
+            combine_columns::<false>(lines, table, position, vectors, out.as_mut_ptr());
         }
     }
-    scalar::combine_columns(block, table, position, vectors..block.length(), out);
+    scalar::combine_columns(lines, table, position, vectors * LANES, out);
 }
 
 /// # Safety
-/// AVX2, one line for each tap, and `columns` bytes, a multiple of 32, in each line and in `out`.
+/// AVX2, one line for each tap, and `vectors` times 32 bytes in each line and in `out`.
 #[target_feature(enable = "avx2")]
 unsafe fn combine_columns<const SPLIT: bool>(
-    block: &LineBlock<'_>,
+    lines: &[&[u8]],
     table: &Coefficients,
     position: usize,
-    columns: usize,
+    vectors: usize,
     out: *mut u8,
 ) {
-    let pairs = table.pairs(position);
     let precision = table.precision();
-    let last = block.count() - 1;
-    for column in (0..columns).step_by(LANES) {
+    // The second of an odd last pair has no weight: any line will do.
+    let taps: Vec<_> = lines
+        .chunks(2)
+        .zip(table.pairs(position))
+        .map(|(lines, pair)| (lines[0].as_ptr(), lines[lines.len() - 1].as_ptr(), *pair))
+        .collect();
+    for column in (0..vectors).map(|vector| vector * LANES) {
         let mut sums = Sums::<SPLIT>::new(precision);
-        for (index, pair) in pairs.iter().enumerate() {
-            // The second of an odd last pair has no weight: any line will do.
-            let a = block.line(2 * index).as_ptr();
-            let b = block.line((2 * index + 1).min(last)).as_ptr();
-            // SAFETY: `column + 32 <= columns`, which the lines hold.
-            unsafe { sums.add(load(a.add(column)), load(b.add(column)), *pair) };
+        for (a, b, pair) in &taps {
+            // SAFETY: `column + 32 <= vectors * 32`, which the lines hold.
+            let words = unsafe { widen(load(a.add(column)), load(b.add(column))) };
+            sums.add(&words, *pair);
         }
         // SAFETY: as above, for `out`.
         unsafe { _mm256_storeu_si256(out.add(column).cast(), sums.levels(precision)) };
@@ -80,65 +83,64 @@ unsafe fn combine_columns<const SPLIT: bool>(
 
 /// See [`super::resample_lines`].
 ///
-/// Lines are transposed tile by tile, so that a register holds one column of 32 lines; the
-/// convolution is then the same as between lines, and needs no shuffle.
+/// Lines are transposed tile by tile, so that registers hold the same pixels of 32 lines; the
+/// convolution is then the same as between lines, and needs no shuffle. Pixels are paired and widened
+/// once for all windows that they are in, which start at even pixels.
 pub(super) fn resample_lines(
     block: &LineBlock<'_>,
     table: &Coefficients,
     out: &mut PlanarLines<'_>,
 ) {
     assert!(block.count() <= LANES && block.count() <= out.count());
-    let channels = block.channels();
     let (last_start, last_weights) = table.window(table.len() - 1);
-    assert!((last_start + last_weights.len()) * channels <= block.length());
-    // SAFETY: `Isa::Avx2` exists only where the processor has AVX2; the windows of the table lie
-    // within the lines, the last reaching furthest.
+    assert!((last_start + last_weights.len()) * block.channels() <= block.length());
+    // SAFETY: `Isa::Avx2` exists only where the processor has AVX2.
     unsafe {
-        if table.is_split() {
-            resample_tiles::<true>(block, table, out);
-        } else {
-            resample_tiles::<false>(block, table, out);
+        match (table.is_split(), block.channels()) {
+            (false, 3) => resample_tiles::<false, 3>(block, table, out),
+            (true, 3) => resample_tiles::<true, 3>(block, table, out),
+            (false, _) => resample_tiles::<false, 1>(block, table, out),
+            (true, _) => resample_tiles::<true, 1>(block, table, out),
         }
     }
 }
 
+/// Two taps of 32 columns or lines, interleaved and widened to 16 bits.
+type Words = [__m256i; 4];
+
 /// # Safety
-/// AVX2, and lines as long as the windows of `table` reach.
+/// AVX2.
 #[target_feature(enable = "avx2")]
-unsafe fn resample_tiles<const SPLIT: bool>(
+unsafe fn resample_tiles<const SPLIT: bool, const CHANNELS: usize>(
     block: &LineBlock<'_>,
     table: &Coefficients,
     out: &mut PlanarLines<'_>,
 ) {
-    let (channels, count, precision) = (block.channels(), block.count(), table.precision());
+    let (count, precision) = (block.count(), table.precision());
     // Missing lines of the last block are computed as copies and not stored.
     let lines: [&[u8]; LANES] = std::array::from_fn(|index| block.line(index.min(count - 1)));
-    let capacity = TILE.max(table.most_taps() * channels);
-    let mut columns = vec![_mm256_setzero_si256(); capacity.next_multiple_of(16)];
-    let mut resized = [[_mm256_setzero_si256(); LANES]; 3];
-    let mut loaded = 0..0;
+    let mut tile = Tile::<CHANNELS>::new(table.most_taps());
+    let mut resized = [[_mm256_setzero_si256(); LANES]; CHANNELS];
     for left in (0..table.len()).step_by(LANES) {
         let right = (left + LANES).min(table.len());
         for position in left..right {
             let (start, weights) = table.window(position);
-            let (first, taps) = (start * channels, weights.len());
-            if first + taps * channels > loaded.end {
-                // SAFETY: the window lies within the lines.
-                unsafe { transpose_columns(&lines, first, block.length(), &mut columns) };
-                loaded = first..(first + columns.len()).min(block.length());
+            if start + weights.len() > tile.end {
+                tile.load(&lines, start);
             }
-            for (channel, resized) in resized[..channels].iter_mut().enumerate() {
-                let column = |tap: usize| first - loaded.start + tap * channels + channel;
-                let mut sums = Sums::<SPLIT>::new(precision);
-                for (index, pair) in table.pairs(position).iter().enumerate() {
-                    let a = columns[column(2 * index)];
-                    let b = columns[column((2 * index + 1).min(taps - 1))];
-                    sums.add(a, b, *pair);
+            let pairs = table.pairs(position);
+            let words = &tile.words[(start - tile.start) / 2..][..pairs.len()];
+            let mut sums: [_; CHANNELS] = std::array::from_fn(|_| Sums::<SPLIT>::new(precision));
+            for (words, pair) in words.iter().zip(pairs) {
+                for (sums, words) in sums.iter_mut().zip(words) {
+                    sums.add(words, *pair);
                 }
+            }
+            for (resized, sums) in resized.iter_mut().zip(sums) {
                 resized[position - left] = sums.levels(precision);
             }
         }
-        for (channel, resized) in resized[..channels].iter().enumerate() {
+        for (channel, resized) in resized.iter().enumerate() {
             let rows = std::array::from_fn(|x| resized[x].as_bytes());
             for top in (0..count).step_by(16) {
                 // SAFETY: each of the rows has 32 bytes.
@@ -153,33 +155,116 @@ unsafe fn resample_tiles<const SPLIT: bool>(
     }
 }
 
-/// Columns from byte `first` of the lines on, as many as `columns` holds or the lines have.
+/// Some pixels of 32 lines, two by two.
+struct Tile<const CHANNELS: usize> {
+    words: Vec<[Words; CHANNELS]>,
+    /// The pixels that are loaded.
+    start: usize,
+    end: usize,
+}
+
+impl<const CHANNELS: usize> Tile<CHANNELS> {
+    /// Pairs of pixels in 16 bytes of a line, or 12 of packed RGB.
+    const PAIRS: usize = if CHANNELS == 3 { 2 } else { 8 };
+
+    /// Room for several windows of `taps` pixels.
+    #[target_feature(enable = "avx2")]
+    fn new(taps: usize) -> Self {
+        let pairs = (TILE / 2).max(taps).next_multiple_of(Self::PAIRS);
+        Self {
+            words: vec![[[_mm256_setzero_si256(); 4]; CHANNELS]; pairs],
+            start: 0,
+            end: 0,
+        }
+    }
+
+    /// Takes pixels from `start` on, as many as there is room for or the lines have.
+    #[target_feature(enable = "avx2")]
+    fn load(&mut self, lines: &[&[u8]; LANES], start: usize) {
+        let length = lines[0].len();
+        let step = 2 * Self::PAIRS * CHANNELS;
+        let next = (start + 2 * self.words.len()) * CHANNELS;
+        for line in lines {
+            // Too many streams for the processor to foresee the tile after this one.
+            for ahead in (next..(2 * next - start * CHANNELS).min(length)).step_by(64) {
+                _mm_prefetch::<_MM_HINT_T1>(line[ahead..].as_ptr().cast());
+            }
+        }
+        let mut edge = [[0u8; 16]; LANES];
+        for (from, words) in (start * CHANNELS..length)
+            .step_by(step)
+            .zip(self.words.chunks_exact_mut(Self::PAIRS))
+        {
+            if from + 16 <= length {
+                // SAFETY: the lines, all of one length, have bytes `from..from + 16`.
+                unsafe { Self::pair_up(lines, from, words) };
+            } else {
+                for (edge, line) in edge.iter_mut().zip(lines) {
+                    edge[..length - from].copy_from_slice(&line[from..]);
+                }
+                // SAFETY: the copies have 16 bytes each.
+                unsafe { Self::pair_up(&std::array::from_fn(|index| &edge[index][..]), 0, words) };
+            }
+        }
+        self.start = start;
+        self.end = (start + 2 * self.words.len()).min(length / CHANNELS);
+    }
+
+    /// The pixels from byte `from` of 32 lines on, two by two.
+    ///
+    /// A pair is one 16-bit unit. Line r and line r + 16 share a register, one half each, and three
+    /// rounds of interleaving transpose the eight units of eight such registers, as in
+    /// [`transpose`]. Widening then gives the order that [`widen`] has.
+    ///
+    /// # Safety
+    /// AVX2, and lines of at least `from + 16` bytes.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn pair_up(lines: &[&[u8]; LANES], from: usize, words: &mut [[Words; CHANNELS]]) {
+        // In packed RGB the two reds, greens and blues of a pair of pixels are brought together.
+        let rgb = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+            0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11, -1, -1, -1, -1,
+        ));
+        let zero = _mm256_setzero_si256();
+        for (half, first) in [0, 8].into_iter().enumerate() {
+            let mut units: [__m256i; 8] = std::array::from_fn(|index| {
+                // SAFETY: both lines have bytes `from..from + 16`.
+                let line = unsafe { load_rows(lines, first + index, from) };
+                if CHANNELS == 3 {
+                    _mm256_shuffle_epi8(line, rgb)
+                } else {
+                    line
+                }
+            });
+            for _ in 0..3 {
+                let mut next = [zero; 8];
+                for index in 0..4 {
+                    next[2 * index] = _mm256_unpacklo_epi16(units[index], units[index + 4]);
+                    next[2 * index + 1] = _mm256_unpackhi_epi16(units[index], units[index + 4]);
+                }
+                units = next;
+            }
+            for (words, unit) in words.as_flattened_mut().iter_mut().zip(units) {
+                words[2 * half] = _mm256_unpacklo_epi8(unit, zero);
+                words[2 * half + 1] = _mm256_unpackhi_epi8(unit, zero);
+            }
+        }
+    }
+}
+
+/// Bytes `from..from + 16` of row `index` and, in the upper half, of the row 16 after it.
 ///
 /// # Safety
-/// AVX2, and lines of `length` bytes each.
+/// AVX2, and rows of at least `from + 16` bytes.
 #[target_feature(enable = "avx2")]
-unsafe fn transpose_columns(
-    lines: &[&[u8]; LANES],
-    first: usize,
-    length: usize,
-    columns: &mut [__m256i],
-) {
-    let mut edge = [[0u8; 16]; LANES];
-    for (from, columns) in (first..length)
-        .step_by(16)
-        .zip(columns.chunks_exact_mut(16))
-    {
-        let transposed = if from + 16 <= length {
-            // SAFETY: the lines have bytes `from..from + 16`.
-            unsafe { transpose(lines, from) }
-        } else {
-            for (edge, line) in edge.iter_mut().zip(lines) {
-                edge[..length - from].copy_from_slice(&line[from..length]);
-            }
-            // SAFETY: the copies have 16 bytes each.
-            unsafe { transpose(&std::array::from_fn(|index| &edge[index][..]), 0) }
-        };
-        columns.copy_from_slice(&transposed);
+#[inline]
+unsafe fn load_rows(rows: &[&[u8]; LANES], index: usize, from: usize) -> __m256i {
+    debug_assert!(rows[index].len() >= from + 16 && rows[index + 16].len() >= from + 16);
+    // SAFETY: the caller's.
+    unsafe {
+        let low = _mm_loadu_si128(rows[index].as_ptr().add(from).cast());
+        let high = _mm_loadu_si128(rows[index + 16].as_ptr().add(from).cast());
+        _mm256_set_m128i(high, low)
     }
 }
 
@@ -198,15 +283,9 @@ unsafe fn transpose_columns(
 #[target_feature(enable = "avx2")]
 #[inline]
 unsafe fn transpose(rows: &[&[u8]; LANES], from: usize) -> [__m256i; 16] {
-    let mut registers: [__m256i; 16] = std::array::from_fn(|row| {
-        debug_assert!(rows[row].len() >= from + 16 && rows[row + 16].len() >= from + 16);
-        // SAFETY: both rows have bytes `from..from + 16`.
-        unsafe {
-            let low = _mm_loadu_si128(rows[row].as_ptr().add(from).cast());
-            let high = _mm_loadu_si128(rows[row + 16].as_ptr().add(from).cast());
-            _mm256_set_m128i(high, low)
-        }
-    });
+    // SAFETY: the caller's.
+    let mut registers: [__m256i; 16] =
+        std::array::from_fn(|index| unsafe { load_rows(rows, index, from) });
     // Each round interleaves register i with register i + 8. Seen as a 16 x 16 matrix of bytes
     // with 4-bit indices of row and column, a round rotates the 8 bits of (register, byte) by one;
     // after four rounds rows and columns have changed places.
@@ -237,26 +316,18 @@ impl<const SPLIT: bool> Sums<SPLIT> {
         }
     }
 
-    /// Adds `a` and `b` times their weights.
+    /// Adds two taps times their weights.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn add(&mut self, a: __m256i, b: __m256i, pair: Pair) {
-        let zero = _mm256_setzero_si256();
-        let (front, back) = (_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b));
-        let words = [
-            _mm256_unpacklo_epi8(front, zero),
-            _mm256_unpackhi_epi8(front, zero),
-            _mm256_unpacklo_epi8(back, zero),
-            _mm256_unpackhi_epi8(back, zero),
-        ];
+    fn add(&mut self, words: &Words, pair: Pair) {
         let weights = _mm256_set1_epi32(pair.low);
         for (sum, words) in self.low.iter_mut().zip(words) {
-            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(words, weights));
+            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(*words, weights));
         }
         if SPLIT {
             let weights = _mm256_set1_epi32(pair.high);
             for (sum, words) in self.high.iter_mut().zip(words) {
-                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(words, weights));
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(*words, weights));
             }
         }
     }
@@ -279,6 +350,20 @@ impl<const SPLIT: bool> Sums<SPLIT> {
             _mm256_packs_epi32(levels[2], levels[3]),
         )
     }
+}
+
+/// The bytes of `a` and `b`, interleaved and widened to 16 bits.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn widen(a: __m256i, b: __m256i) -> Words {
+    let zero = _mm256_setzero_si256();
+    let (front, back) = (_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b));
+    [
+        _mm256_unpacklo_epi8(front, zero),
+        _mm256_unpackhi_epi8(front, zero),
+        _mm256_unpacklo_epi8(back, zero),
+        _mm256_unpackhi_epi8(back, zero),
+    ]
 }
 
 /// The bytes of a register in memory.

@@ -27,7 +27,7 @@ impl<T> Lanes for T {}
 pub enum Isa {
     /// Plain Rust, on any processor.
     Scalar,
-    /// AVX2 with FMA and F16C: x86-64 since about 2013.
+    /// AVX2 with F16C: x86-64 since about 2013.
     #[cfg(target_arch = "x86_64")]
     Avx2,
 }
@@ -91,18 +91,18 @@ pub fn split_lines(_isa: Isa, block: &LineBlock<'_>, out: &mut PlanarLines<'_>) 
     scalar::split_lines(block, out);
 }
 
-/// Combines the lines of `block`, one for each tap of output `position` of `table`, into `out`.
+/// Combines lines, one for each tap of output `position` of `table` and as long as `out`.
 pub fn combine_lines(
     isa: Isa,
-    block: &LineBlock<'_>,
+    lines: &[&[u8]],
     table: &Coefficients,
     position: usize,
     out: &mut [u8],
 ) {
     match isa {
-        Isa::Scalar => scalar::combine_lines(block, table, position, out),
+        Isa::Scalar => scalar::combine_lines(lines, table, position, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => avx2::combine_lines(block, table, position, out),
+        Isa::Avx2 => avx2::combine_lines(lines, table, position, out),
     }
 }
 

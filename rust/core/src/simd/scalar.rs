@@ -1,7 +1,5 @@
 //! Portable arms, in plain Rust that the compiler can vectorise.
 
-use std::ops::Range;
-
 use crate::resize::{Coefficients, LineBlock, PlanarLines};
 use crate::rows::{Band, RowShape, Values};
 
@@ -39,27 +37,27 @@ pub fn split_lines(block: &LineBlock<'_>, out: &mut PlanarLines<'_>) {
 }
 
 /// See [`super::combine_lines`].
-pub fn combine_lines(block: &LineBlock<'_>, table: &Coefficients, position: usize, out: &mut [u8]) {
-    combine_columns(block, table, position, 0..block.length(), out);
+pub fn combine_lines(lines: &[&[u8]], table: &Coefficients, position: usize, out: &mut [u8]) {
+    combine_columns(lines, table, position, 0, out);
 }
 
-/// [`combine_lines`] for some of the columns.
+/// [`combine_lines`] from column `first` of `out` on.
 pub fn combine_columns(
-    block: &LineBlock<'_>,
+    lines: &[&[u8]],
     table: &Coefficients,
     position: usize,
-    columns: Range<usize>,
+    first: usize,
     out: &mut [u8],
 ) {
     /// Columns whose sums are held in registers or the first-level cache at a time.
     const BLOCK: usize = 128;
     let (_, weights) = table.window(position);
     let precision = table.precision();
-    for start in columns.clone().step_by(BLOCK) {
-        let part = start..(start + BLOCK).min(columns.end);
+    for start in (first..out.len()).step_by(BLOCK) {
+        let part = start..(start + BLOCK).min(out.len());
         let mut sums = [half(precision); BLOCK];
-        for (index, weight) in weights.iter().enumerate() {
-            for (sum, value) in sums.iter_mut().zip(&block.line(index)[part.clone()]) {
+        for (line, weight) in lines.iter().zip(weights) {
+            for (sum, value) in sums.iter_mut().zip(&line[part.clone()]) {
                 *sum += weight * i32::from(*value);
             }
         }
