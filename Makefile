@@ -24,6 +24,10 @@ test: lint test-rust test-python wheel ## everything
 test-all: test ## the same with long random campaigns, recorded
 	$(BIN)/pytest tests/parity/test_random.py --resize-cases 3000 --path-cases 1500 \
 		--record tests/record/$(DATE)-still-images.txt
+	$(BIN)/pytest -q tests/parity/test_index.py --index-cases 500 > build/index.txt \
+		|| { cat build/index.txt; exit 1; }
+	echo "$(DATE): 500 random batches for each function: $$(tail -n 1 build/index.txt)" \
+		> tests/record/$(DATE)-index.txt
 
 lint: $(VENV)/test.stamp
 	cargo fmt --all --check

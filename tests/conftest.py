@@ -28,6 +28,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for option, default, name in CAMPAIGNS.values():
         text = f"random cases of the {name} campaign"
         parser.addoption(option, type=int, default=default, metavar="N", help=text)
+    text = "random batches for each index function"
+    parser.addoption("--index-cases", type=int, default=60, metavar="N", help=text)
     parser.addoption("--campaign-seed", type=int, default=0, help="seed of the random campaigns")
     parser.addoption("--record", type=Path, metavar="FILE", help="write what the campaigns ran")
 
@@ -83,6 +85,14 @@ def run_campaign(pytestconfig: pytest.Config) -> Callable[..., None]:
         assert not differing, "\n".join(differing)
 
     return run
+
+
+@pytest.fixture
+def batches(pytestconfig: pytest.Config) -> list[tuple[int, np.random.Generator]]:
+    """A number and a generator for each random batch of index tensors."""
+    seed = pytestconfig.getoption("--campaign-seed")
+    numbers = range(pytestconfig.getoption("--index-cases"))
+    return [(number, np.random.default_rng([seed, number])) for number in numbers]
 
 
 @pytest.fixture(scope="session")

@@ -78,4 +78,6 @@ def integer_array(name: str, value: Any) -> NDArray[np.int64]:
     array = number_array(name, value)
     if array.size and array.dtype.kind not in "iu":
         raise TypeError(f"{name} must hold integers, got dtype {array.dtype}")
-    return np.ascontiguousarray(array, np.int64)
+    if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{name} must fit in int64, got {array.max()}")
+    return np.asarray(array, np.int64, order="C")

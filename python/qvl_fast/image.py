@@ -20,12 +20,12 @@ from qvl_fast.config import (
     image_config,
     positive_integer,
 )
+from qvl_fast.config.checks import check_choice
 from qvl_fast.rows import (
     DType,
     ReturnTensors,
     Rows,
     Temporal,
-    check_choice,
     check_form,
     hand_out,
     storage,

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from qvl_fast import _native
 from qvl_fast.arrays import integer_array, is_tensor, number_array
 from qvl_fast.config import ModelConfig, RopeConfig, rope_config
+from qvl_fast.config.checks import check_choice, integer, positive_integer
 from qvl_fast.plan import Grids, grid_array
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def mrope_position_ids(
             in number, a row has no token, or a name is unknown.
     """
     settings = rope_config(config)
+    check_choice("advance", advance, Advance)
     types = integer_array("mm_token_type_ids", mm_token_type_ids)
     if types.ndim != 2 or types.size == 0:
         raise ValueError(f"mm_token_type_ids must have shape (B, S), got {types.shape}")
@@ -115,8 +117,9 @@ def mrope_decode_position_ids(
     if deltas.ndim != 2 or deltas.shape[1] != 1 or deltas.size == 0:
         raise ValueError(f"rope_deltas must have shape (rows, 1), got {deltas.shape}")
     if attention_mask is None:
-        numbers = np.arange(past_length, past_length + length)[np.newaxis]
-        rows = len(deltas) if batch_size is None else batch_size
+        first = integer("past_length", past_length, 0)
+        numbers = np.arange(first, first + positive_integer("length", length))[np.newaxis]
+        rows = len(deltas) if batch_size is None else integer("batch_size", batch_size)
     else:
         kept = number_array("attention_mask", attention_mask) != 0
         if kept.ndim != 2:
@@ -149,10 +152,14 @@ def mm_token_type_ids(
         TypeError: ``input_ids`` does not hold integers.
         ValueError: both ids are the same.
     """
-    if image_token_id == video_token_id:
-        raise ValueError(f"image_token_id must differ from video_token_id, got {image_token_id}")
+    image, video = (
+        integer("image_token_id", image_token_id),
+        integer("video_token_id", video_token_id),
+    )
+    if image == video:
+        raise ValueError(f"image_token_id must differ from video_token_id, got {image}")
     ids = integer_array("input_ids", input_ids)
-    return (ids == image_token_id) + 2 * (ids == video_token_id).astype(np.int64)
+    return (ids == image) + 2 * (ids == video).astype(np.int64)
 
 
 def _intervals(
@@ -172,6 +179,10 @@ def _intervals(
         raise ValueError(
             f"second_per_grid_ts must have one entry for each of the {videos} videos, got shape "
             f"{values.shape}"
+        )
+    if values.dtype == np.float16:
+        raise TypeError(
+            "second_per_grid_ts has dtype float16, in which the reference rounds ids; pass float32"
         )
     if not (np.isfinite(values).all() and (values >= 0).all() and (values <= 1e6).all()):
         raise ValueError(

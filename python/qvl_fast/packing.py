@@ -10,10 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from qvl_fast import _native
 from qvl_fast.arrays import integer_array
-from qvl_fast.config import positive_integer
+from qvl_fast.config.checks import check_choice, integer, positive_integer
 
 if TYPE_CHECKING:
     import torch
+
+
+Strategy = Literal["sequential", "best"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +38,7 @@ def pack(
     lengths: ArrayLike | torch.Tensor,
     capacity: int,
     *,
-    strategy: Literal["sequential", "best"] = "sequential",
+    strategy: Strategy = "sequential",
 ) -> Packing:
     """Distribute items over as few sequences as the strategy finds.
 
@@ -44,8 +47,9 @@ def pack(
         capacity: how long a sequence may become.
         strategy: ``"sequential"`` keeps the order and opens a sequence when the next item does not
             fit (next fit; fewer than twice the fewest possible). ``"best"`` takes the longest first
-            and puts each into the fullest sequence that it fits (best fit decreasing; at most
-            11/9 of the fewest possible + 6/9; D. Johnson, 1973).
+            and puts each into the fullest sequence that it fits, of equally full ones into the one
+            filled last (best fit decreasing; at most 11/9 of the fewest possible + 4; D. Johnson,
+            1973).
 
     Returns:
         The packing; with no items, one without sequences.
@@ -57,6 +61,7 @@ def pack(
     items = integer_array("lengths", lengths)
     if items.ndim != 1:
         raise ValueError(f"lengths must have shape (n,), got {items.shape}")
+    check_choice("strategy", strategy, Strategy)
     bins = _native.pack(items, positive_integer("capacity", capacity), strategy)
     boundaries = tuple(
         np.concatenate(([0], items[members].cumsum())).astype(np.int32) for members in bins
@@ -89,8 +94,7 @@ def block_diagonal_mask(
     if ends.ndim != 1 or ends.size == 0 or ends[0] != 0 or (np.diff(ends) < 0).any():
         raise ValueError(f"cu_seqlens must start with 0 and never decrease, got {ends.tolist()}")
     total = int(ends[-1])
-    if length is None:
-        length = total
+    length = total if length is None else integer("length", length)
     if length < total:
         raise ValueError(f"length must be at least the last boundary {total}, got {length}")
     item = np.full(length, -1)

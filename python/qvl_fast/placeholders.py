@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from qvl_fast import _native
 from qvl_fast.arrays import integer_array
-from qvl_fast.config import positive_integer
+from qvl_fast.config.checks import integer, positive_integer, positive_number
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +48,7 @@ def expand_placeholders(
     for name, array in (("input_ids", ids), ("counts", items)):
         if array.ndim != 1:
             raise ValueError(f"{name} must have one dimension, got shape {array.shape}")
-    return _native.expand_placeholders(ids, token_id, items)
+    return _native.expand_placeholders(ids, integer("token_id", token_id), items)
 
 
 def video_timestamps(
@@ -78,12 +78,12 @@ def video_timestamps(
     indices = integer_array("frame_indices", frame_indices)
     if indices.ndim != 1 or indices.size == 0:
         raise ValueError(f"frame_indices must have shape (n,) with n > 0, got {indices.shape}")
-    fps = _DEFAULT_FPS if fps is None else fps
-    if not 0 < fps < float("inf"):
-        raise ValueError(f"fps must be positive and finite, got {fps}")
+    if indices.min() < 0:
+        raise ValueError(f"frame_indices must not be negative, got {indices.min()}")
+    rate = positive_number("fps", _DEFAULT_FPS if fps is None else fps)
     size = positive_integer("temporal_patch_size", temporal_patch_size)
     last = len(indices) - 1
-    seconds = [index / fps for index in indices.tolist()]
+    seconds = [index / rate for index in indices.tolist()]
     return [
         f"<{(seconds[first] + seconds[min(first + size - 1, last)]) / 2:.1f} seconds>"
         for first in range(0, len(seconds), size)

@@ -87,6 +87,11 @@ def window_index(
     merge = positive_integer("merge_size", merge_size)
     patch = positive_integer("patch_size", patch_size)
     window = positive_integer("window_size", window_size) // merge // patch
+    if window == 0:
+        raise ValueError(
+            f"window_size must be at least patch_size * merge_size = {patch * merge}, so that a "
+            f"window holds a token, got {window_size}"
+        )
     return _native.window_index(grid_array(grid_thw), window, merge)
 
 
@@ -266,7 +271,7 @@ def grid_array(grid_thw: Grids, name: str = "grid_thw") -> NDArray[np.int64]:
         ValueError: another shape.
     """
     array = integer_array(name, grid_thw)
-    if array.size == 0:
+    if array.shape == (0,):  # An empty list has no columns.
         return array.reshape(0, 3)
     if array.ndim != 2 or array.shape[1] != 3:
         raise ValueError(f"{name} must have shape (n, 3), got {array.shape}")

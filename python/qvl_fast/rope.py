@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qvl_fast.arrays import is_tensor
 from qvl_fast.config import ModelConfig, RopeConfig, rope_config
+from qvl_fast.config.checks import positive_integer, positive_number
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +41,9 @@ def vision_rotary(
         ValueError: ``head_dim`` is not a positive multiple of 4, or ``position_ids`` has another
             shape.
     """
-    if head_dim < 1 or head_dim % 4:
+    _check_tensor("position_ids", position_ids)
+    theta = positive_number("theta", theta)
+    if positive_integer("head_dim", head_dim) % 4:
         raise ValueError(f"head_dim must be a positive multiple of 4, got {head_dim}")
     if position_ids.ndim != 2 or position_ids.shape[1] != 2:
         raise ValueError(f"position_ids must have shape (N, 2), got {tuple(position_ids.shape)}")
@@ -67,11 +71,17 @@ def mrope_rotary(
         Two float32 ``(B, S, D)``.
 
     Raises:
-        ValueError: ``position_ids`` is not ``(3, B, S)``.
+        ValueError: ``position_ids`` is not ``(3, B, S)``, or the checkpoint scales its rope.
+        TypeError: ``position_ids`` is not a tensor.
     """
     import torch
 
     settings = rope_config(config)
+    _check_tensor("position_ids", position_ids)
+    if settings.scaling != "default":
+        raise ValueError(
+            f"config has rope scaling {settings.scaling!r}, whose angles are not reproduced"
+        )
     if position_ids.ndim != 3 or position_ids.shape[0] != 3:
         raise ValueError(f"position_ids must have shape (3, B, S), got {tuple(position_ids.shape)}")
     axis = torch.tensor(frequency_axes(settings), device=position_ids.device)  # (D/2,)
@@ -90,9 +100,18 @@ def rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
     Returns:
         The shape and type of ``states``.
+
+    Raises:
+        ValueError: the last sides differ or are odd.
     """
     import torch
 
+    width = states.shape[-1]
+    if width % 2 or cos.shape[-1] != width or sin.shape[-1] != width:
+        raise ValueError(
+            f"states must have an even last side, the same as cos and sin, got {width} with "
+            f"{cos.shape[-1]} and {sin.shape[-1]}"
+        )
     wide = states.to(cos.dtype)
     first, second = wide.chunk(2, dim=-1)
     return (wide * cos + torch.cat((-second, first), dim=-1) * sin).to(states.dtype)
@@ -107,12 +126,18 @@ def frequency_axes(config: RopeConfig) -> list[int]:
     return [j % 3 if j < below.get(j % 3, 0) else 0 for j in range(t + h + w)]
 
 
+def _check_tensor(name: str, value: object) -> None:
+    if not is_tensor(value):
+        raise TypeError(f"{name} must be a tensor, got {type(value).__name__}")
+
+
 def _frequencies(dimensions: int, theta: float, device: torch.device) -> Tensor:
     """``theta ** (-2j / dimensions)`` for j < dimensions / 2, float32."""
     import torch
 
-    exponents = torch.arange(0, dimensions, 2, dtype=torch.float32) / dimensions
-    return (1.0 / theta**exponents).to(device)
+    # Made where it is used: a copy from the host would make the device wait.
+    exponents = torch.arange(0, dimensions, 2, dtype=torch.float32, device=device) / dimensions
+    return 1.0 / theta**exponents
 
 
 def _cos_sin(angles: Tensor) -> tuple[Tensor, Tensor]:

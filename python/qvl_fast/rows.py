@@ -7,12 +7,13 @@ leaves as a torch tensor.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qvl_fast.arrays import is_tensor, tensor_memory
+from qvl_fast.config.checks import check_choice
 
 if TYPE_CHECKING:
     import torch
@@ -21,17 +22,6 @@ DType = Literal["float32", "float16", "bfloat16", "uint8"]
 Temporal = Literal["full", "compact"]
 ReturnTensors = Literal["pt", "np"]
 Rows: TypeAlias = "NDArray[Any] | torch.Tensor"
-
-
-def check_choice(name: str, value: Any, choices: Any) -> None:
-    """Refuse a value that a ``Literal`` does not list.
-
-    Raises:
-        ValueError: names the argument, its value and the choices.
-    """
-    if not isinstance(value, str) or value not in get_args(choices):
-        listed = ", ".join(map(repr, get_args(choices)))
-        raise ValueError(f"{name} must be one of {listed}, got {value!r}")
 
 
 def check_form(return_tensors: ReturnTensors, dtype: DType) -> None:

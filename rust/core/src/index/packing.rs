@@ -10,7 +10,7 @@ pub enum Strategy {
     /// In order; a bin is closed when the next item does not fit (next fit).
     Sequential,
     /// Longest first, each into the fullest bin that it fits (best fit decreasing): at most
-    /// 11/9 of the fewest bins possible, plus 6/9.
+    /// 11/9 of the fewest bins possible, plus 4.
     Best,
 }
 
@@ -55,7 +55,7 @@ fn best_fit_decreasing(lengths: &[i64], capacity: i64) -> Vec<Vec<usize>> {
     // Stable, so that equal items keep their order.
     items.sort_by_key(|item| std::cmp::Reverse(lengths[*item]));
     let mut bins: Vec<Vec<usize>> = Vec::new();
-    // Bins by what is free in them, the earliest last.
+    // Bins by what is free in them, the one filled last at the end.
     let mut by_free: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
     for item in items {
         let length = lengths[item];

@@ -1,0 +1,90 @@
+"""Checks that the configurations share; each error names the setting and its value."""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections.abc import Iterable, Mapping
+from numbers import Real
+from pathlib import Path
+from typing import Any, cast, get_args
+
+# Integers up to here are exact in the float64 arithmetic of `smart_resize`.
+MAX_INTEGER = 2**53
+
+
+def integer(name: str, value: Any, least: int = -MAX_INTEGER) -> int:
+    """``value`` as an int from ``least`` to :data:`MAX_INTEGER`.
+
+    Raises:
+        TypeError, ValueError: it is not one; names the argument and the value.
+    """
+    try:
+        result = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if not least <= result <= MAX_INTEGER:
+        raise ValueError(f"{name} must be between {least} and 2**53, got {result}")
+    return result
+
+
+def positive_integer(name: str, value: Any) -> int:
+    """:func:`integer` from 1 on."""
+    return integer(name, value, 1)
+
+
+def positive_number(name: str, value: Any) -> float:
+    """``value`` as a float above zero.
+
+    Raises:
+        TypeError, ValueError: it is not one, or not finite.
+    """
+    result = number(name, value)
+    if not 0 < result < float("inf"):
+        raise ValueError(f"{name} must be positive and finite, got {value}")
+    return result
+
+
+def check_choice(name: str, value: Any, choices: Any) -> None:
+    """Refuse a value that a ``Literal`` does not list.
+
+    Raises:
+        ValueError: names the argument, its value and the choices.
+    """
+    if not isinstance(value, str) or value not in get_args(choices):
+        known = ", ".join(map(repr, get_args(choices)))
+        raise ValueError(f"{name} must be one of {known}, got {value!r}")
+
+
+def number(name: str, value: Any) -> float:
+    """``value`` as a float.
+
+    Raises:
+        TypeError, ValueError: it is not a number, or too large for one.
+    """
+    if not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be a finite number, got {value}") from None
+
+
+def read_json(path: Path) -> Mapping[str, Any] | None:
+    """The object in a JSON file, None where there is no file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    try:
+        content: Any = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold a JSON object, got {content!r:.80}")
+    return cast("dict[str, Any]", content)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for a message, in order."""
+    return ", ".join(sorted(names))
