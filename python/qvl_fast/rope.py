@@ -104,8 +104,6 @@ def rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     Raises:
         ValueError: the last sides differ or are odd.
     """
-    import torch
-
     width = states.shape[-1]
     if width % 2 or cos.shape[-1] != width or sin.shape[-1] != width:
         raise ValueError(
@@ -113,8 +111,12 @@ def rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
             f"{cos.shape[-1]} and {sin.shape[-1]}"
         )
     wide = states.to(cos.dtype)
-    first, second = wide.chunk(2, dim=-1)
-    return (wide * cos + torch.cat((-second, first), dim=-1) * sin).to(states.dtype)
+    half = width // 2
+    rotated = wide * cos
+    # In place: where memory is fresh it costs more than the arithmetic.
+    rotated[..., :half] -= wide[..., half:] * sin[..., :half]
+    rotated[..., half:] += wide[..., :half] * sin[..., half:]
+    return rotated.to(states.dtype)
 
 
 def frequency_axes(config: RopeConfig) -> list[int]:

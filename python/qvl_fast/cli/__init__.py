@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from qvl_fast.cli.errors import CommandError
-from qvl_fast.cli.options import byte_size, model_config, positive_integer
-from qvl_fast.config import PRESETS
+from qvl_fast.cli.options import byte_size, image_batch, model_config, positive_integer
+from qvl_fast.config import PRESETS, TOWERS
 from qvl_fast.image import ImageProcessor, Reference
 from qvl_fast.rows import DType, Temporal
 
@@ -60,6 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_inspect(commands.add_parser("inspect", help="sizes, grids and tokens of image files"))
     _add_preprocess(commands.add_parser("preprocess", help="image files to rows in safetensors"))
+    bench = commands.add_parser("bench", help="what things cost on this machine")
+    _add_bench_tower(
+        bench.add_subparsers(required=True, metavar="WHAT").add_parser(
+            "tower", help="forward passes of a vision tower"
+        )
+    )
     return parser
 
 
@@ -155,3 +162,49 @@ def _processor(args: argparse.Namespace) -> ImageProcessor:
         )
     except ValueError as error:
         raise CommandError(f"argument --config: {error}") from None
+
+
+def _add_bench_tower(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Time forward passes of a vision tower with random weights against transformers, where "
+        "that is installed, and show the share of time in matrix products, attention and the rest."
+    )
+    parser.add_argument(
+        "--config",
+        choices=TOWERS,
+        default="qwen2.5-vl-7b",
+        metavar="NAME",
+        help="one of %(choices)s; default: %(default)s",
+    )
+    parser.add_argument("--depth", type=positive_integer, metavar="N", help="blocks, if not all")
+    parser.add_argument(
+        "--images",
+        nargs="+",
+        type=image_batch,
+        default=[(1, 1080, 1920), (8, 448, 448)],
+        metavar="NxHxW",
+        help="batches of N images of H x W pixels; default: 1x1080x1920 8x448x448",
+    )
+    parser.add_argument("--device", default="cpu", help="such as cuda; default: %(default)s")
+    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
+    parser.add_argument(
+        "--attention", choices=("auto", "flash-attn", "varlen", "sdpa"), default="auto"
+    )
+    parser.add_argument("--rounds", type=positive_integer, default=3, metavar="N")
+    parser.set_defaults(run=_bench_tower, parser=parser)
+
+
+def _bench_tower(args: argparse.Namespace) -> int:
+    from qvl_fast.cli.bench_tower import bench_tower
+
+    config = TOWERS[args.config]
+    if args.depth is not None:
+        config = replace(config, depth=args.depth)
+    return bench_tower(
+        config,
+        args.images,
+        device=args.device,
+        dtype=args.dtype,
+        attention=args.attention,
+        rounds=args.rounds,
+    )

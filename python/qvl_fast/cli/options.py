@@ -18,6 +18,14 @@ def positive_integer(text: str) -> int:
     return int(text)
 
 
+def image_batch(text: str) -> tuple[int, int, int]:
+    """A number of images and their height and width, such as ``8x448x448``."""
+    match = re.fullmatch("([1-9][0-9]{0,5})x([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", text)
+    if match is None:
+        raise ArgumentTypeError(f"must be NxHxW such as 8x448x448, got {text!r}")
+    return int(match[1]), int(match[2]), int(match[3])
+
+
 def byte_size(text: str) -> int:
     """A number of bytes such as ``1000000``, ``1000kB`` or ``1MB``."""
     match = re.fullmatch("([0-9]{1,18}) ?([kMG]B)?", text, re.IGNORECASE)

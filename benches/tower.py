@@ -1,0 +1,150 @@
+"""Vision towers against those of transformers, in one process, on the same threads.
+
+    python benches/tower.py [--device cuda] [--depth N] [--rounds N] [--record FILE]
+
+On the CPU in float32: Qwen2.5-VL's width with 8 blocks, and its windowed blocks alone. On CUDA in
+bfloat16: the whole tower, against every attention of transformers that runs there, with the share
+of the rate at which this device multiplies large matrices.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import transformers
+from timing import paired_medians
+
+import qvl_fast
+from qvl_fast.cli.stock import stock_tower
+from qvl_fast.cli.tower_timing import grid_of, our_pass, random_tower, shares, stock_pass
+from qvl_fast.config import TOWERS
+
+SMALL = ("8 images of 448x448", [(448, 448)] * 8)
+LARGE = ("1 image of 1080x1920", [(1080, 1920)])
+ON_CUDA = [(f"{n} images of 1080x1920", [(1080, 1920)] * n) for n in (1, 8, 32)]
+
+
+def cases(device, depth):
+    """Name, configuration and image sizes of each."""
+    tower = TOWERS["qwen2.5-vl-7b"]
+    if device.type == "cuda":
+        return [
+            (name, replace(tower, depth=depth or tower.depth), sizes) for name, sizes in ON_CUDA
+        ]
+    blocks = depth or 8
+    # Without the full-attention block, whose number is 7.
+    windowed = replace(tower, depth=blocks - 1, full_attention_blocks=())
+    return [
+        (
+            f"{blocks} blocks, {name}" if config.full_attention_blocks else f"windowed, {name}",
+            config,
+            sizes,
+        )
+        for config in (replace(tower, depth=blocks), windowed)
+        for name, sizes in (LARGE, SMALL)
+    ]
+
+
+def stock_kernels(device):
+    """What transformers can compute attention with."""
+    if device.type != "cuda" or not transformers.utils.is_flash_attn_2_available():
+        return ["sdpa"]
+    return ["sdpa", "flash_attention_2"]
+
+
+def products(config, grids):
+    """Floating-point operations of all matrix products of one pass, attention's included."""
+    patches = sum(t * h * w for t, h, w in grids)
+    block = 4 * config.width**2 + 3 * config.width * config.mlp_width
+    merged = config.merge_size**2 * config.width
+    weights = patches * (config.depth * block + 6 * config.patch_size**2 * config.width)
+    weights += patches // config.merge_size**2 * merged * (merged + config.out_width)
+    plan = qvl_fast.plan(grids, config)
+    full = [block for block in config.full_attention_blocks if block < config.depth]
+    pairs = len(full) * sum(s.length**2 * len(s.starts) for s in plan.segments)
+    pairs += (config.depth - len(full)) * sum(s.length**2 * len(s.starts) for s in plan.windows)
+    return 2 * weights + 4 * config.width * pairs
+
+
+def matrix_rate(device, dtype):
+    """Floating-point operations a second in one large product."""
+    side = 8192 if device.type == "cuda" else 2048
+    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        a @ b
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return 2 * side**3 / best
+
+
+def measure(name, config, sizes, device, dtype, rounds, rate):
+    grids = [grid_of(*size, config) for size in sizes]
+    tower = random_tower(config).to(device, dtype)
+    runs = {f"ours ({tower.kernel})": our_pass(tower, grids)}
+    for kernel in stock_kernels(device):
+        stock = stock_tower(config, kernel).to(device, dtype).eval()
+        runs[f"transformers ({kernel})"] = stock_pass(stock, grids)
+    medians = paired_medians(runs, rounds)
+    result = {"case": name, "patches": sum(t * h * w for t, h, w in grids), "towers": {}}
+    print(name)
+    for who, run in runs.items():
+        parts = shares(run, device)
+        of_rate = products(config, grids) / medians[who] / rate
+        seconds = {part: round(value, 5) for part, value in parts._asdict().items()}
+        result["towers"][who] = {
+            "seconds": round(medians[who], 5),
+            "profiled": seconds,
+            "share_of_matrix_rate": round(of_rate, 3),
+        }
+        outside = parts.attention + parts.rest
+        print(
+            f"  {who:34} {medians[who]:9.4f} s  {of_rate:4.0%} of the matrix rate; profiled "
+            f"{seconds}, outside matrix products {outside:.4f} s"
+        )
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument("--depth", type=int)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--record", type=Path)
+    options = parser.parse_args()
+    device = options.device
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+
+    rate = matrix_rate(device, dtype)
+    print(f"{device}, {dtype}, one large product: {rate / 1e12:.2f} TFLOP/s")
+    results = [
+        measure(*case, device, dtype, options.rounds, rate) for case in cases(device, options.depth)
+    ]
+    if options.record:
+        gpu = device.type == "cuda"
+        record = {
+            "machine": torch.cuda.get_device_name(device) if gpu else platform.machine(),
+            "threads": torch.get_num_threads(),
+            "dtype": str(dtype),
+            "rounds": options.rounds,
+            "matrix_rate": round(rate / 1e12, 3),
+            "versions": {
+                "qvl_fast": qvl_fast.__version__,
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+            },
+            "results": results,
+        }
+        options.record.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Vision towers: PyTorch modules that turn patch rows and their plan into tokens.
+
+    tower = qvl_fast.models.load_vision_tower(directory, torch.bfloat16, "cuda")
+    tokens = tower(rows, qvl_fast.plan(grid_thw, tower.config).to("cuda")).tokens
+
+Needs torch, which the package alone does not import. Read in the order in which rows pass through:
+
+    tower      what the generations share: the plan, options, weights from elsewhere
+    layout     the order in which a tower keeps its rows, and who attends to whom
+    layers     patch embedding, blocks, merger
+    attention  one function, three kernels
+    qwen2, qwen2_5, qwen3   the generations
+    loading    from a checkpoint directory
+"""
+
+from qvl_fast.models.loading import load_vision_tower
+from qvl_fast.models.qwen2 import Qwen2VisionTower
+from qvl_fast.models.qwen2_5 import Qwen2_5VisionTower
+from qvl_fast.models.qwen3 import Qwen3VisionTower
+from qvl_fast.models.tower import TowerOutput, VisionTower
+
+__all__ = [
+    "Qwen2VisionTower",
+    "Qwen2_5VisionTower",
+    "Qwen3VisionTower",
+    "TowerOutput",
+    "VisionTower",
+    "load_vision_tower",
+]

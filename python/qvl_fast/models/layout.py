@@ -1,0 +1,107 @@
+"""The order in which a tower keeps its rows, and who attends to whom in it.
+
+Everything but attention treats patches one by one, so a tower may keep them in any order that
+suits attention and restore the given one at the end. The windows of Qwen2.5-VL ask for such an
+order; and where the segments of one length are to be one batch, they are sorted by length, once
+for all blocks. All of it is computed on the device of the plan, without looking at a value; nor are
+the plan's Python numbers looked at before attention needs them, since torch.compile would make a
+graph for each.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from qvl_fast.models.attention import Kernel, Segments
+
+if TYPE_CHECKING:
+    from qvl_fast.plan import IndexPlan
+
+
+class Layout(NamedTuple):
+    """See the module.
+
+    Attributes:
+        order: int64 ``(N,)``: the row at each place, None if they stay as they come.
+        restore: int64 ``(T,)``: where each token ends up, likewise.
+        frames: for blocks that attend to whole frames.
+        windows: for blocks that attend within windows; the frames if the tower has none.
+    """
+
+    order: Tensor | None
+    restore: Tensor | None
+    frames: Segments
+    windows: Segments
+
+    def arranged(self, x: Tensor) -> Tensor:
+        """``(N, ...)`` in the layout's order."""
+        return x if self.order is None else x[self.order]
+
+    def restored(self, tokens: Tensor) -> Tensor:
+        """``(T, ...)`` in the order in which the rows were given."""
+        return tokens if self.restore is None else tokens[self.restore]
+
+
+def lay_out(plan: IndexPlan, kernel: Kernel, merge_size: int, *, windowed: bool) -> Layout:
+    """The layout that suits a kernel.
+
+    Args:
+        plan: one of tensors.
+        kernel: what is to compute attention.
+        merge_size: side, in patches, of a token. Tokens stay whole in every order.
+        windowed: whether there are blocks that attend within the plan's windows.
+    """
+    unit = merge_size**2
+    frames = Segments(kernel, plan.cu_seqlens, plan.max_seqlen, plan.segments)
+    windows = frames
+    if windowed:
+        windows = Segments(kernel, plan.cu_window_seqlens, plan.max_window_seqlen, plan.windows)
+
+    if kernel != "sdpa":
+        if not windowed:
+            return Layout(None, None, frames, frames)
+        order = plan.window_index
+        return Layout(_patches(order, unit), plan.reverse_window_index, frames, windows)
+
+    tokens = plan.position_ids.shape[0] // unit
+    frame = _owners(frames.boundaries // unit, tokens)
+    if not windowed:
+        order, boundaries = _by_length(frames.boundaries, frame)
+        frames = frames._replace(boundaries=boundaries)
+        return Layout(_patches(order, unit), _inverse(order), frames, frames)
+
+    window = _owners(windows.boundaries // unit, tokens)
+    order, boundaries = _by_length(windows.boundaries, window)
+    windows = windows._replace(boundaries=boundaries)
+    order = plan.window_index[order]
+    gather, boundaries = _by_length(frames.boundaries, frame[order])
+    gather = _patches(gather, unit)
+    frames = frames._replace(boundaries=boundaries, gather=gather, scatter=_inverse(gather))
+    return Layout(_patches(order, unit), _inverse(order), frames, windows)
+
+
+def _owners(boundaries: Tensor, tokens: int) -> Tensor:
+    """The segment of each token, int64 ``(T,)``, for boundaries in tokens."""
+    places = torch.arange(tokens, dtype=boundaries.dtype, device=boundaries.device)
+    return torch.searchsorted(boundaries[1:], places, right=True)
+
+
+def _by_length(boundaries: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
+    """The order of tokens that sorts their segments by length, and the boundaries in it."""
+    lengths = boundaries.diff()
+    order = torch.argsort(lengths[owners].long() * len(lengths) + owners, stable=True)
+    ends = lengths.sort().values.cumsum(0, dtype=boundaries.dtype)
+    return order, torch.cat((boundaries[:1], ends))
+
+
+def _patches(tokens: Tensor, unit: int) -> Tensor:
+    """The patches of tokens: ``(T,)`` to ``(N,)``."""
+    return (unit * tokens[:, None] + torch.arange(unit, device=tokens.device)).flatten()
+
+
+def _inverse(order: Tensor) -> Tensor:
+    """The permutation that undoes ``order``."""
+    return torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))

@@ -1,0 +1,187 @@
+"""Towers from checkpoint directories, as transformers writes them and as they were released."""
+
+import json
+import re
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import (
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2VLConfig,
+    Qwen2VLForConditionalGeneration,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+)
+
+from qvl_fast.config import TOWERS, ModelConfig, TowerConfig
+from qvl_fast.models import Qwen2VisionTower, Qwen3VisionTower, load_vision_tower
+
+STOCK = {
+    "qwen2-vl-tiny": (Qwen2VLConfig, Qwen2VLForConditionalGeneration),
+    "qwen2.5-vl-tiny": (Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration),
+    "qwen3-vl-tiny": (Qwen3VLConfig, Qwen3VLForConditionalGeneration),
+}
+TEXT = {
+    "hidden_size": 64,
+    "intermediate_size": 64,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "vocab_size": 100,
+}
+GRIDS = [[1, 4, 6]]
+PREFIX = re.compile(r"^(model\.)?visual\.")
+
+
+@pytest.fixture
+def model(name, pair):
+    """A whole tiny model of transformers around the pair's vision module."""
+    stock, _ = pair
+    config_class, model_class = STOCK[name]
+    text = TEXT | {"rope_parameters": {"rope_type": "default", "mrope_section": [4, 6, 6]}}
+    if name == "qwen3-vl-tiny":
+        text |= {"head_dim": 32}
+    config = config_class(text_config=text, vision_config=stock.config.to_dict())
+    model = model_class(config)
+    model.model.visual.load_state_dict(stock.state_dict())
+    return model
+
+
+def tensors(directory):
+    """Every tensor of a checkpoint that is one file."""
+    return load_file(directory / "model.safetensors")
+
+
+@pytest.mark.parametrize("sharded", [False, True], ids=["one file", "sharded"])
+def test_a_saved_model(tmp_path, model, pair, make_rows, sharded):
+    model.save_pretrained(tmp_path, max_shard_size="100KB" if sharded else "1GB")
+    assert (tmp_path / "model.safetensors.index.json").exists() == sharded
+    _, expected = pair
+    tower = load_vision_tower(tmp_path)
+    assert type(tower) is type(expected)
+    assert tower.config == expected.config
+    rows = make_rows(GRIDS, tower.config)
+    assert torch.equal(tower(rows, GRIDS).tokens, expected(rows, GRIDS).tokens)
+
+
+@pytest.mark.parametrize("prefix", ["visual.", "model.visual."])
+def test_both_prefixes(tmp_path, model, pair, prefix):
+    """Qwen3-VL's checkpoints have the longer one, those of the others either."""
+    model.save_pretrained(tmp_path)
+    renamed = {PREFIX.sub(prefix, key): x for key, x in tensors(tmp_path).items()}
+    save_file(renamed, tmp_path / "model.safetensors")
+    expected = pair[1].state_dict()
+    loaded = load_vision_tower(tmp_path).state_dict()
+    assert loaded.keys() == expected.keys()
+    assert all(torch.equal(loaded[key], x) for key, x in expected.items())
+
+
+def test_dtype_and_device(tmp_path, model):
+    model.bfloat16().save_pretrained(tmp_path)
+    assert load_vision_tower(tmp_path).patch_embed.weight.dtype == torch.bfloat16
+    tower = load_vision_tower(tmp_path, torch.float32, "cpu")
+    assert {weight.dtype for weight in tower.parameters()} == {torch.float32}
+    assert all(weight.requires_grad for weight in tower.parameters())
+
+
+def test_only_the_files_with_vision_tensors_are_opened(tmp_path, model):
+    model.save_pretrained(tmp_path, max_shard_size="100KB")
+    files = json.loads((tmp_path / "model.safetensors.index.json").read_text())["weight_map"]
+    of_vision = {file for key, file in files.items() if PREFIX.match(key)}
+    others = set(files.values()) - of_vision
+    assert others
+    for file in others:
+        (tmp_path / file).unlink()
+    load_vision_tower(tmp_path)
+
+
+def test_tensors_that_do_not_fit_are_listed(tmp_path, model):
+    model.save_pretrained(tmp_path)
+    changed = {PREFIX.sub("visual.", key): x for key, x in tensors(tmp_path).items()}
+    del changed["visual.blocks.0.attn.qkv.bias"]
+    changed["visual.blocks.0.attn.extra"] = torch.zeros(1)
+    changed["visual.blocks.1.norm1.weight"] = torch.zeros(5)
+    save_file(changed, tmp_path / "model.safetensors")
+    with pytest.raises(
+        ValueError,
+        match=r"missing: blocks.0.attn.qkv.bias; unexpected: blocks.0.attn.extra; "
+        r"of another shape: blocks.1.norm1.weight \(5,\) instead of \(96,\)",
+    ):
+        load_vision_tower(tmp_path)
+
+
+def test_directories_that_hold_no_tower(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"has no config\.json"):
+        load_vision_tower(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(ValueError, match=r"model_type in .* must be one of qwen2_5_vl, .* 'llama'"):
+        load_vision_tower(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "qwen2_vl"}')
+    with pytest.raises(FileNotFoundError, match=r"neither model\.safetensors\.index\.json nor"):
+        load_vision_tower(tmp_path)
+    save_file({"lm_head.weight": torch.zeros(1)}, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"no tensor .* 'model\.visual\.' or 'visual\.'"):
+        load_vision_tower(tmp_path)
+
+
+def test_a_module_of_another_generation_is_refused(pair):
+    stock, tower = pair
+    other = Qwen2VisionTower if isinstance(tower, Qwen3VisionTower) else Qwen3VisionTower
+    with pytest.raises(ValueError, match="module must be of type"):
+        other.from_transformers(stock)
+
+
+def test_a_copy_of_the_weights_is_taken(pair):
+    stock, tower = pair
+    weight = stock.blocks[0].attn.qkv.weight
+    before = weight.detach().clone()
+    with torch.no_grad():
+        tower.blocks[0].attn.qkv.weight.zero_()
+    assert torch.equal(weight, before)
+
+
+# ----------------------------------------------------------------------------------- configuration
+
+
+def test_presets_are_the_shapes_of_their_generation():
+    sizes = {name: (c.depth, c.width, c.mlp_width, c.out_width) for name, c in TOWERS.items()}
+    assert sizes["qwen2-vl-2b"] == (32, 1280, 5120, 1536)
+    assert sizes["qwen2.5-vl-72b"] == (32, 1280, 3456, 8192)
+    assert sizes["qwen3-vl-4b"] == (24, 1024, 4096, 2560)
+    for family in ("qwen2-vl", "qwen2.5-vl", "qwen3-vl"):
+        assert ModelConfig.preset(family).tower == TOWERS[family]
+    with pytest.raises(ValueError, match=r"preset must be one of .*qwen2-vl-2b.*, got 'qwen9'"):
+        TowerConfig.preset("qwen9")
+
+
+def test_what_a_configuration_leaves_out_is_as_in_transformers(name):
+    from qvl_fast.cli.stock import stock_tower
+
+    settings = stock_tower(TOWERS[name]).config.to_dict()
+    model_type = settings["model_type"].removesuffix("_vision")
+    config_class = STOCK[name][0]
+    defaults = config_class().vision_config.to_dict()
+    assert TowerConfig.from_dict(settings, model_type) == TOWERS[name]
+    assert TowerConfig.from_dict({}, model_type) == TowerConfig.from_dict(defaults, model_type)
+
+
+def test_what_a_tower_does_not_compute_is_refused():
+    with pytest.raises(ValueError, match="hidden_act of a qwen2_vl tower must be 'quick_gelu'"):
+        TowerConfig.from_dict({"hidden_act": "relu"}, "qwen2_vl")
+    with pytest.raises(ValueError, match="model_type must be one of"):
+        TowerConfig.from_dict({}, "qwen1")
+    with pytest.raises(ValueError, match=r"width must be a multiple of 4 \* heads = 64, got 100"):
+        TowerConfig(width=100)
+    with pytest.raises(ValueError, match="deepstack_blocks must count from 0 and increase"):
+        TowerConfig(deepstack_blocks=(3, 1))
+    with pytest.raises(TypeError, match="full_attention_blocks must be a sequence of integers"):
+        TowerConfig(full_attention_blocks=3)
+
+
+def test_a_configuration_of_another_generation_is_refused():
+    with pytest.raises(ValueError, match="config is not one of a Qwen2VisionTower"):
+        Qwen2VisionTower("qwen2.5-vl-tiny")
+    with pytest.raises(ValueError, match="config is not one of a Qwen3VisionTower"):
+        Qwen3VisionTower("qwen2-vl-tiny")
