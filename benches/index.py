@@ -1,8 +1,10 @@
 """Index tensors against the helpers of transformers, in one process, on one thread.
 
-    python benches/index.py [--rounds N] [--record FILE]
+    python benches/index.py [--rounds N] [--memory kept|returned] [--record FILE]
 
-"write" is a plain copy of the result into fresh memory: what the result costs whoever computes it.
+"write" is a plain copy of the result: what it costs whoever computes it. All contestants write to
+memory that was freed before; with ``--memory returned`` the C library may give it back to the
+system, and who runs after it has done so pays for fresh pages.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
-from timing import paired_medians
+from timing import keep_freed_memory, paired_medians
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLModel
 from transformers.vision_utils import (
     get_vision_cu_seqlens,
@@ -85,8 +87,11 @@ def as_arrays(result) -> list[np.ndarray]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--memory", choices=("kept", "returned"), default="kept")
     parser.add_argument("--record", type=Path)
     options = parser.parse_args()
+    if options.memory == "kept":
+        keep_freed_memory()
     torch.set_num_threads(1)
 
     results = []
@@ -118,6 +123,7 @@ def main() -> None:
         record = {
             "machine": platform.processor() or platform.machine(),
             "threads": 1,
+            "memory": options.memory,
             "rounds": options.rounds,
             "versions": {"qvl_fast": qvl_fast.__version__, **versions},
             "results": results,

@@ -11,9 +11,9 @@ use crate::memory;
 pub fn position_ids(grids: &Grids) -> Result<Vec<[i64; 2]>> {
     let mut ids = memory::with_capacity(grids.patches(), "position_ids")?;
     for grid in grids.iter() {
-        for_frames(&mut ids, grid, |ids| {
-            in_row_order(grid, grids.merge, |h, w| ids.push([h as i64, w as i64]));
-        });
+        let lines: Vec<_> = (0..grid.h as i64).collect();
+        let columns: Vec<_> = (0..grid.w as i64).collect();
+        append(&mut ids, grid, grids.merge, &lines, &columns, |h, w| [h, w]);
     }
     Ok(ids)
 }
@@ -40,25 +40,36 @@ pub fn interpolation_taps(grids: &Grids, side: i64) -> Result<InterpolationTaps>
     let mut indices = memory::with_capacity(grids.patches(), "interpolation taps")?;
     let mut weights = memory::with_capacity(grids.patches(), "interpolation weights")?;
     for grid in grids.iter() {
-        let lines: Vec<_> = (0..grid.h).map(|h| axis_taps(h, grid.h, side)).collect();
-        let columns: Vec<_> = (0..grid.w).map(|w| axis_taps(w, grid.w, side)).collect();
-        for_frames(&mut indices, grid, |indices| {
-            in_row_order(grid, grids.merge, |h, w| {
-                let ([above, below], [left, right]) = (lines[h].0, columns[w].0);
-                indices.push([
-                    above * side + left,
-                    above * side + right,
-                    below * side + left,
-                    below * side + right,
-                ]);
-            });
-        });
-        for_frames(&mut weights, grid, |weights| {
-            in_row_order(grid, grids.merge, |h, w| {
-                let ([above, below], [left, right]) = (lines[h].1, columns[w].1);
-                weights.push([above * left, above * right, below * left, below * right]);
-            });
-        });
+        let axis = |length: usize| -> (Vec<_>, Vec<_>) {
+            (0..length)
+                .map(|index| axis_taps(index, length, side))
+                .unzip()
+        };
+        let (line_taps, line_weights) = axis(grid.h);
+        let (column_taps, column_weights) = axis(grid.w);
+        let entries = |[above, below]: [i64; 2], [left, right]: [i64; 2]| {
+            let (above, below) = (above * side, below * side);
+            [above + left, above + right, below + left, below + right]
+        };
+        append(
+            &mut indices,
+            grid,
+            grids.merge,
+            &line_taps,
+            &column_taps,
+            entries,
+        );
+        let products = |[above, below]: [f32; 2], [left, right]: [f32; 2]| {
+            [above * left, above * right, below * left, below * right]
+        };
+        append(
+            &mut weights,
+            grid,
+            grids.merge,
+            &line_weights,
+            &column_weights,
+            products,
+        );
     }
     Ok(InterpolationTaps { indices, weights })
 }
@@ -74,26 +85,35 @@ fn axis_taps(index: usize, length: usize, side: i64) -> ([i64; 2], [f32; 2]) {
     ([tap(0), tap(1)], [weight(0.0), weight(1.0)])
 }
 
-/// Appends what `first` appends for one frame, once for every group of frames.
-fn for_frames<T: Copy>(out: &mut Vec<T>, grid: Grid, first: impl FnOnce(&mut Vec<T>)) {
+/// Appends `value` of line and column for each patch, in the order of the rows, for every group of
+/// frames.
+fn append<T: Copy, L: Copy, C: Copy>(
+    out: &mut Vec<T>,
+    grid: Grid,
+    merge: usize,
+    lines: &[L],
+    columns: &[C],
+    value: impl Fn(L, C) -> T,
+) {
+    // One line of merge blocks: the line within the block, and the column. The others are the same
+    // further down.
+    let mut block_line = Vec::with_capacity(merge * grid.w);
+    for block in columns.chunks_exact(merge) {
+        for line in 0..merge {
+            block_line.extend(block.iter().map(|column| (line, *column)));
+        }
+    }
     let start = out.len();
-    first(out);
+    for lines in lines.chunks_exact(merge) {
+        out.extend(
+            block_line
+                .iter()
+                .map(|(line, column)| value(lines[*line], *column)),
+        );
+    }
     let end = out.len();
     for _ in 1..grid.t {
         out.extend_from_within(start..end);
-    }
-}
-
-/// Calls `visit` with `(h, w)` of each patch of a frame, in the order of the rows.
-fn in_row_order(grid: Grid, merge: usize, mut visit: impl FnMut(usize, usize)) {
-    for top in (0..grid.h).step_by(merge) {
-        for left in (0..grid.w).step_by(merge) {
-            for h in top..top + merge {
-                for w in left..left + merge {
-                    visit(h, w);
-                }
-            }
-        }
     }
 }
 
