@@ -101,18 +101,24 @@ def test_a_plan_and_its_grid_are_the_same(pair, make_rows, mixed):
     assert torch.equal(tower(rows, torch.tensor(mixed)).tokens, expected)
 
 
-def test_images_do_not_see_each_other(pair, make_rows, mixed):
+@pytest.mark.parametrize("gradients", [True, False])
+def test_images_do_not_see_each_other(pair, make_rows, mixed, gradients):
     """Other content in one item leaves the tokens of every other item as they were, to the bit."""
     _, tower = pair
     rows = make_rows(mixed, tower.config)
     plan = qvl_fast.plan(mixed, tower.config)
-    before = tower(rows, plan).split(mixed)
+
+    def outputs(rows):
+        with torch.set_grad_enabled(gradients):
+            return tower(rows, plan).split(mixed)
+
+    before = outputs(rows)
     start = 0
     for changed, (t, h, w) in enumerate(mixed):
         others = rows.clone()
         others[start : start + t * h * w] += 1
         start += t * h * w
-        for item, output in enumerate(tower(others, plan).split(mixed)):
+        for item, output in enumerate(outputs(others)):
             same = [torch.equal(*x) for x in zip(output[1], before[item][1], strict=True)]
             same.append(torch.equal(output.tokens, before[item].tokens))
             assert not any(same) if item == changed else all(same)

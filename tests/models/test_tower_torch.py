@@ -126,6 +126,23 @@ def test_gradient_checkpointing(pair, make_rows, mixed):
     assert all(torch.equal(*pair) for pair in zip(*gradients, strict=True))
 
 
+@pytest.mark.parametrize("rows_at_once", [1, 64, 100])
+def test_pieces(monkeypatch, pair, make_rows, mixed, relative_error, rows_at_once):
+    """Without gradients the CPU takes some segments after the other."""
+    _, tower = pair
+    rows = make_rows(mixed, tower.config)
+    given = rows.clone()
+    expected = tower(rows, mixed)
+    monkeypatch.setattr("qvl_fast.models.tower._PIECE", rows_at_once)
+    with torch.no_grad():
+        output = tower(rows, mixed)
+    assert torch.equal(rows, given)
+    for result, whole in zip(
+        [output.tokens, *output.deepstack], [expected.tokens, *expected.deepstack], strict=True
+    ):
+        assert relative_error(result, whole) < 1e-5
+
+
 def test_copies_and_pickles(pair, make_rows, mixed):
     _, tower = pair
     rows = make_rows(mixed, tower.config)

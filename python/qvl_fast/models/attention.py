@@ -8,17 +8,16 @@ length. The last needs rows in an order in which segments of one length follow e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from qvl_fast.plan import EqualSegments
+from qvl_fast.plan import EqualSegments
 
 Kernel = Literal["flash-attn", "varlen", "sdpa"]
 Choice = Literal["auto", "flash-attn", "varlen", "sdpa"]
@@ -58,6 +57,21 @@ class Segments(NamedTuple):
     groups: tuple[EqualSegments, ...] | None
     gather: Tensor | None = None
     scatter: Tensor | None = None
+
+    def pieces(self, rows: int) -> Iterator[tuple[slice, Segments]]:
+        """Whole segments of one length, in pieces of up to ``rows`` rows or else one segment.
+
+        Yields:
+            Where a piece lies among the rows, and the segments in it. For "sdpa" only.
+        """
+        start = 0
+        for length, starts in ((group.length, group.starts) for group in self.groups or ()):
+            at_once = max(1, rows // length)
+            for first in range(0, len(starts), at_once):
+                part = starts[first : first + at_once]
+                stop = start + length * len(part)
+                yield slice(start, stop), self._replace(groups=(EqualSegments(length, part),))
+                start = stop
 
 
 @torch.compiler.assume_constant_result
