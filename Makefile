@@ -10,6 +10,12 @@ export PIP_CONSTRAINT := $(CURDIR)/requirements.lock
 export PIP_BUILD_CONSTRAINT := $(PIP_CONSTRAINT)
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
+# Whether JPEG is decoded by libjpeg-turbo: build/features has the answer, build/tools what is lacking.
+TOOLS := $(CURDIR)/build/tools
+export PATH := $(TOOLS)/bin:$(PATH)
+FEATURES = $(shell cat build/features 2>/dev/null)
+export MATURIN_PEP517_ARGS = $(FEATURES)
+
 BUILD_INPUTS := pyproject.toml requirements.lock Cargo.toml Cargo.lock \
 	$(shell find rust -name '*.rs' -o -name Cargo.toml)
 
@@ -31,14 +37,14 @@ test-all: test ## the same with long random campaigns, recorded
 
 lint: $(VENV)/test.stamp
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace $(FEATURES) --all-targets -- -D warnings
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/python -m mypy.stubtest qvl_fast._native
 
 test-rust: $(VENV)/test.stamp
-	cargo test --locked --workspace
+	cargo test --locked --workspace $(FEATURES)
 
 test-python: $(VENV)/test.stamp
 	$(BIN)/pytest
@@ -55,7 +61,11 @@ $(BIN)/python:
 		|| { echo "qvl_fast needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run.stamp: $(BIN)/python $(BUILD_INPUTS)
+build/features: rust/jpeg-tools.sh | $(BIN)/python
+	@mkdir -p build
+	@rust/jpeg-tools.sh $(BIN)/pip $(TOOLS) > $@
+
+$(VENV)/run.stamp: $(BIN)/python build/features $(BUILD_INPUTS)
 	$(BIN)/pip install --quiet --editable '.[cli]'
 	@touch $@
 
@@ -65,7 +75,7 @@ $(VENV)/test.stamp: $(VENV)/run.stamp
 
 lock: $(BIN)/python ## renew requirements.lock after a change of requirements
 	env -u PIP_CONSTRAINT -u PIP_BUILD_CONSTRAINT $(BIN)/pip install --quiet uv
-	echo 'maturin<2' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	printf 'maturin<2\ncmake\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 		--all-extras --upgrade --no-emit-index-url --no-annotate --no-header \
 		--output-file requirements.lock pyproject.toml -
 

@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from qvl_fast._native import smart_resize
+from qvl_fast._native import memory_stats, release_memory, smart_resize
 from qvl_fast.config import ImageConfig, ModelConfig, RopeConfig, TowerConfig
 from qvl_fast.image import ImageProcessor, image_size, patchify, resize
 from qvl_fast.mrope import mm_token_type_ids, mrope_decode_position_ids, mrope_position_ids
@@ -35,6 +35,7 @@ __all__ = [
     "expand_placeholders",
     "image_size",
     "interpolation_taps",
+    "memory_stats",
     "mm_token_type_ids",
     "mrope_decode_position_ids",
     "mrope_position_ids",
@@ -43,6 +44,7 @@ __all__ = [
     "patchify",
     "plan",
     "position_ids",
+    "release_memory",
     "resize",
     "rotate",
     "smart_resize",

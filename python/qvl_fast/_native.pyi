@@ -1,4 +1,5 @@
-from typing import SupportsIndex, final
+from collections.abc import Callable, Sequence
+from typing import Any, SupportsIndex, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,11 +8,16 @@ __all__ = [
     "RowWriter",
     "available_isas",
     "cu_seqlens",
+    "decoded_formats",
+    "empty",
     "expand_placeholders",
     "interpolation_taps",
+    "memory_stats",
     "mrope_position_ids",
     "pack",
     "position_ids",
+    "processors",
+    "release_memory",
     "resize_into",
     "reverse_index",
     "smart_resize",
@@ -29,6 +35,11 @@ def resize_into(
     image: NDArray[np.uint8], out: NDArray[np.uint8], reference: str, isa: str
 ) -> None: ...
 def available_isas() -> list[str]: ...
+def decoded_formats() -> list[str]: ...
+def processors() -> int: ...
+def memory_stats() -> dict[str, int]: ...
+def release_memory() -> int: ...
+def empty(shape: Sequence[int], dtype: str) -> NDArray[Any]: ...
 def cu_seqlens(grid_thw: NDArray[np.int64]) -> NDArray[np.int32]: ...
 def position_ids(grid_thw: NDArray[np.int64], merge_size: int) -> NDArray[np.int64]: ...
 def window_index(
@@ -80,3 +91,15 @@ class RowWriter:
         width: int,
         out: NDArray[np.float32 | np.float16 | np.uint16 | np.uint8],
     ) -> tuple[int, int, int]: ...
+    def write_images(
+        self,
+        images: Sequence[NDArray[np.uint8] | None],
+        load: Callable[
+            [int, bool], NDArray[np.uint8] | tuple[bytes, tuple[str, tuple[int, int], int]]
+        ],
+        targets: Sequence[tuple[int, int]],
+        out: NDArray[np.float32 | np.float16 | np.uint16 | np.uint8],
+        *,
+        num_threads: int,
+        reduced: bool,
+    ) -> None: ...

@@ -20,3 +20,17 @@ def isa() -> str:
     if name not in available:
         raise ValueError(f"QVL_FAST_ISA must be one of {', '.join(available)} here, got {name!r}")
     return name
+
+
+def num_threads() -> int | None:
+    """How many threads a call uses by default: ``QVL_FAST_NUM_THREADS``, None if not set.
+
+    Raises:
+        ValueError: the variable is not a positive integer.
+    """
+    value = os.environ.get("QVL_FAST_NUM_THREADS")
+    if not value:
+        return None
+    if not (value.isascii() and value.isdecimal() and int(value) > 0):
+        raise ValueError(f"QVL_FAST_NUM_THREADS must be a positive integer, got {value!r}")
+    return int(value)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
@@ -27,23 +27,29 @@ from qvl_fast.rows import (
     Rows,
     Temporal,
     check_form,
+    check_pinning,
     hand_out,
+    pinned,
     storage,
 )
 from qvl_fast.source import (
+    Encoding,
+    Header,
     ImageBatch,
     ImageSource,
     describe,
     flatten,
-    is_array,
+    read_file,
+    read_header,
     read_pixels,
-    read_size,
 )
+from qvl_fast.threads import default_num_threads
 
 if TYPE_CHECKING:
     import torch
 
 Reference = Literal["torchvision", "pillow", "pillow-12", "pillow-13"]
+Decode = Literal["exact", "scaled"]
 
 
 class ImageRows(TypedDict):
@@ -73,7 +79,7 @@ def image_size(source: ImageSource) -> tuple[int, int]:
         ValueError: not a readable image file.
         OSError: a path that cannot be read.
     """
-    return read_size(source)
+    return read_header(source).size
 
 
 def resize(
@@ -108,7 +114,7 @@ def resize(
     if sides[0] * sides[1] > MAX_INTEGER:
         raise ValueError(f"height * width must be at most 2**53, got {height} * {width}")
     resolved = resolve_reference(reference)
-    out = np.empty((*sides, 3), np.uint8)
+    out = _native.empty((*sides, 3), "uint8")
     _native.resize_into(pixels[np.newaxis], out, resolved, environment.isa())
     return out
 
@@ -176,12 +182,22 @@ class ImageProcessor:
             even) or ``"uint8"``, the resized pixels without rescaling and normalisation.
         temporal: ``"full"`` stores a patch for each of ``temporal_patch_size`` frames as the
             reference does, ``"compact"`` once.
+        num_threads: how many threads a call may use. By default one in a DataLoader's worker or a
+            daemonic process, elsewhere ``QVL_FAST_NUM_THREADS`` or as many as the process may use
+            processors. Concurrent calls share these.
+        pin_memory: write the rows to page-locked memory, from which a device copies without
+            waiting; needs torch with an accelerator.
+        decode: ``"exact"``, or ``"scaled"`` to let a JPEG that is to shrink to half or less be
+            decoded at a fraction of its size. That is faster, and the rows are then not those of
+            the reference. Without the JPEG decoder (see ``qvl-fast doctor``) it changes nothing.
         **overrides: settings of :class:`ImageConfig` to change, and ``size``; see
             :meth:`ImageConfig.override`.
 
     Raises:
         ValueError: an unknown name, or a value that cannot be computed with.
         TypeError: an unknown setting or a value of the wrong type.
+        ImportError: ``pin_memory`` without torch.
+        RuntimeError: ``pin_memory`` without an accelerator.
     """
 
     def __init__(
@@ -191,12 +207,23 @@ class ImageProcessor:
         reference: Reference = "torchvision",
         dtype: DType = "float32",
         temporal: Temporal = "full",
+        num_threads: int | None = None,
+        pin_memory: bool = False,
+        decode: Decode = "exact",
         **overrides: Any,
     ) -> None:
         self.config: ImageConfig = image_config(config).override(**overrides)
         self.reference: Reference = resolve_reference(reference)
         self.dtype: DType = dtype
         self.temporal: Temporal = temporal
+        self.num_threads = (
+            None if num_threads is None else positive_integer("num_threads", num_threads)
+        )
+        self.pin_memory = pin_memory
+        if pin_memory:
+            check_pinning()
+        check_choice("decode", decode, Decode)
+        self.decode: Decode = decode
         self._writer = _row_writer(self.config, dtype, temporal, self.reference)
 
     def __call__(
@@ -227,28 +254,38 @@ class ImageProcessor:
         """
         check_form(return_tensors, self.dtype)
         sources = flatten(images)
+        headers: list[Header] = []
+        targets: list[tuple[int, int]] = []
         grids = np.empty((len(sources), 3), np.int64)
-        sizes: list[tuple[int, int]] = []
         for index, source in enumerate(sources):
-            with _blaming(index, source):
-                sizes.append(read_size(source))
-                grids[index] = self._writer.grid(1, *self.resized_size(*sizes[-1]))
-        ends = grids.prod(axis=1).cumsum().tolist()
-        inputs = [pixel_array("image", source) for source in sources if is_array(source)]
-        rows = storage((ends[-1], self.columns), self.dtype, out, inputs)
-        start = 0
-        for index, (source, size, end) in enumerate(zip(sources, sizes, ends, strict=True)):
-            with _blaming(index, source):
-                pixels = read_pixels(source)
-                if pixels.shape[:2] != size:
-                    raise ValueError(
-                        f"image {describe(source)} has {pixels.shape[:2]} pixels, but its header "
-                        f"says {size}"
-                    )
-                self._writer.write(pixels[np.newaxis], *self.resized_size(*size), rows[start:end])
-            start = end
+            try:
+                headers.append(read_header(source))
+                targets.append(self.resized_size(*headers[-1].size))
+                grids[index] = self._writer.grid(1, *targets[-1])
+            except Exception as error:
+                _blame(error, index, source)
+                raise
+        shape = int(grids.prod(axis=1).sum()), self.columns
+        if out is None and self.pin_memory:
+            out = pinned(shape, self.dtype)
+        arrays = [header.pixels for header in headers]
+        rows = storage(shape, self.dtype, out, [array for array in arrays if array is not None])
+        try:
+            self._writer.write_images(
+                arrays,
+                _Loader(sources, headers),
+                targets,
+                rows,
+                num_threads=self.num_threads or default_num_threads(),
+                reduced=self.decode == "scaled",
+            )
+        except Exception as error:
+            at: int | None = vars(error).get("index")
+            if at is not None:
+                _blame(error, at, sources[at])
+            raise
         return {
-            "pixel_values": hand_out(rows, self.dtype, return_tensors),
+            "pixel_values": hand_out(rows, self.dtype, return_tensors, out),
             "image_grid_thw": hand_out(grids, "int64", return_tensors),
         }
 
@@ -288,16 +325,22 @@ class ImageProcessor:
         return self.num_patches(height, width) // self.config.merge_size**2
 
     def __repr__(self) -> str:
-        return (
-            f"ImageProcessor({self.config!r}, reference={self.reference!r}, dtype={self.dtype!r}, "
-            f"temporal={self.temporal!r})"
-        )
+        options = ", ".join(f"{name}={value!r}" for name, value in self._options().items())
+        return f"ImageProcessor({self.config!r}, {options})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        made = partial(
-            ImageProcessor, reference=self.reference, dtype=self.dtype, temporal=self.temporal
-        )
-        return made, (self.config,)
+        return partial(ImageProcessor, **self._options()), (self.config,)
+
+    def _options(self) -> dict[str, Any]:
+        """The arguments beside ``config`` that make a processor like this one."""
+        return {
+            "reference": self.reference,
+            "dtype": self.dtype,
+            "temporal": self.temporal,
+            "num_threads": self.num_threads,
+            "pin_memory": self.pin_memory,
+            "decode": self.decode,
+        }
 
 
 def resolve_reference(reference: Reference) -> Literal["torchvision", "pillow-12", "pillow-13"]:
@@ -330,12 +373,31 @@ def _row_writer(
     )
 
 
-@contextmanager
-def _blaming(index: int, source: ImageSource) -> Generator[None]:
+class _Loader:
+    """What the core asks for an image that is not in memory as an array; see ``write_images``."""
+
+    def __init__(self, sources: Sequence[ImageSource], headers: Sequence[Header]) -> None:
+        self._sources = sources
+        self._headers = headers
+        # A file object or PIL image that is in a batch twice is still used by one thread at a time.
+        self._locks = {id(source): Lock() for source in sources}
+
+    def __call__(self, index: int, encoded: bool) -> NDArray[np.uint8] | tuple[bytes, Encoding]:
+        source: Any = self._sources[index]
+        header = self._headers[index]
+        with self._locks[id(source)]:
+            if encoded and header.encoding is not None:
+                return read_file(source), header.encoding
+            pixels = read_pixels(source)
+        if pixels.shape[:2] != header.size:
+            raise ValueError(
+                f"image {describe(source)} has {pixels.shape[:2]} pixels, but its header says "
+                f"{header.size}"
+            )
+        return pixels
+
+
+def _blame(error: Exception, index: int, source: ImageSource) -> None:
     """Notes on an exception which image of a batch it is about."""
-    try:
-        yield
-    except Exception as error:
-        error.__dict__.update(index=index, source=source)
-        error.add_note(f"images[{index}] is {describe(source)}")
-        raise
+    error.__dict__.update(index=index, source=source)
+    error.add_note(f"images[{index}] is {describe(source)}")

@@ -6,12 +6,14 @@ leaves as a torch tensor.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qvl_fast import _native
 from qvl_fast.arrays import is_tensor, tensor_memory
 from qvl_fast.config.checks import check_choice
 
@@ -40,19 +42,43 @@ def check_form(return_tensors: ReturnTensors, dtype: DType) -> None:
         )
 
 
+def check_pinning() -> None:
+    """Refuse page-locked memory where there is none.
+
+    Raises:
+        ImportError: torch is not installed.
+        RuntimeError: torch has no accelerator to lock pages for.
+    """
+    try:
+        _torch().empty(1, pin_memory=True)
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"pin_memory=True needs an accelerator that torch can use: {error}"
+        ) from None
+
+
+def pinned(shape: tuple[int, int], dtype: DType) -> torch.Tensor:
+    """A tensor of no particular values in page-locked memory, which torch recycles."""
+    torch = _torch()
+    return torch.empty(shape, dtype=getattr(torch, dtype), pin_memory=True)
+
+
 def storage(
     shape: tuple[int, int], dtype: DType, out: Rows | None, inputs: Sequence[NDArray[np.uint8]]
 ) -> NDArray[Any]:
-    """Where rows of ``shape`` are to be written: fresh memory, or the start of ``out``.
+    """Where rows of ``shape`` are to be written: recycled memory, or the start of ``out``.
 
     Raises:
         TypeError: ``out`` is not an array or CPU tensor of ``dtype``.
         ValueError: ``out`` has another width, is too small, read-only or not contiguous, or
             overlaps an input.
+        MemoryError: the system has not got that much.
     """
     numpy_type = np.dtype(np.uint16 if dtype == "bfloat16" else dtype)
     if out is None:
-        return np.empty(shape, numpy_type)
+        if shape[0] > sys.maxsize:
+            raise MemoryError(f"cannot allocate {shape[0]} rows")
+        return _native.empty(shape, numpy_type.name)
     array = _out_array(out, dtype)
     if array.dtype != numpy_type:
         raise TypeError(f"out must have dtype {dtype}, got {out.dtype}")
@@ -70,10 +96,18 @@ def storage(
     return filled
 
 
-def hand_out(rows: NDArray[Any], dtype: str, return_tensors: ReturnTensors) -> Rows:
-    """An array in the form asked for, over the same memory; ``dtype`` is what it stands for."""
+def hand_out(
+    rows: NDArray[Any], dtype: str, return_tensors: ReturnTensors, out: Rows | None = None
+) -> Rows:
+    """An array in the form asked for, over the same memory; ``dtype`` is what it stands for.
+
+    If it is the start of a tensor ``out``, a view of that: by what it knows of the tensor, torch
+    keeps page-locked memory for as long as a copy to a device reads it.
+    """
     if return_tensors == "np":
         return rows
+    if is_tensor(out):
+        return cast("torch.Tensor", out)[: len(rows)]
     torch = _torch()
     if dtype == "bfloat16":
         return torch.from_numpy(rows.view(np.int16)).view(torch.bfloat16)

@@ -14,12 +14,13 @@ import warnings
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
+from qvl_fast import _native
 from qvl_fast.arrays import is_tensor, pixel_array
 
 if TYPE_CHECKING:
@@ -53,40 +54,78 @@ def flatten(images: ImageBatch) -> list[ImageSource]:
     return [_rewindable(image) for image in singles]
 
 
-def read_pixels(source: ImageSource) -> NDArray[np.uint8]:
-    """The pixels of one image, ``(H, W, C)`` with 1, 3 or 4 channels; not copied if in memory.
+class Encoding(NamedTuple):
+    """A file that the core decodes: its format, its size as stored and its EXIF orientation."""
+
+    format: str
+    size: tuple[int, int]
+    orientation: int
+
+
+class Header(NamedTuple):
+    """What is known of an image before a file is decoded.
+
+    Attributes:
+        size: ``(height, width)`` in pixels, as the image is seen.
+        encoding: for a file that the core decodes.
+        pixels: ``(H, W, C)`` of an array or tensor.
+    """
+
+    size: tuple[int, int]
+    encoding: Encoding | None = None
+    pixels: NDArray[np.uint8] | None = None
+
+
+def read_header(source: ImageSource) -> Header:
+    """What an image says of itself; no file's pixels are decoded.
 
     Raises:
         TypeError: not an image, or not of uint8.
-        ValueError: a file that cannot be decoded, or an array without a channel axis.
+        ValueError: not a readable image file, or an array without a channel axis.
+        OSError: a path that cannot be read.
+    """
+    if isinstance(source, Image.Image):
+        return Header((source.height, source.width))
+    if is_array(source):
+        pixels = _channels_last(pixel_array("image", source))
+        height, width, _ = pixels.shape
+        return Header((height, width), pixels=pixels)
+    with _opened(source) as image:
+        stored = image.height, image.width
+        orientation = _orientation(image)
+        size = (image.width, image.height) if orientation in _SIDEWAYS else stored
+        return Header(size, _encoding(image, stored, orientation))
+
+
+def read_pixels(source: ImageSource) -> NDArray[np.uint8]:
+    """The pixels of a file or PIL image by Pillow, ``(H, W, 3)``.
+
+    Raises:
+        ValueError: a file that cannot be decoded.
         OSError: a path that cannot be read.
     """
     if isinstance(source, Image.Image):
         with _refusing(source):
             return _rgb(source)
-    if is_array(source):
-        return _channels_last(pixel_array("image", source))
     with _opened(source) as image:
         ImageOps.exif_transpose(image, in_place=True)
         return _rgb(image)
 
 
-def read_size(source: ImageSource) -> tuple[int, int]:
-    """``(height, width)`` of what :func:`read_pixels` returns, without decoding a file's pixels.
+def read_file(source: str | os.PathLike[str] | bytes | IO[bytes]) -> bytes:
+    """The bytes of a file.
 
     Raises:
-        TypeError, ValueError, OSError: as :func:`read_pixels` does, save for faults that only show
-            when pixels are decoded.
+        ValueError: a file object that cannot be read.
+        OSError: a path that cannot be read.
     """
-    if isinstance(source, Image.Image):
-        return source.height, source.width
-    if is_array(source):
-        height, width, _ = _channels_last(pixel_array("image", source)).shape
-        return height, width
-    with _opened(source) as image:
-        if _orientation(image) in _SIDEWAYS:
-            return image.width, image.height
-        return image.height, image.width
+    if isinstance(source, bytes | bytearray):
+        return bytes(source)
+    with _refusing(source):
+        if isinstance(source, str | os.PathLike):
+            return Path(source).read_bytes()
+        source.seek(0)
+        return source.read()
 
 
 def is_array(value: Any) -> bool:
@@ -186,6 +225,17 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
+def _encoding(image: Image.Image, size: tuple[int, int], orientation: int) -> Encoding | None:
+    """How the core may decode an opened file; None if only Pillow can."""
+    # The first image of an MPO file is a JPEG.
+    format_ = "JPEG" if image.format == "MPO" else image.format
+    if format_ not in _native.decoded_formats() or image.mode not in ("RGB", "L"):
+        return None
+    if image.info.get("transparency") is not None:
+        return None
+    return Encoding(format_, size, orientation)
+
+
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation that is still to be applied to an opened file."""
     if image.format == "TIFF":
@@ -195,7 +245,8 @@ def _orientation(image: Image.Image) -> int:
         exif = Image.Image.getexif(image)
     else:
         exif = image.getexif()
-    return exif.get(ExifTags.Base.Orientation, 1)
+    orientation = exif.get(ExifTags.Base.Orientation, 1)
+    return int(orientation) if orientation in range(1, 9) else 1
 
 
 def _has_metadata_after_pixels(png: IO[bytes]) -> bool:

@@ -63,9 +63,12 @@ def test_float32(pair, forms, relative_error, form):
 
 @pytest.mark.parametrize("form", FORMS, ids="-".join)
 def test_bfloat16(name, make_pair, forms, relative_error, form):
-    """On average over seeds no further from float32 than plain bfloat16 rows."""
+    """On average over seeds no further from float32 than plain bfloat16 rows.
+
+    At the tokens by one or two hundredths, less than one seed differs from another: it takes many.
+    """
     errors = []
-    for seed in range(5):
+    for seed in range(60):
         _, tower = make_pair(TOWERS[name], seed)
         rows, image = forms(seed)
         exact = in_form(tower, rows, ("float32", "full"), image)

@@ -1,7 +1,7 @@
 //! A view of 8-bit pixels in whatever layout they lie, read as lines of packed RGB.
 
 use crate::error::{Error, Result};
-use crate::memory;
+use crate::memory::Buffer;
 use crate::resize::{LineBlock, Reference};
 
 /// Pixels as the caller holds them: grey, RGB or RGBA, any strides (packed, planar, flipped,
@@ -59,6 +59,28 @@ impl<'a> ImageView<'a> {
         Self::new(bytes, 0, [height, width, 3], [stride, 3, 1])
     }
 
+    /// The image as a file's EXIF `orientation`, 1 to 8, says it is to be seen; others mean nothing.
+    pub fn oriented(mut self, orientation: u8) -> Self {
+        if matches!(orientation, 3 | 4 | 6 | 7) {
+            self.flip(0);
+        }
+        if matches!(orientation, 2 | 3 | 7 | 8) {
+            self.flip(1);
+        }
+        if matches!(orientation, 5..=8) {
+            self.shape.swap(0, 1);
+            self.strides.swap(0, 1);
+        }
+        self
+    }
+
+    /// Reverses the order along an axis.
+    fn flip(&mut self, axis: usize) {
+        let reach = (self.shape[axis] as isize - 1) * self.strides[axis];
+        self.origin = self.origin.wrapping_add_signed(reach);
+        self.strides[axis] = -self.strides[axis];
+    }
+
     /// Lines in the image.
     pub fn height(&self) -> usize {
         self.shape[0]
@@ -67,6 +89,11 @@ impl<'a> ImageView<'a> {
     /// Pixels in a line.
     pub fn width(&self) -> usize {
         self.shape[1]
+    }
+
+    /// Whether the passes cannot read the pixels where they are.
+    pub fn needs_copy(&self) -> bool {
+        self.components().is_none()
     }
 
     /// The lines as the passes read them, or None if the pixels lie in another way: packed RGB, or
@@ -133,16 +160,16 @@ impl<'a> ImageView<'a> {
 #[derive(Debug)]
 pub struct RgbImage<'a> {
     view: ImageView<'a>,
-    copy: Option<Vec<u8>>,
+    copy: Option<Buffer<u8>>,
 }
 
 impl<'a> RgbImage<'a> {
     /// Copies `view` if it is neither packed RGB nor three planes.
     pub fn new(view: ImageView<'a>, reference: Reference) -> Result<Self> {
         let mut copy = None;
-        if view.components().is_none() {
+        if view.needs_copy() {
             let line_bytes = 3 * view.width();
-            let mut packed = memory::filled(view.height() * line_bytes, 0, "an RGB copy")?;
+            let mut packed = Buffer::new(view.height() * line_bytes, "an RGB copy")?;
             for (y, line) in packed.chunks_exact_mut(line_bytes).enumerate() {
                 view.read_line(y, reference, line);
             }
@@ -223,6 +250,26 @@ mod tests {
         assert_eq!(pixels(view(&reversed, 17, [-9, -3, -1])), packed);
         let grey = ImageView::new(&[7, 8], 0, [1, 2, 1], [2, 1, 1]).unwrap();
         assert_eq!(pixels(grey), [7, 7, 7, 8, 8, 8]);
+    }
+
+    #[test]
+    fn orientations_are_those_of_exif() {
+        let bytes: Vec<u8> = (0..6).flat_map(|pixel| [pixel; 3]).collect();
+        let view = ImageView::packed_rgb(&bytes, 2, 3).unwrap();
+        let seen = |orientation| {
+            let oriented = view.oriented(orientation);
+            let reds = pixels(oriented).into_iter().step_by(3);
+            (oriented.height(), reds.collect::<Vec<_>>())
+        };
+        assert_eq!(seen(1), (2, vec![0, 1, 2, 3, 4, 5]));
+        assert_eq!(seen(2), (2, vec![2, 1, 0, 5, 4, 3]));
+        assert_eq!(seen(3), (2, vec![5, 4, 3, 2, 1, 0]));
+        assert_eq!(seen(4), (2, vec![3, 4, 5, 0, 1, 2]));
+        assert_eq!(seen(5), (3, vec![0, 3, 1, 4, 2, 5]));
+        assert_eq!(seen(6), (3, vec![3, 0, 4, 1, 5, 2]));
+        assert_eq!(seen(7), (3, vec![5, 2, 4, 1, 3, 0]));
+        assert_eq!(seen(8), (3, vec![2, 5, 1, 4, 0, 3]));
+        assert_eq!(seen(9), seen(1));
     }
 
     #[test]

@@ -10,11 +10,13 @@
 //! with the named [`Reference`]. A *line* is one row of pixels; a *row* is always one patch row of
 //! the model input.
 
+pub mod decode;
 pub mod error;
 pub mod geometry;
 pub mod image;
 pub mod index;
 pub mod memory;
+pub mod parallel;
 pub mod resize;
 pub mod rows;
 pub mod simd;
@@ -23,4 +25,4 @@ pub use error::{Error, Result};
 pub use geometry::{Grid, smart_resize};
 pub use image::ImageView;
 pub use resize::{Reference, resize};
-pub use rows::{Element, Normalization, PatchLayout, RowWriter, Temporal};
+pub use rows::{Element, Normalization, PatchLayout, RowWriter, Strips, Temporal};

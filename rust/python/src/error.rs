@@ -19,3 +19,11 @@ pub(crate) fn to_python(error: Error) -> PyErr {
         Error::Memory { .. } => PyMemoryError::new_err(error.to_string()),
     }
 }
+
+/// `error` with the place of the image that it is about in its attribute `index`.
+pub(crate) fn about_image(py: Python<'_>, index: usize, error: PyErr) -> PyErr {
+    match error.value(py).setattr("index", index) {
+        Ok(()) => error,
+        Err(refused) => refused,
+    }
+}

@@ -1,6 +1,6 @@
 //! Bindings of `qvl_core::index`. Python has made arrays of the expected types and shapes.
 
-use numpy::ndarray::Dim;
+use bytemuck::Pod;
 use numpy::{
     Element, IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray1,
     PyReadonlyArray2, PyUntypedArrayMethods,
@@ -8,8 +8,10 @@ use numpy::{
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use qvl_core::index::{self, Advance, Grids, Interval, MropeIds, Strategy, TokenGrids};
+use qvl_core::memory::Buffer;
 
 use crate::error::{detached, to_python};
+use crate::memory::into_array;
 
 /// Two arrays.
 type Pair<'py, A, B> = (Bound<'py, A>, Bound<'py, B>);
@@ -45,7 +47,8 @@ pub(crate) fn window_index<'py>(
 ) -> PyResult<Pair<'py, PyArray1<i64>, PyArray1<i32>>> {
     let grids = grids("grid_thw", &grid_thw, merge_size)?;
     let (order, boundaries) = detached(py, || index::window_index(&grids, window))?;
-    Ok((order.into_pyarray(py), boundaries.into_pyarray(py)))
+    let tokens = order.len();
+    Ok((into_array(py, order, tokens)?, boundaries.into_pyarray(py)))
 }
 
 /// The permutation that undoes `window_index`, int64 of the same length.
@@ -55,7 +58,11 @@ pub(crate) fn reverse_index<'py>(
     window_index: PyReadonlyArray1<'py, i64>,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
     let order = window_index.as_slice()?;
-    Ok(detached(py, || index::reverse_index(order))?.into_pyarray(py))
+    into_array(
+        py,
+        detached(py, || index::reverse_index(order))?,
+        order.len(),
+    )
 }
 
 /// Entries of a `side` by `side` table to read for each patch, int64 `(N, 4)`, and their weights,
@@ -117,7 +124,7 @@ pub(crate) fn mrope_position_ids<'py>(
         index::mrope_position_ids(types, length, kept, &grids, advance)
     })?;
     Ok((
-        position_ids.into_pyarray(py).reshape([3, rows, length])?,
+        into_array(py, position_ids, [3, rows, length])?,
         deltas.into_pyarray(py).reshape([rows, 1])?,
     ))
 }
@@ -152,7 +159,9 @@ pub(crate) fn expand_placeholders<'py>(
 ) -> PyResult<Pair<'py, PyArray1<i64>, PyArray2<i64>>> {
     let (ids, counts) = (input_ids.as_slice()?, counts.as_slice()?);
     let (expanded, offsets) = detached(py, || index::expand_placeholders(ids, token_id, counts))?;
-    Ok((expanded.into_pyarray(py), table(py, offsets)?))
+    let items = offsets.len();
+    let offsets = offsets.into_flattened().into_pyarray(py);
+    Ok((expanded.into_pyarray(py), offsets.reshape([items, 2])?))
 }
 
 /// Checked grids from an int64 `(n, 3)` array in C order.
@@ -165,10 +174,13 @@ fn grids(name: &'static str, grid_thw: &PyReadonlyArray2<'_, i64>, merge: i64) -
 }
 
 /// An array with a row for each element.
-fn table<'py, T: Element, const N: usize>(
-    py: Python<'py>,
-    rows: Vec<[T; N]>,
-) -> PyResult<Bound<'py, PyArray2<T>>> {
-    let shape = Dim([rows.len(), N]);
-    rows.into_flattened().into_pyarray(py).reshape(shape)
+fn table<T: Element + Pod, const N: usize>(
+    py: Python<'_>,
+    rows: Buffer<[T; N]>,
+) -> PyResult<Bound<'_, PyArray2<T>>>
+where
+    [T; N]: Pod,
+{
+    let shape = [rows.len(), N];
+    into_array(py, rows.into_flattened(), shape)
 }

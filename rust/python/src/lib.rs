@@ -5,9 +5,12 @@ mod argument;
 mod error;
 mod geometry;
 mod index;
+mod memory;
 mod pixels;
 mod resize;
 mod rows;
+mod source;
+mod threads;
 
 use pyo3::prelude::*;
 
@@ -22,7 +25,13 @@ mod _native {
         position_ids, reverse_index, window_index,
     };
     #[pymodule_export]
+    use crate::memory::{empty, memory_stats, release_memory};
+    #[pymodule_export]
     use crate::resize::{available_isas, resize_into};
     #[pymodule_export]
     use crate::rows::RowWriter;
+    #[pymodule_export]
+    use crate::source::decoded_formats;
+    #[pymodule_export]
+    use crate::threads::processors;
 }

@@ -4,7 +4,11 @@
     reason = "strided NumPy memory becomes a byte slice here, and nowhere else"
 )]
 
-use numpy::{PyArrayMethods, PyReadonlyArray4, PyUntypedArrayMethods};
+use numpy::ndarray::Dimension;
+use numpy::{
+    PyArray3, PyArrayMethods, PyReadonlyArray, PyReadonlyArray3, PyReadonlyArray4,
+    PyUntypedArrayMethods,
+};
 use pyo3::prelude::*;
 use qvl_core::ImageView;
 
@@ -27,9 +31,54 @@ pub(crate) fn frames<'a>(array: &'a PyReadonlyArray4<'_, u8>) -> PyResult<Vec<Im
         .collect()
 }
 
+/// A view of an `(H, W, C)` array of any strides.
+pub(crate) fn image<'a>(array: &'a PyReadonlyArray3<'_, u8>) -> PyResult<ImageView<'a>> {
+    let (shape, strides) = (array.shape(), array.strides());
+    let (bytes, origin) = spanned_memory(array);
+    ImageView::new(
+        bytes,
+        origin,
+        [shape[0], shape[1], shape[2]],
+        [strides[0], strides[1], strides[2]],
+    )
+    .map_err(to_python)
+}
+
+/// A view of an array that it keeps alive, for a thread that is not attached to Python.
+pub(crate) struct OwnedImage {
+    view: ImageView<'static>,
+    array: Option<Py<PyArray3<u8>>>,
+}
+
+impl OwnedImage {
+    pub(crate) fn new(array: Bound<'_, PyArray3<u8>>) -> PyResult<Self> {
+        let borrowed = array.try_readonly()?;
+        // SAFETY: the pixels live as long as the array, which is kept beside the view, and the view
+        // is only handed out for as long as `self` lives.
+        let view =
+            unsafe { std::mem::transmute::<ImageView<'_>, ImageView<'static>>(image(&borrowed)?) };
+        drop(borrowed);
+        Ok(Self {
+            view,
+            array: Some(array.unbind()),
+        })
+    }
+
+    pub(crate) fn view(&self) -> ImageView<'_> {
+        self.view
+    }
+}
+
+impl Drop for OwnedImage {
+    fn drop(&mut self) {
+        // At once: PyO3 would put it off until some thread is attached.
+        Python::attach(|py| drop(self.array.take().map(|array| array.into_bound(py))));
+    }
+}
+
 /// The bytes from the lowest to the highest element of `array`, and where among them its first
 /// element lies: not at 0 if a stride is negative.
-fn spanned_memory<'a>(array: &'a PyReadonlyArray4<'_, u8>) -> (&'a [u8], usize) {
+fn spanned_memory<'a, D: Dimension>(array: &'a PyReadonlyArray<'_, u8, D>) -> (&'a [u8], usize) {
     if array.len() == 0 {
         return (&[], 0);
     }

@@ -1,14 +1,18 @@
 //! Bindings of `qvl_core::rows`.
 
+use std::sync::Mutex;
+
 use half::slice::HalfBitsSliceExt;
 use half::{bf16, f16};
-use numpy::{PyReadonlyArray4, PyReadwriteArray2};
+use numpy::{PyReadonlyArray3, PyReadonlyArray4, PyReadwriteArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use qvl_core::parallel::{self, Failure, Job};
 use qvl_core::simd::Isa;
-use qvl_core::{Element, Grid, ImageView, Normalization, PatchLayout};
+use qvl_core::{Element, Grid, ImageView, Normalization, PatchLayout, Strips};
 
-use crate::error::{detached, to_python};
+use crate::error::{about_image, detached, to_python};
+use crate::source::LoadedImage;
 use crate::{argument, pixels};
 
 /// Turns frames into patch rows of one configuration; see `RowWriter` of the core.
@@ -92,6 +96,54 @@ impl RowWriter {
         grid.map(Into::into).map_err(to_python)
     }
 
+    /// Resizes still images to their targets `(height, width)` and writes their rows to `out`, one
+    /// after another, on up to `num_threads` threads.
+    ///
+    /// An image that is not given as an array, uint8 `(H, W, C)` with 1, 3 or 4 channels and any
+    /// strides, is what `load(index, True)` returns: such an array, or `(file, (format, (height, width),
+    /// orientation))` for a file of one of `decoded_formats` with its size as stored. If it cannot be
+    /// decoded here, `load(index, False)` is asked for the array. `load` is called by several threads.
+    /// With `reduced`, a JPEG may be decoded at a fraction of its size that is no smaller than its
+    /// target.
+    ///
+    /// An exception about an image has its index in the attribute `index`.
+    #[pyo3(signature = (images, load, targets, out, *, num_threads, reduced))]
+    #[expect(clippy::too_many_arguments, reason = "keywords on the Python side")]
+    fn write_images(
+        &self,
+        py: Python<'_>,
+        images: Vec<Option<PyReadonlyArray3<'_, u8>>>,
+        load: Py<PyAny>,
+        targets: Vec<(usize, usize)>,
+        out: &Bound<'_, PyAny>,
+        num_threads: usize,
+        reduced: bool,
+    ) -> PyResult<()> {
+        macro_rules! write_images {
+            ($writer:expr, $elements:expr) => {
+                write_images(
+                    py,
+                    $writer,
+                    &images,
+                    load,
+                    &targets,
+                    out,
+                    num_threads,
+                    reduced,
+                    $elements,
+                )
+            };
+        }
+        match &self.writer {
+            TypedWriter::Float32(writer) => write_images!(writer, |out| out),
+            TypedWriter::Float16(writer) => write_images!(writer, |out| out),
+            TypedWriter::Bfloat16(writer) => {
+                write_images!(writer, <[u16]>::reinterpret_cast_mut)
+            }
+            TypedWriter::Uint8(writer) => write_images!(writer, |out| out),
+        }
+    }
+
     /// Resizes frames to `(height, width)`, writes their rows to `out` and returns the grid
     /// `(t, h, w)`.
     ///
@@ -117,6 +169,91 @@ impl RowWriter {
             TypedWriter::Uint8(writer) => write(py, writer, &frames, target, out, |out| out),
         }?;
         Ok(grid.into())
+    }
+}
+
+/// Writes the rows of images, one after another, to `out`; see [`RowWriter::write_images`].
+#[expect(clippy::too_many_arguments, reason = "keywords on the Python side")]
+fn write_images<S: numpy::Element, T: Element>(
+    py: Python<'_>,
+    writer: &qvl_core::RowWriter<T>,
+    images: &[Option<PyReadonlyArray3<'_, u8>>],
+    load: Py<PyAny>,
+    targets: &[(usize, usize)],
+    out: &Bound<'_, PyAny>,
+    num_threads: usize,
+    reduced: bool,
+    elements: fn(&mut [S]) -> &mut [T],
+) -> PyResult<()> {
+    let mut out: PyReadwriteArray2<'_, S> = out.extract()?;
+    let out = elements(argument::contiguous(&mut out)?);
+    let images = images
+        .iter()
+        .map(|array| array.as_ref().map(pixels::image).transpose())
+        .collect::<PyResult<Vec<_>>>()?;
+    let parts = writer.split(targets, out).map_err(to_python)?;
+    let parts: Vec<_> = parts
+        .into_iter()
+        .map(|part| Mutex::new(Some(part)))
+        .collect();
+    let strips = targets.iter().map(|target| writer.most_strips(*target));
+    let threads = num_threads.min(strips.sum());
+    let open = |index: usize| {
+        let target = targets[index];
+        let source = match images[index] {
+            Some(view) => Source::Memory(view),
+            None => Source::Loaded(LoadedImage::load(&load, index, reduced.then_some(target))?),
+        };
+        // A job is opened once, so its part is there.
+        let part = parts[index].lock().ok().and_then(|mut part| part.take());
+        let strips = Strips::new(
+            writer,
+            &[source.view()?],
+            target,
+            part.unwrap_or_default(),
+            threads,
+        );
+        Ok(ImageJob {
+            source,
+            strips: strips.map_err(to_python)?,
+        })
+    };
+    let interrupted = || Python::attach(|py| py.check_signals());
+    let result = py.detach(|| parallel::run(threads, targets.len(), open, interrupted));
+    result.map_err(|failure| match failure {
+        Failure::Job(index, error) => about_image(py, index, error),
+        Failure::Interrupted(error) => error,
+    })
+}
+
+/// One image of a batch.
+struct ImageJob<'a, T> {
+    source: Source<'a>,
+    strips: Strips<'a, T>,
+}
+
+enum Source<'a> {
+    Memory(ImageView<'a>),
+    Loaded(LoadedImage),
+}
+
+impl Source<'_> {
+    fn view(&self) -> PyResult<ImageView<'_>> {
+        match self {
+            Self::Memory(view) => Ok(*view),
+            Self::Loaded(image) => image.view(),
+        }
+    }
+}
+
+impl<T: Element> Job for ImageJob<'_, T> {
+    type Error = PyErr;
+
+    fn step(&self) -> Option<PyResult<()>> {
+        match self.source.view() {
+            Ok(view) => Some(self.strips.write_next(&[view])?.map_err(to_python)),
+            Err(error) => Some(Err(error)),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Grids;
 use crate::error::{Error, Result};
-use crate::memory;
+use crate::memory::{self, Buffer};
 
 /// Boundaries between attention segments, of which each group of frames is one.
 ///
@@ -25,14 +25,14 @@ pub fn cu_seqlens(grids: &Grids) -> Result<Vec<i32>> {
 /// windows in patches. `window` is the side of a window in tokens; windows at the edges are smaller.
 ///
 /// Semantics: `get_vision_window_index` of transformers.
-pub fn window_index(grids: &Grids, window: usize) -> Result<(Vec<i64>, Vec<i32>)> {
+pub fn window_index(grids: &Grids, window: usize) -> Result<(Buffer<i64>, Vec<i32>)> {
     if window == 0 {
         let reason = "must be at least patch_size * merge_size, so that a window holds a token";
         return Err(Error::invalid("window_size", reason));
     }
     let merge = grids.merge;
     let unit = merge * merge;
-    let mut index = memory::with_capacity(grids.patches() / unit, "window_index")?;
+    let mut index = Buffer::new(grids.patches() / unit, "window_index")?;
     let windows = |side: usize| (side / merge).div_ceil(window);
     let count: usize = grids
         .iter()
@@ -40,7 +40,7 @@ pub fn window_index(grids: &Grids, window: usize) -> Result<(Vec<i64>, Vec<i32>)
         .sum();
     let mut boundaries = memory::with_capacity(count + 1, "cu_window_seqlens")?;
     boundaries.push(0);
-    let mut frame = 0;
+    let (mut frame, mut placed) = (0, 0);
     for grid in grids.iter() {
         let (height, width) = (grid.h / merge, grid.w / merge);
         for _ in 0..grid.t {
@@ -49,9 +49,13 @@ pub fn window_index(grids: &Grids, window: usize) -> Result<(Vec<i64>, Vec<i32>)
                     let right = (left + window).min(width);
                     for line in top..(top + window).min(height) {
                         let start = frame + line * width;
-                        index.extend((start + left..start + right).map(|token| token as i64));
+                        let places = &mut index[placed..placed + right - left];
+                        for (place, token) in places.iter_mut().zip(start + left..) {
+                            *place = token as i64;
+                        }
+                        placed += right - left;
                     }
-                    boundaries.push((index.len() * unit) as i32);
+                    boundaries.push((placed * unit) as i32);
                 }
             }
             frame += height * width;
@@ -61,8 +65,8 @@ pub fn window_index(grids: &Grids, window: usize) -> Result<(Vec<i64>, Vec<i32>)
 }
 
 /// The permutation that undoes `index`.
-pub fn reverse_index(index: &[i64]) -> Result<Vec<i64>> {
-    let mut reverse = memory::filled(index.len(), 0, "reverse_window_index")?;
+pub fn reverse_index(index: &[i64]) -> Result<Buffer<i64>> {
+    let mut reverse = Buffer::new(index.len(), "reverse_window_index")?;
     for (position, target) in index.iter().enumerate() {
         reverse[*target as usize] = position as i64;
     }

@@ -72,6 +72,15 @@ impl Grids {
         self.grids.iter().copied()
     }
 
+    /// `out`, an element for each patch, in parts that belong to the grids.
+    fn split<'a, T>(&'a self, mut out: &'a mut [T]) -> impl Iterator<Item = (Grid, &'a mut [T])> {
+        self.iter().map(move |grid| {
+            let (part, rest) = std::mem::take(&mut out).split_at_mut(grid.patches());
+            out = rest;
+            (grid, part)
+        })
+    }
+
     /// Patches of all grids together.
     pub fn patches(&self) -> usize {
         self.iter().map(Grid::patches).sum()

@@ -3,7 +3,7 @@
 use super::Grids;
 use crate::error::{Error, Result};
 use crate::geometry::Grid;
-use crate::memory;
+use crate::memory::{self, Buffer};
 
 /// How far the positions advance after an image or video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,10 +47,10 @@ pub struct TokenGrids {
 }
 
 /// Position ids of a batch.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct MropeIds {
     /// `(3, rows, length)`: time, height, width. 0 where the mask is.
-    pub position_ids: Vec<i64>,
+    pub position_ids: Buffer<i64>,
     /// For each row, what to add to the number of a later token to get its position.
     pub deltas: Vec<i64>,
 }
@@ -68,7 +68,8 @@ pub fn mrope_position_ids(
     advance: Advance,
 ) -> Result<MropeIds> {
     let mut items = Items::new(grids)?;
-    let mut position_ids = memory::filled(3 * types.len(), 0, "position_ids")?;
+    let mut position_ids = Buffer::new(3 * types.len(), "position_ids")?;
+    position_ids.fill(0);
     let mut deltas = Vec::new();
     let mut tokens = memory::with_capacity(length, "tokens of a row")?;
     let (time, space) = position_ids.split_at_mut(types.len());

@@ -3,28 +3,28 @@
 use super::Grids;
 use crate::error::{Error, Result};
 use crate::geometry::Grid;
-use crate::memory;
+use crate::memory::Buffer;
 
 /// `(h, w)` of each patch in its frame, in the order of the rows.
 ///
 /// Semantics: `get_vision_position_ids` of transformers.
-pub fn position_ids(grids: &Grids) -> Result<Vec<[i64; 2]>> {
-    let mut ids = memory::with_capacity(grids.patches(), "position_ids")?;
-    for grid in grids.iter() {
+pub fn position_ids(grids: &Grids) -> Result<Buffer<[i64; 2]>> {
+    let mut ids = Buffer::new(grids.patches(), "position_ids")?;
+    for (grid, ids) in grids.split(&mut ids) {
         let lines: Vec<_> = (0..grid.h as i64).collect();
         let columns: Vec<_> = (0..grid.w as i64).collect();
-        append(&mut ids, grid, grids.merge, &lines, &columns, |h, w| [h, w]);
+        fill(ids, grid, grids.merge, &lines, &columns, |h, w| [h, w]);
     }
     Ok(ids)
 }
 
 /// Entries of a table of learned positions to read for each patch, and their weights.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct InterpolationTaps {
     /// Four entries of the flattened table.
-    pub indices: Vec<[i64; 4]>,
+    pub indices: Buffer<[i64; 4]>,
     /// Their bilinear weights.
-    pub weights: Vec<[f32; 4]>,
+    pub weights: Buffer<[f32; 4]>,
 }
 
 /// Where to read a `side` by `side` table of positions for each patch, stretched over its frame with
@@ -37,9 +37,10 @@ pub fn interpolation_taps(grids: &Grids, side: i64) -> Result<InterpolationTaps>
         let reason = format!("must be between 1 and 65536, got {side}");
         return Err(Error::invalid("side", reason));
     }
-    let mut indices = memory::with_capacity(grids.patches(), "interpolation taps")?;
-    let mut weights = memory::with_capacity(grids.patches(), "interpolation weights")?;
-    for grid in grids.iter() {
+    let mut indices = Buffer::new(grids.patches(), "interpolation taps")?;
+    let mut weights = Buffer::new(grids.patches(), "interpolation weights")?;
+    let parts = grids.split(&mut indices).zip(grids.split(&mut weights));
+    for ((grid, indices), (_, weights)) in parts {
         let axis = |length: usize| -> (Vec<_>, Vec<_>) {
             (0..length)
                 .map(|index| axis_taps(index, length, side))
@@ -51,8 +52,8 @@ pub fn interpolation_taps(grids: &Grids, side: i64) -> Result<InterpolationTaps>
             let (above, below) = (above * side, below * side);
             [above + left, above + right, below + left, below + right]
         };
-        append(
-            &mut indices,
+        fill(
+            indices,
             grid,
             grids.merge,
             &line_taps,
@@ -62,8 +63,8 @@ pub fn interpolation_taps(grids: &Grids, side: i64) -> Result<InterpolationTaps>
         let products = |[above, below]: [f32; 2], [left, right]: [f32; 2]| {
             [above * left, above * right, below * left, below * right]
         };
-        append(
-            &mut weights,
+        fill(
+            weights,
             grid,
             grids.merge,
             &line_weights,
@@ -85,10 +86,10 @@ fn axis_taps(index: usize, length: usize, side: i64) -> ([i64; 2], [f32; 2]) {
     ([tap(0), tap(1)], [weight(0.0), weight(1.0)])
 }
 
-/// Appends `value` of line and column for each patch, in the order of the rows, for every group of
-/// frames.
-fn append<T: Copy, L: Copy, C: Copy>(
-    out: &mut Vec<T>,
+/// Writes `value` of line and column to the patches of one item, in the order of the rows, for every
+/// group of frames.
+fn fill<T: Copy, L: Copy, C: Copy>(
+    out: &mut [T],
     grid: Grid,
     merge: usize,
     lines: &[L],
@@ -103,17 +104,17 @@ fn append<T: Copy, L: Copy, C: Copy>(
             block_line.extend(block.iter().map(|column| (line, *column)));
         }
     }
-    let start = out.len();
-    for lines in lines.chunks_exact(merge) {
-        out.extend(
-            block_line
-                .iter()
-                .map(|(line, column)| value(lines[*line], *column)),
-        );
+    let (first, others) = out.split_at_mut(grid.h * grid.w);
+    for (out, lines) in first
+        .chunks_exact_mut(block_line.len())
+        .zip(lines.chunks_exact(merge))
+    {
+        for (out, (line, column)) in out.iter_mut().zip(&block_line) {
+            *out = value(lines[*line], *column);
+        }
     }
-    let end = out.len();
-    for _ in 1..grid.t {
-        out.extend_from_within(start..end);
+    for later in others.chunks_exact_mut(first.len()) {
+        later.copy_from_slice(first);
     }
 }
 
@@ -134,7 +135,7 @@ mod tests {
             [1, 2],
             [1, 3],
         ];
-        assert_eq!(position_ids(&grids).unwrap(), [frame, frame].concat());
+        assert_eq!(position_ids(&grids).unwrap()[..], [frame, frame].concat());
     }
 
     #[test]
@@ -149,7 +150,7 @@ mod tests {
     #[test]
     fn weights_of_a_patch_sum_to_one() {
         let grids = Grids::new("grid_thw", &[[1, 52, 94]], 2).unwrap();
-        for weights in interpolation_taps(&grids, 48).unwrap().weights {
+        for weights in interpolation_taps(&grids, 48).unwrap().weights.iter() {
             assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-6);
         }
     }

@@ -4,7 +4,7 @@ use super::Resampler;
 use super::block::{LineBlock, PlanarLines, plane_stride};
 use crate::error::Result;
 use crate::image::RgbImage;
-use crate::memory;
+use crate::memory::Buffer;
 use crate::simd;
 
 /// Lines that a horizontal pass takes at a time: the widest kernel has one in each byte of a
@@ -23,17 +23,24 @@ pub struct ResizedLines<'a> {
     /// The image: packed, or as three planes.
     components: Vec<LineBlock<'a>>,
     /// Lines combined before they are resampled, of one component.
-    combined: Vec<u8>,
+    combined: Buffer<u8>,
     window: LineWindow,
     next: usize,
 }
 
 impl<'a> ResizedLines<'a> {
-    pub(super) fn new(resampler: &'a Resampler, image: &'a RgbImage<'a>) -> Result<Self> {
+    /// Lines from `first` on.
+    pub(super) fn new(
+        resampler: &'a Resampler,
+        image: &'a RgbImage<'a>,
+        first: usize,
+    ) -> Result<Self> {
         let components = image.components();
-        let window = match &resampler.vertical {
-            Some(vertical) if !resampler.vertical_first => vertical.most_taps(),
-            _ => 1,
+        let (entered, taps) = match &resampler.vertical {
+            Some(vertical) if !resampler.vertical_first => {
+                (vertical.window(first).0, vertical.most_taps())
+            }
+            _ => (first, 1),
         };
         let combined = if resampler.vertical_first {
             let longest = components.iter().map(LineBlock::length).max().unwrap_or(0);
@@ -44,9 +51,9 @@ impl<'a> ResizedLines<'a> {
         Ok(Self {
             resampler,
             components,
-            combined: memory::filled(combined, 0, "lines between the passes")?,
-            window: LineWindow::new(resampler.target.1, window)?,
-            next: 0,
+            combined: Buffer::new(combined, "lines between the passes")?,
+            window: LineWindow::new(resampler.target.1, taps, entered)?,
+            next: first,
         })
     }
 
@@ -116,7 +123,7 @@ impl<'a> ResizedLines<'a> {
 /// The last lines that entered, in a ring of whole batches.
 #[derive(Debug)]
 struct LineWindow {
-    ring: Vec<u8>,
+    ring: Buffer<u8>,
     line_bytes: usize,
     /// Lines that the ring holds.
     capacity: usize,
@@ -125,16 +132,17 @@ struct LineWindow {
 }
 
 impl LineWindow {
-    /// Room for a window of up to `taps` lines of `width` pixels and the batch that completes it.
-    fn new(width: usize, taps: usize) -> Result<Self> {
+    /// Room for a window of up to `taps` lines of `width` pixels and the batch that completes it. The
+    /// batch that holds line `first` enters first.
+    fn new(width: usize, taps: usize, first: usize) -> Result<Self> {
         let line_bytes = 3 * plane_stride(width);
         let capacity = (taps.saturating_add(BATCH)).next_multiple_of(BATCH);
         let bytes = line_bytes.saturating_mul(capacity);
         Ok(Self {
-            ring: memory::filled(bytes, 0, "lines between the passes")?,
+            ring: Buffer::new(bytes, "lines between the passes")?,
             line_bytes,
             capacity,
-            end: 0,
+            end: first / BATCH * BATCH,
         })
     }
 

@@ -14,7 +14,7 @@ pub use lines::ResizedLines;
 
 use crate::error::{Error, Result};
 use crate::image::{ImageView, RgbImage};
-use crate::memory;
+use crate::memory::Buffer;
 use crate::simd::Isa;
 
 /// Whose bits to reproduce.
@@ -98,9 +98,9 @@ impl Resampler {
         })
     }
 
-    /// The resized lines of `image`, which has the source size, from top to bottom.
-    pub fn lines<'a>(&'a self, image: &'a RgbImage<'a>) -> Result<ResizedLines<'a>> {
-        ResizedLines::new(self, image)
+    /// The resized lines of `image`, which has the source size, from line `first` to the bottom.
+    pub fn lines<'a>(&'a self, image: &'a RgbImage<'a>, first: usize) -> Result<ResizedLines<'a>> {
+        ResizedLines::new(self, image, first)
     }
 }
 
@@ -124,9 +124,9 @@ pub fn resize(
         );
         return Err(Error::invalid("out", reason));
     }
-    let mut lines = resampler.lines(&image)?;
+    let mut lines = resampler.lines(&image, 0)?;
     let stride = plane_stride(target.1);
-    let mut planes = memory::filled(3 * stride, 0, "a resized line")?;
+    let mut planes = Buffer::new(3 * stride, "a resized line")?;
     for line in out.chunks_exact_mut(line_bytes) {
         lines.read(&mut planes);
         let (red, rest) = planes.split_at(stride);

@@ -8,4 +8,4 @@ mod writer;
 pub use band::{Band, RowShape};
 pub use element::Element;
 pub use normalize::{Affine, Levels, Normalization, Values};
-pub use writer::{PatchLayout, RowWriter, Temporal};
+pub use writer::{PatchLayout, RowWriter, Strips, Temporal};

@@ -4,13 +4,16 @@
 //! are adjacent in the output, so a band is written as soon as its lines are resized, while they
 //! are in cache.
 
+use std::sync::{Mutex, PoisonError};
+use std::vec;
+
 use super::band::{Band, RowShape};
 use super::element::Element;
 use super::normalize::{Normalization, Values};
 use crate::error::{Error, Result};
 use crate::geometry::Grid;
 use crate::image::{ImageView, RgbImage};
-use crate::memory;
+use crate::memory::Buffer;
 use crate::resize::{Reference, Resampler, plane_stride};
 use crate::simd::{self, Isa};
 
@@ -126,35 +129,55 @@ impl<T: Element> RowWriter<T> {
         target: (usize, usize),
         out: &mut [T],
     ) -> Result<Grid> {
-        let source = frames
-            .first()
-            .map(|frame| (frame.height(), frame.width()))
-            .ok_or_else(|| Error::invalid("frames", "must hold at least one frame, got 0"))?;
-        if frames.len() > 1 && self.shape.slots < self.layout.temporal_patch {
-            let reason = format!("\"compact\" is for one frame, got {}", frames.len());
-            return Err(Error::invalid("temporal", reason));
-        }
         let grid = self.layout.grid(frames.len(), target.0, target.1)?;
-        if out.len() != grid.patches() * self.columns() {
-            let (rows, columns) = (grid.patches(), self.columns());
-            let reason = format!("must hold {rows} x {columns} elements, got {}", out.len());
-            return Err(Error::invalid("out", reason));
-        }
-        let resampler = Resampler::new(source, target, self.reference, self.isa)?;
-        let group_elements = grid.h * grid.w * self.columns();
-        let groups = frames.chunks(self.layout.temporal_patch);
-        for (group, out) in groups.zip(out.chunks_exact_mut(group_elements)) {
-            self.write_group(group, &resampler, target.1, out)?;
+        let strips = Strips::new(self, frames, target, out, 1)?;
+        while let Some(written) = strips.write_next(frames) {
+            written?;
         }
         Ok(grid)
     }
 
-    /// Writes the rows of one group of frames, band by band.
-    fn write_group(
+    /// `out`, which must hold exactly the rows of still images that are resized to `targets`, in parts
+    /// that belong to them.
+    pub fn split<'a>(
+        &self,
+        targets: &[(usize, usize)],
+        mut out: &'a mut [T],
+    ) -> Result<Vec<&'a mut [T]>> {
+        let mut parts = Vec::with_capacity(targets.len());
+        let given = out.len() / self.columns();
+        for (height, width) in targets {
+            let rows = self.layout.grid(1, *height, *width)?.patches();
+            let Some(part) = out.split_off_mut(..rows * self.columns()) else {
+                let reason = format!(
+                    "must hold the rows of {} images, got {given}",
+                    targets.len()
+                );
+                return Err(Error::invalid("out", reason));
+            };
+            parts.push(part);
+        }
+        Ok(parts)
+    }
+
+    /// The most strips that an image resized to `target` is worth.
+    pub fn most_strips(&self, target: (usize, usize)) -> usize {
+        let bands = target.0 / (self.layout.merge * self.layout.patch);
+        (bands / LEAST_BANDS).max(1)
+    }
+
+    /// Elements in the rows of one band of a target of `width` pixels.
+    fn band_elements(&self, width: usize) -> usize {
+        self.layout.merge * (width / self.layout.patch) * self.columns()
+    }
+
+    /// Writes the rows of one group of frames from band `first` on, as many as `out` holds.
+    fn write_bands(
         &self,
         frames: &[ImageView<'_>],
         resampler: &Resampler,
         width: usize,
+        first: usize,
         out: &mut [T],
     ) -> Result<()> {
         let PatchLayout { patch, merge, .. } = self.layout;
@@ -164,13 +187,12 @@ impl<T: Element> RowWriter<T> {
             .collect::<Result<Vec<_>>>()?;
         let mut sources = images
             .iter()
-            .map(|image| resampler.lines(image))
+            .map(|image| resampler.lines(image, first * merge * patch))
             .collect::<Result<Vec<_>>>()?;
         let line_bytes = 3 * plane_stride(width);
         let band_bytes = merge * patch * line_bytes;
-        let mut bytes = memory::filled(frames.len() * band_bytes, 0, "a band of lines")?;
-        let band_elements = merge * (width / patch) * self.columns();
-        for rows in out.chunks_exact_mut(band_elements) {
+        let mut bytes = Buffer::new(frames.len() * band_bytes, "a band of lines")?;
+        for rows in out.chunks_exact_mut(self.band_elements(width)) {
             for (lines, band) in sources.iter_mut().zip(bytes.chunks_exact_mut(band_bytes)) {
                 for line in band.chunks_exact_mut(line_bytes) {
                     lines.read(line);
@@ -183,6 +205,107 @@ impl<T: Element> RowWriter<T> {
             simd::write_band(self.isa, &bands, self.shape, &self.values, rows);
         }
         Ok(())
+    }
+}
+
+/// Rows that are still to be written, in strips of bands that threads can share.
+#[derive(Debug)]
+pub struct Strips<'a, T> {
+    writer: &'a RowWriter<T>,
+    resampler: Resampler,
+    source: (usize, usize),
+    width: usize,
+    strips: Mutex<vec::IntoIter<Strip<'a, T>>>,
+}
+
+/// Adjacent bands of one group of frames.
+#[derive(Debug)]
+struct Strip<'a, T> {
+    group: usize,
+    first_band: usize,
+    rows: &'a mut [T],
+}
+
+/// A strip computes the lines above it that its first windows reach up to once more, so it has at
+/// least as many bands.
+const LEAST_BANDS: usize = 12;
+
+impl<'a, T: Element> Strips<'a, T> {
+    /// The rows that `writer` makes of `frames` resized to `target`, for up to `threads` threads. See
+    /// [`RowWriter::write`].
+    pub fn new(
+        writer: &'a RowWriter<T>,
+        frames: &[ImageView<'_>],
+        target: (usize, usize),
+        out: &'a mut [T],
+        threads: usize,
+    ) -> Result<Self> {
+        let layout = writer.layout;
+        let first = frames
+            .first()
+            .ok_or_else(|| Error::invalid("frames", "must hold at least one frame, got 0"))?;
+        if frames.len() > 1 && writer.shape.slots < layout.temporal_patch {
+            let reason = format!("\"compact\" is for one frame, got {}", frames.len());
+            return Err(Error::invalid("temporal", reason));
+        }
+        let grid = layout.grid(frames.len(), target.0, target.1)?;
+        if out.len() != grid.patches() * writer.columns() {
+            let (rows, columns) = (grid.patches(), writer.columns());
+            let reason = format!("must hold {rows} x {columns} elements, got {}", out.len());
+            return Err(Error::invalid("out", reason));
+        }
+        let source = (first.height(), first.width());
+        let bands = grid.h / layout.merge;
+        let strip_bands = if threads > 1 && !first.needs_copy() {
+            bands.div_ceil(2 * threads).max(LEAST_BANDS)
+        } else {
+            bands
+        };
+        let band_elements = writer.band_elements(target.1);
+        let mut strips = Vec::new();
+        for (group, rows) in out.chunks_exact_mut(bands * band_elements).enumerate() {
+            let rows = rows.chunks_mut(strip_bands * band_elements);
+            strips.extend(rows.enumerate().map(|(index, rows)| Strip {
+                group,
+                first_band: index * strip_bands,
+                rows,
+            }));
+        }
+        Ok(Self {
+            writer,
+            resampler: Resampler::new(source, target, writer.reference, writer.isa)?,
+            source,
+            width: target.1,
+            strips: Mutex::new(strips.into_iter()),
+        })
+    }
+
+    /// Writes a strip that nobody has begun, of the same frames, or returns None if there is no more.
+    pub fn write_next(&self, frames: &[ImageView<'_>]) -> Option<Result<()>> {
+        let Strip {
+            group,
+            first_band,
+            rows,
+        } = self
+            .strips
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next()?;
+        let group = frames
+            .chunks(self.writer.layout.temporal_patch)
+            .nth(group)
+            .unwrap_or_default();
+        assert!(!group.is_empty());
+        assert!(
+            group
+                .iter()
+                .all(|frame| (frame.height(), frame.width()) == self.source)
+        );
+        let (resampler, width) = (&self.resampler, self.width);
+        Some(
+            self.writer
+                .write_bands(group, resampler, width, first_band, rows),
+        )
     }
 }
 

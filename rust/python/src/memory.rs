@@ -1,0 +1,97 @@
+//! Bindings of `qvl_core::memory`: buffers as arrays that give them back when they die.
+#![expect(
+    unsafe_code,
+    reason = "an array over the memory of a buffer is made here, and nowhere else"
+)]
+
+use std::ffi::CStr;
+
+use bytemuck::Pod;
+use half::f16;
+use numpy::ndarray::{ArrayView, Dimension, IntoDimension};
+use numpy::{Element, PyArray};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyCapsule, PyDict};
+use qvl_core::memory::{self, Buffer, IDLE_LIMIT};
+
+use crate::error::to_python;
+
+const CAPSULE: &CStr = c"qvl_fast.buffer";
+
+/// What the large results of this package hold and have held.
+///
+/// Memory of a result, array or tensor, waits for the next one when nothing refers to it any more.
+///
+/// Returns:
+///     ``in_use_bytes``: held by results that are alive. ``idle_bytes``: waiting for a result, of at
+///     most ``idle_limit_bytes``. ``fresh`` and ``recycled``: how many results got memory from the
+///     system, and memory of an earlier result.
+#[pyfunction]
+pub(crate) fn memory_stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let stats = memory::stats();
+    let entries = PyDict::new(py);
+    entries.set_item("in_use_bytes", stats.in_use)?;
+    entries.set_item("idle_bytes", stats.idle)?;
+    entries.set_item("idle_limit_bytes", IDLE_LIMIT)?;
+    entries.set_item("fresh", stats.fresh)?;
+    entries.set_item("recycled", stats.recycled)?;
+    Ok(entries)
+}
+
+/// Gives memory that waits for a result back to the system.
+///
+/// Returns:
+///     its bytes.
+#[pyfunction]
+pub(crate) fn release_memory(py: Python<'_>) -> usize {
+    py.detach(memory::release)
+}
+
+/// An array of no particular values, ``"float32"``, ``"float16"``, ``"uint16"`` or ``"uint8"``.
+#[pyfunction]
+pub(crate) fn empty<'py>(
+    py: Python<'py>,
+    shape: Vec<usize>,
+    dtype: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    let length = shape
+        .iter()
+        .fold(1usize, |all, side| all.saturating_mul(*side));
+    macro_rules! empty {
+        ($element:ty) => {{
+            let buffer = Buffer::<$element>::new(length, "the result").map_err(to_python)?;
+            into_array(py, buffer, &shape[..])?.into_any()
+        }};
+    }
+    Ok(match dtype {
+        "float32" => empty!(f32),
+        "float16" => empty!(f16),
+        "uint16" => empty!(u16),
+        "uint8" => empty!(u8),
+        _ => {
+            return Err(PyValueError::new_err(format!(
+                "dtype is unknown, got '{dtype}'"
+            )));
+        }
+    })
+}
+
+/// A writable array of `shape` over the elements of `buffer`, which it owns.
+pub(crate) fn into_array<T: Element + Pod, I: IntoDimension>(
+    py: Python<'_>,
+    mut buffer: Buffer<T>,
+    shape: I,
+) -> PyResult<Bound<'_, PyArray<T, I::Dim>>> {
+    let shape = shape.into_dimension();
+    assert_eq!(shape.size(), buffer.len());
+    // A buffer's elements stay where they are when it is moved.
+    let elements = buffer.as_mut_ptr();
+    let owner = PyCapsule::new_with_value(py, buffer, CAPSULE)?;
+    // SAFETY: `elements` are as many as the shape has, in C order and initialised, and live as long
+    // as the capsule, which the array keeps. Nothing else refers to them.
+    Ok(unsafe {
+        let view = ArrayView::from_shape_ptr(shape, elements);
+        PyArray::borrow_from_array(&view, owner.into_any())
+    })
+}
