@@ -32,6 +32,8 @@ ImageSource: TypeAlias = (
 ImageBatch: TypeAlias = "ImageSource | Sequence[ImageSource] | Sequence[Sequence[ImageSource]]"
 
 _CHANNELS = (1, 3, 4)
+# Of a strip that is copied at a time; it stays in cache, and Pillow's memory for it is recycled.
+_STRIP_BYTES = 1 << 19
 # EXIF orientations that exchange height and width.
 _SIDEWAYS = (5, 6, 7, 8)
 
@@ -220,9 +222,31 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
     if "A" in image.getbands() or image.info.get("transparency") is not None:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
-    if image.mode != "RGB":
-        image = image.convert("RGB")
-    return np.asarray(image)
+    return _four_byte_pixels(image if image.mode == "RGB" else image.convert("RGB"))[..., :3]
+
+
+def _four_byte_pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """The pixels of an RGB image as Pillow keeps them, ``(H, W, 4)``, the last byte of no meaning."""
+    try:
+        return _shared_pixels(image)
+    except ValueError:
+        # A large image lies in several pieces, but not a strip of it.
+        pixels = _native.empty((image.height, image.width, 4), "uint8")
+        lines = max(1, _STRIP_BYTES // (4 * image.width))
+        for top in range(0, image.height, lines):
+            bottom = min(top + lines, image.height)
+            pixels[top:bottom] = _shared_pixels(image.crop((0, top, image.width, bottom)))
+        return pixels
+
+
+def _shared_pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """The memory of an RGB image, ``(H, W, 4)``.
+
+    Raises:
+        ValueError: it does not lie in one piece.
+    """
+    _, capsule = cast("Any", image).__arrow_c_array__()
+    return _native.arrow_pixels(capsule, image.height, image.width)
 
 
 def _encoding(image: Image.Image, size: tuple[int, int], orientation: int) -> Encoding | None:

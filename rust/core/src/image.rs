@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::memory::Buffer;
-use crate::resize::{LineBlock, Reference};
+use crate::resize::{LineBlock, PixelLayout, Reference};
 
 /// Pixels as the caller holds them: grey, RGB or RGBA, any strides (packed, planar, flipped,
 /// broadcast). Nothing is copied until a line is read.
@@ -96,20 +96,21 @@ impl<'a> ImageView<'a> {
         self.components().is_none()
     }
 
-    /// The lines as the passes read them, or None if the pixels lie in another way: packed RGB, or
-    /// three planes.
+    /// The lines as the passes read them, or None if the pixels lie in another way: packed RGB, RGB
+    /// with a fourth byte of no meaning, or three planes.
     fn components(&self) -> Option<Vec<LineBlock<'a>>> {
         let [height, width, channels] = self.shape;
         let [line, pixel, plane] = self.strides;
-        let block = |first, length, channels| {
-            LineBlock::new(self.bytes, first, line, height, length, channels)
+        let block = |first, layout| {
+            LineBlock::new(self.bytes, first, line, height, width, layout)
         };
         match (channels, pixel, plane) {
-            (3, 3, 1) => Some(vec![block(self.origin, 3 * width, 3)]),
+            (3, 3, 1) => Some(vec![block(self.origin, PixelLayout::Rgb)]),
+            (3, 4, 1) => Some(vec![block(self.origin, PixelLayout::Rgbx)]),
             (3, 1, _) => Some(
                 (0..3)
                     .map(|channel| self.origin.wrapping_add_signed(channel * plane))
-                    .map(|first| block(first, width, 1))
+                    .map(|first| block(first, PixelLayout::Plane))
                     .collect(),
             ),
             _ => None,
@@ -186,7 +187,11 @@ impl<'a> RgbImage<'a> {
     /// The lines: packed, or of three planes.
     pub fn components(&self) -> Vec<LineBlock<'_>> {
         match &self.copy {
-            Some(packed) => vec![LineBlock::adjacent(packed, 3 * self.view.width(), 3)],
+            Some(packed) => {
+                let (height, width) = self.size();
+                let line = 3 * width as isize;
+                vec![LineBlock::new(packed, 0, line, height, width, PixelLayout::Rgb)]
+            }
             None => self.view.components().unwrap_or_default(),
         }
     }

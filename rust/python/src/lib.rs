@@ -2,6 +2,7 @@
 //! detached, the core runs, its errors are mapped; nothing is computed here.
 
 mod argument;
+mod arrow;
 mod error;
 mod geometry;
 mod index;
@@ -17,6 +18,8 @@ use pyo3::prelude::*;
 /// The compiled core of `qvl_fast`.
 #[pymodule(gil_used = false)]
 mod _native {
+    #[pymodule_export]
+    use crate::arrow::arrow_pixels;
     #[pymodule_export]
     use crate::geometry::smart_resize;
     #[pymodule_export]

@@ -5,20 +5,55 @@ use std::ops::Range;
 /// Bytes that the widest kernel stores at a time; planes are padded to a multiple.
 const LANES: usize = 32;
 
-/// Adjacent lines of packed RGB or of one plane, any distance apart.
+/// How the pixels of a line lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PixelLayout {
+    /// One channel, a byte a pixel.
+    Plane,
+    /// Red, green and blue, three bytes a pixel.
+    Rgb,
+    /// Red, green, blue and a byte of no meaning, which the last pixel may lack.
+    Rgbx,
+}
+
+impl PixelLayout {
+    /// Channels of a pixel.
+    pub fn channels(self) -> usize {
+        match self {
+            Self::Plane => 1,
+            Self::Rgb | Self::Rgbx => 3,
+        }
+    }
+
+    /// Bytes from a pixel to the next.
+    pub fn step(self) -> usize {
+        match self {
+            Self::Plane => 1,
+            Self::Rgb => 3,
+            Self::Rgbx => 4,
+        }
+    }
+
+    /// Bytes of `pixels` adjacent pixels, at least one.
+    pub fn bytes(self, pixels: usize) -> usize {
+        (pixels - 1) * self.step() + self.channels()
+    }
+}
+
+/// Adjacent lines of pixels, any distance apart.
 #[derive(Debug, Clone, Copy)]
 pub struct LineBlock<'a> {
     bytes: &'a [u8],
     first: usize,
     stride: isize,
     count: usize,
-    length: usize,
-    channels: usize,
+    width: usize,
+    layout: PixelLayout,
 }
 
 impl<'a> LineBlock<'a> {
-    /// `count` lines of `length` bytes, the first at `first` of `bytes` and each `stride` bytes
-    /// after the one before. Pixels have `channels` bytes: 3, or 1 in a plane.
+    /// `count` lines of `width` pixels, the first at `first` of `bytes` and each `stride` bytes after
+    /// the one before.
     ///
     /// Panics if a line leaves `bytes`.
     pub fn new(
@@ -26,26 +61,20 @@ impl<'a> LineBlock<'a> {
         first: usize,
         stride: isize,
         count: usize,
-        length: usize,
-        channels: usize,
+        width: usize,
+        layout: PixelLayout,
     ) -> Self {
         let last = first as i128 + (count.max(1) as i128 - 1) * stride as i128;
         let (low, high) = (last.min(first as i128), last.max(first as i128));
-        assert!(low >= 0 && high + length as i128 <= bytes.len() as i128);
+        assert!(low >= 0 && high + layout.bytes(width) as i128 <= bytes.len() as i128);
         Self {
             bytes,
             first,
             stride,
             count,
-            length,
-            channels,
+            width,
+            layout,
         }
-    }
-
-    /// Lines that follow each other without a gap.
-    pub(crate) fn adjacent(bytes: &'a [u8], length: usize, channels: usize) -> Self {
-        let count = bytes.len() / length;
-        Self::new(bytes, 0, length as isize, count, length, channels)
     }
 
     /// Some of the lines.
@@ -68,7 +97,7 @@ impl<'a> LineBlock<'a> {
     pub fn line(&self, index: usize) -> &'a [u8] {
         assert!(index < self.count);
         let first = (self.first as isize + index as isize * self.stride) as usize;
-        &self.bytes[first..first + self.length]
+        &self.bytes[first..first + self.length()]
     }
 
     /// Number of lines.
@@ -76,14 +105,19 @@ impl<'a> LineBlock<'a> {
         self.count
     }
 
-    /// Bytes in a line.
-    pub fn length(&self) -> usize {
-        self.length
+    /// Pixels in a line.
+    pub fn width(&self) -> usize {
+        self.width
     }
 
-    /// Bytes in a pixel.
-    pub fn channels(&self) -> usize {
-        self.channels
+    /// How they lie.
+    pub fn layout(&self) -> PixelLayout {
+        self.layout
+    }
+
+    /// Bytes in a line.
+    pub fn length(&self) -> usize {
+        self.layout.bytes(self.width)
     }
 }
 
@@ -134,7 +168,7 @@ mod tests {
     #[test]
     fn lines_may_run_backwards() {
         let bytes: Vec<u8> = (0..12).collect();
-        let block = LineBlock::new(&bytes, 8, -4, 3, 4, 1);
+        let block = LineBlock::new(&bytes, 8, -4, 3, 4, PixelLayout::Plane);
         assert_eq!(block.line(0), [8, 9, 10, 11]);
         assert_eq!(block.lines(1..3).line(1), [0, 1, 2, 3]);
     }
@@ -142,6 +176,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "low >= 0")]
     fn lines_stay_inside() {
-        LineBlock::new(&[0; 12], 4, -4, 3, 4, 1);
+        LineBlock::new(&[0; 12], 4, -4, 3, 4, PixelLayout::Plane);
     }
 }

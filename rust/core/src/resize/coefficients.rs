@@ -17,6 +17,8 @@ pub struct Coefficients {
     windows: Vec<Window>,
     weights: Vec<i32>,
     pairs: Vec<Pair>,
+    /// How many pairs each window has.
+    pair_count: usize,
     split: bool,
 }
 
@@ -29,8 +31,6 @@ struct Window {
     first: usize,
     /// Number of taps.
     taps: usize,
-    /// First pair in `Coefficients::pairs`.
-    first_pair: usize,
 }
 
 /// Two neighbouring weights for a multiply-add of 16-bit pairs, the first in the lower half of each
@@ -115,26 +115,28 @@ impl Coefficients {
                 start: latest - usize::from(padded),
                 first,
                 taps: weights.len() - first,
-                first_pair: 0,
             });
         }
         windows.reverse();
 
         let split = weights.iter().any(|weight| i16::try_from(*weight).is_err());
-        let mut pairs = memory::with_capacity(weights.len() / 2 + target, "resampling weights")?;
-        for window in &mut windows {
-            window.first_pair = pairs.len();
-            let taps = &weights[window.first..window.first + window.taps];
-            pairs.extend(
-                taps.chunks(2)
-                    .map(|pair| Pair::new([pair[0], pair.get(1).copied().unwrap_or(0)], split)),
-            );
+        let most = windows.iter().map(|window| window.taps).max().unwrap_or(0);
+        let pair_count = most.div_ceil(2);
+        let total = target.saturating_mul(pair_count);
+        let mut pairs = memory::with_capacity(total, "resampling weights")?;
+        for window in &windows {
+            let mut taps = weights[window.first..window.first + window.taps].iter().copied();
+            pairs.extend((0..pair_count).map(|_| {
+                let mut next = || taps.next().unwrap_or(0);
+                Pair::new([next(), next()], split)
+            }));
         }
         Ok(Self {
             precision,
             windows,
             weights,
             pairs,
+            pair_count,
             split,
         })
     }
@@ -167,12 +169,15 @@ impl Coefficients {
         (start, &self.weights[first..first + taps])
     }
 
-    /// The weights of [`Coefficients::window`] two by two, a zero after an odd last one.
+    /// The weights of [`Coefficients::window`] two by two, and zeros after them: all windows have as
+    /// many pairs, so that a kernel's loop ends where the processor expects it to.
     pub fn pairs(&self, position: usize) -> &[Pair] {
-        let Window {
-            taps, first_pair, ..
-        } = self.windows[position];
-        &self.pairs[first_pair..first_pair + taps.div_ceil(2)]
+        &self.pairs[position * self.pair_count..][..self.pair_count]
+    }
+
+    /// How many pairs each window has.
+    pub fn pair_count(&self) -> usize {
+        self.pair_count
     }
 
     /// Length of the longest window.
@@ -286,7 +291,8 @@ mod tests {
                     let (low, high) = (halves(pair.low), halves(pair.high));
                     [0, 1].map(|half| low[half] + (high[half] << Pair::SHIFT))
                 });
-                prop_assert!(joined.take(weights.len()).eq(weights.iter().copied()));
+                let zeros = std::iter::repeat_n(0, 2 * table.pair_count() - weights.len());
+                prop_assert!(joined.eq(weights.iter().copied().chain(zeros)));
                 // The accumulator of the kernels is an i32.
                 let reach: i64 = weights.iter().map(|weight| i64::from(weight.abs()) * 255).sum();
                 prop_assert!(reach + one / 2 <= i64::from(i32::MAX));

@@ -20,7 +20,7 @@ pub(crate) const BATCH: usize = 32;
 #[derive(Debug)]
 pub struct ResizedLines<'a> {
     resampler: &'a Resampler,
-    /// The image: packed, or as three planes.
+    /// The image: pixels side by side, or three planes.
     components: Vec<LineBlock<'a>>,
     /// Lines combined before they are resampled, of one component.
     combined: Buffer<u8>,
@@ -106,7 +106,14 @@ impl<'a> ResizedLines<'a> {
                                 .collect();
                             simd::combine_lines(*isa, &lines, vertical, y, line);
                         }
-                        LineBlock::adjacent(combined, length, component.channels())
+                        LineBlock::new(
+                            combined,
+                            0,
+                            length as isize,
+                            count,
+                            component.width(),
+                            component.layout(),
+                        )
                     }
                     _ => component.lines(first..first + count),
                 };
@@ -114,7 +121,7 @@ impl<'a> ResizedLines<'a> {
                     Some(table) => simd::resample_lines(*isa, &block, table, &mut planes),
                     None => simd::split_lines(*isa, &block, &mut planes),
                 }
-                plane += component.channels();
+                plane += component.layout().channels();
             }
         }
     }

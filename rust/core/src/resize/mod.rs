@@ -8,7 +8,7 @@ mod block;
 mod coefficients;
 mod lines;
 
-pub use block::{LineBlock, PlanarLines, plane_stride};
+pub use block::{LineBlock, PixelLayout, PlanarLines, plane_stride};
 pub use coefficients::{Coefficients, Pair, Starts};
 pub use lines::ResizedLines;
 

@@ -21,7 +21,7 @@ use std::arch::x86_64::*;
 use half::{bf16, f16};
 
 use super::scalar;
-use crate::resize::{Coefficients, LineBlock, Pair, PlanarLines};
+use crate::resize::{Coefficients, LineBlock, Pair, PixelLayout, PlanarLines};
 use crate::rows::{Affine, Band, RowShape, Values};
 
 /// Bytes in a register.
@@ -93,14 +93,16 @@ pub(super) fn resample_lines(
 ) {
     assert!(block.count() <= LANES && block.count() <= out.count());
     let (last_start, last_weights) = table.window(table.len() - 1);
-    assert!((last_start + last_weights.len()) * block.channels() <= block.length());
+    assert!(last_start + last_weights.len() <= block.width());
     // SAFETY: `Isa::Avx2` exists only where the processor has AVX2.
     unsafe {
-        match (table.is_split(), block.channels()) {
-            (false, 3) => resample_tiles::<false, 3>(block, table, out),
-            (true, 3) => resample_tiles::<true, 3>(block, table, out),
-            (false, _) => resample_tiles::<false, 1>(block, table, out),
-            (true, _) => resample_tiles::<true, 1>(block, table, out),
+        match (table.is_split(), block.layout()) {
+            (false, PixelLayout::Plane) => resample_tiles::<false, 1, 1>(block, table, out),
+            (false, PixelLayout::Rgb) => resample_tiles::<false, 3, 3>(block, table, out),
+            (false, PixelLayout::Rgbx) => resample_tiles::<false, 3, 4>(block, table, out),
+            (true, PixelLayout::Plane) => resample_tiles::<true, 1, 1>(block, table, out),
+            (true, PixelLayout::Rgb) => resample_tiles::<true, 3, 3>(block, table, out),
+            (true, PixelLayout::Rgbx) => resample_tiles::<true, 3, 4>(block, table, out),
         }
     }
 }
@@ -111,7 +113,7 @@ type Words = [__m256i; 4];
 /// # Safety
 /// AVX2.
 #[target_feature(enable = "avx2")]
-unsafe fn resample_tiles<const SPLIT: bool, const CHANNELS: usize>(
+unsafe fn resample_tiles<const SPLIT: bool, const CHANNELS: usize, const STEP: usize>(
     block: &LineBlock<'_>,
     table: &Coefficients,
     out: &mut PlanarLines<'_>,
@@ -119,16 +121,16 @@ unsafe fn resample_tiles<const SPLIT: bool, const CHANNELS: usize>(
     let (count, precision) = (block.count(), table.precision());
     // Missing lines of the last block are computed as copies and not stored.
     let lines: [&[u8]; LANES] = std::array::from_fn(|index| block.line(index.min(count - 1)));
-    let mut tile = Tile::<CHANNELS>::new(table.most_taps());
+    let mut tile = Tile::<CHANNELS, STEP>::new(table.pair_count());
     let mut resized = [[_mm256_setzero_si256(); LANES]; CHANNELS];
     for left in (0..table.len()).step_by(LANES) {
         let right = (left + LANES).min(table.len());
         for position in left..right {
-            let (start, weights) = table.window(position);
-            if start + weights.len() > tile.end {
+            let (start, _) = table.window(position);
+            let pairs = table.pairs(position);
+            if start + 2 * pairs.len() > tile.end {
                 tile.load(&lines, start);
             }
-            let pairs = table.pairs(position);
             let words = &tile.words[(start - tile.start) / 2..][..pairs.len()];
             let mut sums: [_; CHANNELS] = std::array::from_fn(|_| Sums::<SPLIT>::new(precision));
             for (words, pair) in words.iter().zip(pairs) {
@@ -155,22 +157,23 @@ unsafe fn resample_tiles<const SPLIT: bool, const CHANNELS: usize>(
     }
 }
 
-/// Some pixels of 32 lines, two by two.
-struct Tile<const CHANNELS: usize> {
+/// Some pixels of 32 lines, two by two. `STEP` bytes lie from a pixel to the next.
+struct Tile<const CHANNELS: usize, const STEP: usize> {
+    /// After the last pixel of the lines whatever an earlier tile left, which meets zero weights.
     words: Vec<[Words; CHANNELS]>,
-    /// The pixels that are loaded.
+    /// The first pixel, and where the room for pixels ends.
     start: usize,
     end: usize,
 }
 
-impl<const CHANNELS: usize> Tile<CHANNELS> {
+impl<const CHANNELS: usize, const STEP: usize> Tile<CHANNELS, STEP> {
     /// Pairs of pixels in 16 bytes of a line, or 12 of packed RGB.
     const PAIRS: usize = if CHANNELS == 3 { 2 } else { 8 };
 
-    /// Room for several windows of `taps` pixels.
+    /// Room for several windows of `pairs` pairs. Nothing is in it.
     #[target_feature(enable = "avx2")]
-    fn new(taps: usize) -> Self {
-        let pairs = (TILE / 2).max(taps).next_multiple_of(Self::PAIRS);
+    fn new(pairs: usize) -> Self {
+        let pairs = (TILE / 2).max(pairs).next_multiple_of(Self::PAIRS);
         Self {
             words: vec![[[_mm256_setzero_si256(); 4]; CHANNELS]; pairs],
             start: 0,
@@ -182,16 +185,16 @@ impl<const CHANNELS: usize> Tile<CHANNELS> {
     #[target_feature(enable = "avx2")]
     fn load(&mut self, lines: &[&[u8]; LANES], start: usize) {
         let length = lines[0].len();
-        let step = 2 * Self::PAIRS * CHANNELS;
-        let next = (start + 2 * self.words.len()) * CHANNELS;
+        let step = 2 * Self::PAIRS * STEP;
+        let next = (start + 2 * self.words.len()) * STEP;
         for line in lines {
             // Too many streams for the processor to foresee the tile after this one.
-            for ahead in (next..(2 * next - start * CHANNELS).min(length)).step_by(64) {
+            for ahead in (next..(2 * next - start * STEP).min(length)).step_by(64) {
                 _mm_prefetch::<_MM_HINT_T1>(line[ahead..].as_ptr().cast());
             }
         }
         let mut edge = [[0u8; 16]; LANES];
-        for (from, words) in (start * CHANNELS..length)
+        for (from, words) in (start * STEP..length)
             .step_by(step)
             .zip(self.words.chunks_exact_mut(Self::PAIRS))
         {
@@ -207,7 +210,7 @@ impl<const CHANNELS: usize> Tile<CHANNELS> {
             }
         }
         self.start = start;
-        self.end = (start + 2 * self.words.len()).min(length / CHANNELS);
+        self.end = start + 2 * self.words.len();
     }
 
     /// The pixels from byte `from` of 32 lines on, two by two.
@@ -222,9 +225,11 @@ impl<const CHANNELS: usize> Tile<CHANNELS> {
     #[inline]
     unsafe fn pair_up(lines: &[&[u8]; LANES], from: usize, words: &mut [[Words; CHANNELS]]) {
         // In packed RGB the two reds, greens and blues of a pair of pixels are brought together.
-        let rgb = _mm256_broadcastsi128_si256(_mm_setr_epi8(
-            0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11, -1, -1, -1, -1,
-        ));
+        let rgb = _mm256_broadcastsi128_si256(if STEP == 3 {
+            _mm_setr_epi8(0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11, -1, -1, -1, -1)
+        } else {
+            _mm_setr_epi8(0, 4, 1, 5, 2, 6, 8, 12, 9, 13, 10, 14, -1, -1, -1, -1)
+        });
         let zero = _mm256_setzero_si256();
         for (half, first) in [0, 8].into_iter().enumerate() {
             let mut units: [__m256i; 8] = std::array::from_fn(|index| {

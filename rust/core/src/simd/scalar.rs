@@ -5,16 +5,16 @@ use crate::rows::{Band, RowShape, Values};
 
 /// See [`super::resample_lines`].
 pub fn resample_lines(block: &LineBlock<'_>, table: &Coefficients, out: &mut PlanarLines<'_>) {
-    let (channels, precision) = (block.channels(), table.precision());
+    let (step, precision) = (block.layout().step(), table.precision());
     for index in 0..block.count() {
         let line = block.line(index);
-        for channel in 0..channels {
+        for channel in 0..block.layout().channels() {
             for (position, value) in out.plane(index, channel)[..table.len()]
                 .iter_mut()
                 .enumerate()
             {
                 let (start, weights) = table.window(position);
-                let taps = line[start * channels + channel..].iter().step_by(channels);
+                let taps = line[start * step + channel..].iter().step_by(step);
                 let products = weights.iter().zip(taps).map(|(w, tap)| w * i32::from(*tap));
                 *value = to_level(half(precision) + products.sum::<i32>(), precision);
             }
@@ -24,13 +24,13 @@ pub fn resample_lines(block: &LineBlock<'_>, table: &Coefficients, out: &mut Pla
 
 /// See [`super::split_lines`].
 pub fn split_lines(block: &LineBlock<'_>, out: &mut PlanarLines<'_>) {
-    let channels = block.channels();
     for index in 0..block.count() {
         let line = block.line(index);
-        for channel in 0..channels {
+        for channel in 0..block.layout().channels() {
             let plane = out.plane(index, channel);
-            for (value, pixel) in plane.iter_mut().zip(line.chunks_exact(channels)) {
-                *value = pixel[channel];
+            let pixels = line[channel..].iter().step_by(block.layout().step());
+            for (value, pixel) in plane.iter_mut().zip(pixels) {
+                *value = *pixel;
             }
         }
     }
