@@ -101,9 +101,7 @@ impl<'a> ImageView<'a> {
     fn components(&self) -> Option<Vec<LineBlock<'a>>> {
         let [height, width, channels] = self.shape;
         let [line, pixel, plane] = self.strides;
-        let block = |first, layout| {
-            LineBlock::new(self.bytes, first, line, height, width, layout)
-        };
+        let block = |first, layout| LineBlock::new(self.bytes, first, line, height, width, layout);
         match (channels, pixel, plane) {
             (3, 3, 1) => Some(vec![block(self.origin, PixelLayout::Rgb)]),
             (3, 4, 1) => Some(vec![block(self.origin, PixelLayout::Rgbx)]),
@@ -190,7 +188,14 @@ impl<'a> RgbImage<'a> {
             Some(packed) => {
                 let (height, width) = self.size();
                 let line = 3 * width as isize;
-                vec![LineBlock::new(packed, 0, line, height, width, PixelLayout::Rgb)]
+                vec![LineBlock::new(
+                    packed,
+                    0,
+                    line,
+                    height,
+                    width,
+                    PixelLayout::Rgb,
+                )]
             }
             None => self.view.components().unwrap_or_default(),
         }

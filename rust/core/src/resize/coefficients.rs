@@ -125,7 +125,9 @@ impl Coefficients {
         let total = target.saturating_mul(pair_count);
         let mut pairs = memory::with_capacity(total, "resampling weights")?;
         for window in &windows {
-            let mut taps = weights[window.first..window.first + window.taps].iter().copied();
+            let mut taps = weights[window.first..window.first + window.taps]
+                .iter()
+                .copied();
             pairs.extend((0..pair_count).map(|_| {
                 let mut next = || taps.next().unwrap_or(0);
                 Pair::new([next(), next()], split)

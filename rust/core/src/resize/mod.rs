@@ -221,31 +221,99 @@ mod tests {
         );
     }
 
+    /// Packed pixels as a view of each layout that the passes read in place, lines `stride` bytes
+    /// apart, or as close as they can be.
+    fn laid_out(
+        pixels: &[u8],
+        (height, width): (usize, usize),
+        layout: PixelLayout,
+        stride: usize,
+        check: impl FnOnce(ImageView<'_>),
+    ) {
+        let stride = stride.max(layout.bytes(width));
+        let plane = height * stride;
+        let strides = match layout {
+            PixelLayout::Plane => [stride, 1, plane],
+            _ => [stride, layout.step(), 1],
+        };
+        let planes = if layout == PixelLayout::Plane { 3 } else { 1 };
+        let mut bytes = vec![77; planes * plane];
+        for (index, level) in pixels.iter().enumerate() {
+            let (y, x, c) = (index / 3 / width, index / 3 % width, index % 3);
+            bytes[y * strides[0] + x * strides[1] + c * strides[2]] = *level;
+        }
+        let view = ImageView::new(
+            &bytes,
+            0,
+            [height, width, 3],
+            strides.map(|stride| stride as isize),
+        );
+        let view = view.unwrap();
+        assert!(!view.needs_copy());
+        check(view);
+    }
+
+    /// Every layout; lines that follow each other, and lines that share places in a cache.
+    fn layouts() -> impl Strategy<Value = (PixelLayout, usize)> {
+        let layout = prop_oneof![
+            Just(PixelLayout::Plane),
+            Just(PixelLayout::Rgb),
+            Just(PixelLayout::Rgbx)
+        ];
+        (layout, prop_oneof![Just(0), Just(2048)])
+    }
+
     proptest! {
         #[test]
         fn every_arm_equals_the_definition(
-            source in (1usize..100, 1usize..100),
-            target in (1usize..100, 1usize..100),
+            source in (1usize..100, 1usize..150),
+            target in (1usize..100, 1usize..150),
+            (keep_height, keep_width) in (any::<bool>(), any::<bool>()),
             reference in Reference::any(),
-            planar in any::<bool>(),
-            noise in proptest::collection::vec(any::<u8>(), 100 * 100 * 3),
+            (layout, stride) in layouts(),
+            noise in proptest::collection::vec(any::<u8>(), 100 * 150 * 3),
         ) {
             let pixels = &noise[..source.0 * source.1 * 3];
-            let (line, plane) = (source.1 as isize, (source.0 * source.1) as isize);
-            let planes: Vec<u8> = (0..3)
-                .flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied())
-                .collect();
-            let shape = [source.0, source.1, 3];
-            let view = if planar {
-                ImageView::new(&planes, 0, shape, [line, 1, plane])
-            } else {
-                ImageView::new(pixels, 0, shape, [3 * line, 3, 1])
-            };
+            let target = (
+                if keep_height { source.0 } else { target.0 },
+                if keep_width { source.1 } else { target.1 },
+            );
             let expected = by_definition(pixels, source, target, reference);
+            laid_out(pixels, source, layout, stride, |view| {
+                for isa in Isa::available() {
+                    let mut out = vec![0; target.0 * target.1 * 3];
+                    resize(&view, target, reference, isa, &mut out).unwrap();
+                    assert!(out == expected, "{isa:?}");
+                }
+            });
+        }
+
+        #[test]
+        fn lines_from_anywhere_on_are_the_same(
+            source in (1usize..100, 1usize..60),
+            target in (1usize..100, 1usize..60),
+            first in 0usize..100,
+            reference in Reference::any(),
+            noise in proptest::collection::vec(any::<u8>(), 100 * 60 * 3),
+        ) {
+            let view = ImageView::packed_rgb(&noise[..source.0 * source.1 * 3], source.0, source.1);
+            let image = RgbImage::new(view.unwrap(), reference).unwrap();
             for isa in Isa::available() {
-                let mut out = vec![0; target.0 * target.1 * 3];
-                resize(&view.clone().unwrap(), target, reference, isa, &mut out).unwrap();
-                prop_assert_eq!(&out, &expected, "{:?}", isa);
+                let resampler = Resampler::new(source, target, reference, isa).unwrap();
+                let read = |first: usize| {
+                    let mut lines = resampler.lines(&image, first).unwrap();
+                    let mut line = vec![0; 3 * plane_stride(target.1)];
+                    let mut levels = Vec::new();
+                    for _ in first..target.0 {
+                        lines.read(&mut line);
+                        for plane in line.chunks(plane_stride(target.1)) {
+                            levels.extend_from_slice(&plane[..target.1]);
+                        }
+                    }
+                    levels
+                };
+                let first = first % target.0;
+                prop_assert_eq!(&read(0)[3 * first * target.1..], &read(first)[..]);
             }
         }
     }

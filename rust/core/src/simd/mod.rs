@@ -87,8 +87,12 @@ pub fn resample_lines(
 }
 
 /// Copies each line of `block` into the planes of `out`.
-pub fn split_lines(_isa: Isa, block: &LineBlock<'_>, out: &mut PlanarLines<'_>) {
-    scalar::split_lines(block, out);
+pub fn split_lines(isa: Isa, block: &LineBlock<'_>, out: &mut PlanarLines<'_>) {
+    match isa {
+        Isa::Scalar => scalar::split_lines(block, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => avx2::split_lines(block, out),
+    }
 }
 
 /// Combines lines, one for each tap of output `position` of `table` and as long as `out`.

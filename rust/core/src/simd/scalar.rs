@@ -1,6 +1,6 @@
 //! Portable arms, in plain Rust that the compiler can vectorise.
 
-use crate::resize::{Coefficients, LineBlock, PlanarLines};
+use crate::resize::{Coefficients, LineBlock, PixelLayout, PlanarLines};
 use crate::rows::{Band, RowShape, Values};
 
 /// See [`super::resample_lines`].
@@ -28,6 +28,10 @@ pub fn split_lines(block: &LineBlock<'_>, out: &mut PlanarLines<'_>) {
         let line = block.line(index);
         for channel in 0..block.layout().channels() {
             let plane = out.plane(index, channel);
+            if block.layout() == PixelLayout::Plane {
+                plane[..line.len()].copy_from_slice(line);
+                continue;
+            }
             let pixels = line[channel..].iter().step_by(block.layout().step());
             for (value, pixel) in plane.iter_mut().zip(pixels) {
                 *value = *pixel;
