@@ -226,7 +226,7 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _four_byte_pixels(image: Image.Image) -> NDArray[np.uint8]:
-    """The pixels of an RGB image as Pillow keeps them, ``(H, W, 4)``, the last byte of no meaning."""
+    """The pixels of an RGB image as Pillow keeps them: ``(H, W, 4)``, the last without meaning."""
     try:
         return _shared_pixels(image)
     except ValueError:
