@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
-from timing import keep_freed_memory, paired_medians
+from freed_memory import keep_freed_memory
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLModel
 from transformers.vision_utils import (
     get_vision_cu_seqlens,
@@ -27,6 +27,7 @@ from transformers.vision_utils import (
 )
 
 import qvl_fast
+from qvl_fast.cli.timing import paired_medians
 
 IMAGES = torch.tensor([[1, 52, 94]] * 32)
 VIDEO = torch.tensor([[384, 24, 30]])

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import torch
 import transformers
-from timing import paired_medians
 
 import qvl_fast
 from qvl_fast.cli.stock import stock_tower
+from qvl_fast.cli.timing import paired_medians
 from qvl_fast.cli.tower_timing import grid_of, our_pass, random_tower, shares, stock_pass
 from qvl_fast.config import TOWERS
 

@@ -62,11 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_inspect(commands.add_parser("inspect", help="sizes, grids and tokens of image files"))
     _add_preprocess(commands.add_parser("preprocess", help="image files to rows in safetensors"))
     bench = commands.add_parser("bench", help="what things cost on this machine")
-    _add_bench_tower(
-        bench.add_subparsers(required=True, metavar="WHAT").add_parser(
-            "tower", help="forward passes of a vision tower"
-        )
-    )
+    what = bench.add_subparsers(required=True, metavar="WHAT")
+    _add_bench_images(what.add_parser("images", help="images to rows"))
+    _add_bench_tower(what.add_parser("tower", help="forward passes of a vision tower"))
     return parser
 
 
@@ -162,6 +160,41 @@ def _processor(args: argparse.Namespace) -> ImageProcessor:
         )
     except ValueError as error:
         raise CommandError(f"argument --config: {error}") from None
+
+
+def _add_bench_images(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Time image files to rows, against transformers where that is installed. The rows are "
+        "checked to be equal first. Needs torch."
+    )
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="an image, or a folder of images"
+    )
+    parser.add_argument(
+        "--config",
+        type=model_config,
+        default="qwen2.5-vl",
+        metavar="NAME_OR_DIRECTORY",
+        help="preset or checkpoint directory; default: %(default)s",
+    )
+    parser.add_argument(
+        "--threads",
+        type=positive_integer,
+        default=2,
+        metavar="N",
+        help="of both in the case of a batch; default: %(default)s",
+    )
+    parser.add_argument("--rounds", type=positive_integer, default=5, metavar="N")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="JSON to write")
+    parser.set_defaults(run=_bench_images, parser=parser)
+
+
+def _bench_images(args: argparse.Namespace) -> int:
+    from qvl_fast.cli.bench_images import bench_images
+
+    return bench_images(
+        args.paths, args.config, threads=args.threads, rounds=args.rounds, record=args.record
+    )
 
 
 def _add_bench_tower(parser: argparse.ArgumentParser) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from importlib.util import find_spec
-from statistics import median
 from typing import TYPE_CHECKING
 
 import torch
 
 from qvl_fast.cli.errors import CommandError
 from qvl_fast.cli.report import show_table
+from qvl_fast.cli.timing import paired_medians
 from qvl_fast.cli.tower_timing import grid_of, our_pass, random_tower, shares, stock_pass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from qvl_fast.config import TowerConfig
     from qvl_fast.models.attention import Choice
@@ -70,7 +69,7 @@ def bench_tower(
 
             stock = stock_tower(config).to(place, type_)
             runs["transformers", stock.config._attn_implementation] = stock_pass(stock, grids)
-        seconds = _medians(runs, rounds)
+        seconds = paired_medians(runs, rounds)
         for name, run in runs.items():
             parts = shares(run, place)
             percent = (f"{part / sum(parts):.0%}" for part in parts)
@@ -78,17 +77,3 @@ def bench_tower(
             lines.append((batch, *name, f"{1000 * seconds[name]:.1f}", *percent))
     show_table(_HEADER, lines, names=3)
     return 0
-
-
-def _medians(
-    runs: Mapping[tuple[str, str], Callable[[], None]], rounds: int
-) -> dict[tuple[str, str], float]:
-    """Seconds of each; they take turns, so that a slow minute slows all of them."""
-    seconds: dict[tuple[str, str], list[float]] = {name: [] for name in runs}
-    for round_ in range(rounds + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if round_ > 0:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: median(times) for name, times in seconds.items()}

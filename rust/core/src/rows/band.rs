@@ -18,6 +18,16 @@ impl<'a> Band<'a> {
         }
     }
 
+    /// All lines.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Bytes from a plane to the next.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
     /// One plane of the line at `y`, with its padding.
     pub fn plane(&self, y: usize, channel: usize) -> &'a [u8] {
         let start = (3 * y + channel) * self.stride;

@@ -7,5 +7,5 @@ mod writer;
 
 pub use band::{Band, RowShape};
 pub use element::Element;
-pub use normalize::{Affine, Levels, Normalization, Values};
+pub use normalize::{Affine, Divisor, Levels, Normalization, Values};
 pub use writer::{PatchLayout, RowWriter, Strips, Temporal};

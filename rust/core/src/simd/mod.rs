@@ -27,7 +27,7 @@ impl<T> Lanes for T {}
 pub enum Isa {
     /// Plain Rust, on any processor.
     Scalar,
-    /// AVX2 with F16C: x86-64 since about 2013.
+    /// AVX2 with FMA and F16C: x86-64 since about 2013.
     #[cfg(target_arch = "x86_64")]
     Avx2,
 }
@@ -37,7 +37,10 @@ impl Isa {
     pub fn available() -> Vec<Self> {
         let mut found = vec![Self::Scalar];
         #[cfg(target_arch = "x86_64")]
-        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("f16c") {
+        if std::is_x86_feature_detected!("avx2")
+            && std::is_x86_feature_detected!("fma")
+            && std::is_x86_feature_detected!("f16c")
+        {
             found.push(Self::Avx2);
         }
         found

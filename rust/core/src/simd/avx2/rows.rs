@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use crate::rows::{Affine, Band, RowShape, Values};
+use crate::rows::{Affine, Band, Divisor, RowShape, Values};
 use crate::simd::scalar;
 
 /// Element types that this arm writes eight at a time.
@@ -15,31 +15,43 @@ pub trait Lanes: Sized {
     /// Stores the elements of eight levels.
     ///
     /// # Safety
-    /// AVX2 and F16C, 8 readable bytes at `levels` and 8 writable elements at `out`.
+    /// AVX2, FMA and F16C, 8 readable bytes at `levels` and 8 writable elements at `out`.
     unsafe fn store(out: *mut Self, levels: *const u8, affine: &Affine);
 }
 
 /// Eight levels as float32, normalised.
 ///
 /// # Safety
-/// AVX2, 8 readable bytes.
-#[target_feature(enable = "avx2,f16c")]
+/// AVX2 and FMA, 8 readable bytes.
+#[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
 unsafe fn normalised(levels: *const u8, affine: &Affine) -> __m256 {
     // SAFETY: the caller's.
     let levels = unsafe { _mm_loadl_epi64(levels.cast()) };
     let mut values = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(levels));
-    if affine.divisor != 1.0 {
-        values = _mm256_div_ps(values, _mm256_set1_ps(affine.divisor));
+    if affine.divisor.value != 1.0 {
+        values = divided(values, affine.divisor);
     }
-    let centred = _mm256_sub_ps(values, _mm256_set1_ps(affine.mean));
-    _mm256_div_ps(centred, _mm256_set1_ps(affine.std))
+    divided(
+        _mm256_sub_ps(values, _mm256_set1_ps(affine.mean)),
+        affine.std,
+    )
+}
+
+/// `Divisor::divide`, eight times.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn divided(numbers: __m256, divisor: Divisor) -> __m256 {
+    let reciprocal = _mm256_set1_ps(divisor.reciprocal);
+    let quotients = _mm256_mul_ps(numbers, reciprocal);
+    let missing = _mm256_fnmadd_ps(quotients, _mm256_set1_ps(divisor.value), numbers);
+    _mm256_fmadd_ps(missing, reciprocal, quotients)
 }
 
 impl Lanes for f32 {
     const COMPUTED: bool = true;
 
-    #[target_feature(enable = "avx2,f16c")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     #[inline]
     unsafe fn store(out: *mut Self, levels: *const u8, affine: &Affine) {
         // SAFETY: the caller's.
@@ -50,7 +62,7 @@ impl Lanes for f32 {
 impl Lanes for f16 {
     const COMPUTED: bool = true;
 
-    #[target_feature(enable = "avx2,f16c")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     #[inline]
     unsafe fn store(out: *mut Self, levels: *const u8, affine: &Affine) {
         // SAFETY: the caller's.
@@ -65,7 +77,7 @@ impl Lanes for f16 {
 impl Lanes for bf16 {
     const COMPUTED: bool = true;
 
-    #[target_feature(enable = "avx2,f16c")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     #[inline]
     unsafe fn store(out: *mut Self, levels: *const u8, affine: &Affine) {
         // The upper half of the bits, after adding just under half of its last place, and the rest
@@ -85,7 +97,7 @@ impl Lanes for bf16 {
 impl Lanes for u8 {
     const COMPUTED: bool = false;
 
-    #[target_feature(enable = "avx2,f16c")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     #[inline]
     unsafe fn store(out: *mut Self, levels: *const u8, _: &Affine) {
         // SAFETY: the caller's.
@@ -100,60 +112,62 @@ pub(in crate::simd) fn write_band<T: Lanes + Copy>(
     values: &Values<T>,
     rows: &mut [T],
 ) {
-    const IDENTITY: Affine = Affine {
-        divisor: 1.0,
-        mean: 0.0,
-        std: 1.0,
-    };
     let affine = match values.affine {
         Some(affine) => affine,
-        None if !T::COMPUTED => [IDENTITY; 3],
+        None if !T::COMPUTED => [Affine::IDENTITY; 3],
         None => return scalar::write_band(bands, shape, values, rows),
     };
-    if shape.patch < 8 {
-        return scalar::write_band(bands, shape, values, rows);
+    let (_, last) = shape.corner((rows.len() / shape.columns()).saturating_sub(1));
+    let lines = shape.merge * shape.patch;
+    for band in bands {
+        assert!(band.bytes().len() >= 3 * lines * band.stride());
+        assert!(last + shape.patch <= band.stride());
     }
-    // SAFETY: `Isa::Avx2` exists only where the processor has AVX2 and F16C.
-    unsafe { write_rows(bands, shape, &affine, rows) };
+    // SAFETY: `Isa::Avx2` exists only where the processor has AVX2, FMA and F16C. Bands have the
+    // lines of a line of blocks and reach as far right as the last patch, which no other exceeds.
+    unsafe {
+        match shape.patch {
+            14 => write_rows::<T, 14>(bands, shape, &affine, rows),
+            16 => write_rows::<T, 16>(bands, shape, &affine, rows),
+            _ => scalar::write_band(bands, shape, values, rows),
+        }
+    }
 }
 
 /// # Safety
-/// AVX2 and F16C, and patches of at least 8 pixels.
-#[target_feature(enable = "avx2,f16c")]
-unsafe fn write_rows<T: Lanes + Copy>(
+/// AVX2, FMA and F16C; patches of `PATCH` pixels, at least 8; bands that hold all of them.
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn write_rows<T: Lanes + Copy, const PATCH: usize>(
     bands: &[Band<'_>],
     shape: RowShape,
     affine: &[Affine; 3],
     rows: &mut [T],
 ) {
-    let patch = shape.patch;
-    // One store after another, the last moved back to end where the run of pixels does.
-    let full = patch / 8;
-    let tail = patch - 8;
+    let area = PATCH * PATCH;
     for (index, row) in rows.chunks_exact_mut(shape.columns()).enumerate() {
         let (top, left) = shape.corner(index);
-        for (channel, plane) in row
-            .chunks_exact_mut(shape.slots * patch * patch)
-            .enumerate()
-        {
+        for (channel, plane) in row.chunks_exact_mut(shape.slots * area).enumerate() {
             let affine = &affine[channel];
-            for (slot, band) in plane.chunks_exact_mut(patch * patch).zip(bands) {
-                for (y, run) in slot.chunks_exact_mut(patch).enumerate() {
-                    let levels = &band.plane(top + y, channel)[left..left + patch];
-                    let (out, levels) = (run.as_mut_ptr(), levels.as_ptr());
-                    // SAFETY: both have `patch` elements, and every store ends within them.
+            for (slot, band) in plane.chunks_exact_mut(area).zip(bands) {
+                let line = 3 * band.stride();
+                let first = top * line + channel * band.stride() + left;
+                for (y, run) in slot.chunks_exact_mut(PATCH).enumerate() {
+                    let out = run.as_mut_ptr();
+                    // SAFETY: the band has `PATCH` levels from `left` on in each plane of a line; a
+                    // run has as many elements, and every store ends within them.
                     unsafe {
-                        for x in 0..full {
-                            T::store(out.add(8 * x), levels.add(8 * x), affine);
+                        let levels = band.bytes().as_ptr().add(first + y * line);
+                        for x in (0..PATCH - 8).step_by(8) {
+                            T::store(out.add(x), levels.add(x), affine);
                         }
-                        T::store(out.add(tail), levels.add(tail), affine);
+                        // The last store is moved back to end where the run does.
+                        T::store(out.add(PATCH - 8), levels.add(PATCH - 8), affine);
                     }
                 }
             }
             // The last frame stands for those that its group lacks.
             for slot in bands.len()..shape.slots {
-                let written = slot * patch * patch;
-                plane.copy_within(written - patch * patch..written, written);
+                plane.copy_within((slot - 1) * area..slot * area, slot * area);
             }
         }
     }

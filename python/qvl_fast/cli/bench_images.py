@@ -1,0 +1,338 @@
+"""``qvl-fast bench images``: images to rows, against transformers, on this machine.
+
+Every case is first checked: the rows must be those of transformers to the bit. Then the contestants
+take turns. Each may process the images one by one or in one batch; the faster way of transformers
+counts, and ours is called in the same way.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import platform
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import PIL
+import torch
+from PIL import Image
+
+from qvl_fast import _native
+from qvl_fast.cli.errors import CommandError
+from qvl_fast.cli.paths import collect
+from qvl_fast.cli.report import show_failures, show_table
+from qvl_fast.cli.timing import paired_medians, seconds_of
+from qvl_fast.image import ImageProcessor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping, Sequence
+
+    from qvl_fast.cli.errors import Failure
+    from qvl_fast.config import ModelConfig
+
+_HEADER = (
+    "case",
+    "tokens",
+    "threads",
+    "theirs",
+    "one by",
+    "theirs s",
+    "ours s",
+    "times faster",
+    "GB/s",
+    "copy GB/s",
+    "theirs peak MB",
+    "ours peak MB",
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is compared.
+
+    Attributes:
+        name: for the table.
+        tokens: most tokens of an image.
+        inputs: what both get: "tensors", "pil" or "bytes".
+        options: of our processor.
+        threads: of both.
+        fresh: whether nothing is recycled; otherwise ``out=`` is.
+        batched: whether only one batch of all images counts.
+    """
+
+    name: str
+    tokens: int = 16384
+    inputs: str = "tensors"
+    options: tuple[tuple[str, Any], ...] = ()
+    threads: int = 1
+    fresh: bool = False
+    batched: bool = False
+
+
+CASES = (
+    Case("float32"),
+    Case("float32, PIL images", inputs="pil"),
+    Case("float32, nothing recycled", fresh=True),
+    Case("float32", tokens=1280),
+    Case("bfloat16", options=(("dtype", "bfloat16"),)),
+    Case("uint8 compact", options=(("dtype", "uint8"), ("temporal", "compact"))),
+    Case("float32, Pillow's reference", options=(("reference", "pillow"),)),
+    Case("float32, files", inputs="bytes"),
+    Case("float32, files, a batch", inputs="bytes", batched=True),
+)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The images of a benchmark, in the forms that cases need."""
+
+    files: Sequence[bytes]
+    pictures: Sequence[Image.Image]
+    tensors: Sequence[torch.Tensor]
+
+    def form(self, inputs: str) -> Sequence[Any]:
+        """What a case hands to both."""
+        return {"tensors": self.tensors, "pil": self.pictures, "bytes": self.files}[inputs]
+
+
+def bench_images(
+    paths: Sequence[Path], config: ModelConfig, *, threads: int, rounds: int, record: Path | None
+) -> int:
+    """Print a table of cases and write it to ``record``.
+
+    Args:
+        paths: images and folders of images.
+        config: whose image part counts.
+        threads: of the case of a batch; the others have one.
+        rounds: of each contestant, in turns, after one to warm up; the median counts.
+        record: a JSON file to write.
+
+    Returns:
+        1 if an image could not be read, else 0.
+
+    Raises:
+        CommandError: there is no image, or our rows are not those of transformers.
+    """
+    corpus, failures = _load(paths)
+    if not corpus.files:
+        raise CommandError("no image could be read")
+    results: list[dict[str, Any]] = []
+    with _torch_threads():
+        for case in CASES:
+            if case.batched:
+                case = replace(case, threads=threads)
+            results.append(_measure(case, corpus, config, rounds))
+    show_table(_HEADER, [_line(result) for result in results], names=1)
+    show_failures(failures)
+    if record is not None:
+        text = json.dumps(_record(results, len(corpus.files), rounds), indent=1)
+        record.write_text(text + "\n", encoding="utf-8")
+    return 1 if failures else 0
+
+
+def _load(paths: Sequence[Path]) -> tuple[Corpus, list[Failure]]:
+    sources, failures = collect(paths)
+    files = [source.path.read_bytes() for source in sources]
+    pictures = [Image.open(io.BytesIO(file)).convert("RGB") for file in files]
+    arrays = [np.array(picture) for picture in pictures]
+    tensors = [torch.from_numpy(array).permute(2, 0, 1).contiguous() for array in arrays]
+    return Corpus(files, pictures, tensors), failures
+
+
+def _measure(case: Case, corpus: Corpus, config: ModelConfig, rounds: int) -> dict[str, Any]:
+    torch.set_num_threads(case.threads)
+    ours = ImageProcessor(
+        config,
+        max_pixels=case.tokens * config.image.factor**2,
+        num_threads=case.threads,
+        **dict(case.options),
+    )
+    images = corpus.form(case.inputs)
+    runs = _Runs(ours, images, case.fresh)
+    result: dict[str, Any] = {
+        "case": case.name,
+        "tokens": case.tokens,
+        "threads": case.threads,
+        "images": len(images),
+        "bytes": runs.bytes,
+    }
+    contestants: dict[str, Callable[[], object]] = {}
+    batched = case.batched
+    if find_spec("transformers"):
+        theirs = _stock_runs(case, ours, corpus)
+        _check(ours, case, corpus)
+        if not case.batched:
+            # The first round warms up, and tells which way is worth more of them.
+            seconds = {name: seconds_of(run) for name, run in theirs.items() if name in _WAYS}
+            batched = seconds["one batch"] < seconds["image"]
+        way = "one batch" if batched else "image"
+        result["theirs, one by"] = way
+        contestants["theirs"] = theirs[way]
+        if "qwen-vl-utils" in theirs:
+            contestants["qwen-vl-utils"] = theirs["qwen-vl-utils"]
+    contestants["ours"] = runs.one_batch if batched else runs.one_by_one
+    contestants["copy"] = runs.copy
+    medians = paired_medians(contestants, rounds)
+    result["seconds"] = medians
+    result["times faster"] = {
+        name: medians[name] / medians["ours"] for name in medians if name not in ("ours", "copy")
+    }
+    result["peak bytes"] = {
+        name: _peak_bytes(run) for name, run in contestants.items() if name != "copy"
+    }
+    return result
+
+
+_WAYS = ("image", "one batch")
+
+
+class _Runs:
+    """Our ways through the images of a case."""
+
+    def __init__(self, ours: ImageProcessor, images: Sequence[Any], fresh: bool) -> None:
+        self._ours = ours
+        self._images = images
+        self._fresh = fresh
+        sizes = [_size(image) for image in images]
+        rows = [ours.num_patches(*size) for size in sizes]
+        self._rows = rows
+        self._one = self._room(max(rows))
+        self._all: torch.Tensor | None = None
+        self.bytes = sum(rows) * ours.columns * self._one.element_size()
+        self._copied = self._room(max(rows))
+
+    def one_by_one(self) -> None:
+        for image in self._images:
+            if self._fresh:
+                _native.release_memory()
+            self._ours(image, out=None if self._fresh else self._one)
+
+    def one_batch(self) -> None:
+        if self._fresh:
+            _native.release_memory()
+        elif self._all is None:
+            self._all = self._room(sum(self._rows))
+        self._ours(list(self._images), out=self._all)
+
+    def copy(self) -> None:
+        """What it takes to write the same bytes to warm memory."""
+        for rows in self._rows:
+            self._one[:rows].copy_(self._copied[:rows])
+
+    def _room(self, rows: int) -> torch.Tensor:
+        return torch.zeros((rows, self._ours.columns), dtype=getattr(torch, self._ours.dtype))
+
+
+def _size(image: Any) -> tuple[int, int]:
+    if isinstance(image, torch.Tensor):
+        return image.shape[1], image.shape[2]
+    picture = image if isinstance(image, Image.Image) else Image.open(io.BytesIO(image))
+    return picture.height, picture.width
+
+
+def _stock_runs(
+    case: Case, ours: ImageProcessor, corpus: Corpus
+) -> Mapping[str, Callable[[], object]]:
+    """The ways of transformers through the images of a case, and that of the Qwen utilities."""
+    from qvl_fast.cli.stock_images import decoded, qwen_utilities, stock_processor
+
+    stock = stock_processor(ours)
+    images = corpus.form(case.inputs)
+    dtype = torch.bfloat16 if ours.dtype == "bfloat16" else torch.float32
+
+    def pixels(image: Any) -> Any:
+        return decoded(image) if isinstance(image, bytes) else image
+
+    runs: dict[str, Callable[[], object]] = {
+        "image": lambda: [stock(pixels(image)).to(dtype) for image in images],
+        "one batch": lambda: stock([pixels(image) for image in images]).to(dtype),
+    }
+    utilities = qwen_utilities(ours)
+    if case.inputs == "pil" and utilities is not None:
+        runs["qwen-vl-utils"] = lambda: [utilities(image) for image in images]
+    return runs
+
+
+def _check(ours: ImageProcessor, case: Case, corpus: Corpus) -> None:
+    """Refuses to measure what differs."""
+    from qvl_fast.cli.stock_images import stock_processor
+
+    raw = {"do_rescale": False, "do_normalize": False} if ours.dtype == "uint8" else {}
+    stock = stock_processor(ours, **raw)
+    for index, (image, picture) in enumerate(
+        zip(corpus.form(case.inputs), corpus.pictures, strict=True)
+    ):
+        rows = ours(image)["pixel_values"]
+        expected = stock(picture).to(rows.dtype)
+        if rows.shape != expected.shape:  # compact
+            patch = ours.config.patch_size
+            expected = expected.view(len(expected), 3, -1, patch, patch)[:, :, 0].flatten(1)
+        if not torch.equal(rows, expected):
+            raise CommandError(f"case {case.name!r}: the rows of image {index} differ")
+
+
+def _peak_bytes(run: Callable[[], object]) -> int | None:
+    """How much the resident memory of the process grows during a run; None if it does not say."""
+    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    try:
+        reset.write_text("5")  # The peak starts anew.
+        before = _kilobytes(status, "VmRSS")
+        run()
+        return 1024 * (_kilobytes(status, "VmHWM") - before)
+    except OSError:
+        return None
+
+
+def _kilobytes(status: Path, name: str) -> int:
+    line = next(line for line in status.read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1])
+
+
+def _line(result: Mapping[str, Any]) -> tuple[str, ...]:
+    seconds, peak = result["seconds"], result["peak bytes"]
+
+    def megabytes(name: str) -> str:
+        return "" if peak.get(name) is None else f"{peak[name] / 1e6:.0f}"
+
+    faster = result["times faster"].get("theirs")
+    return (
+        result["case"],
+        str(result["tokens"]),
+        str(result["threads"]),
+        "" if faster is None else "transformers",
+        result.get("theirs, one by", ""),
+        "" if faster is None else f"{seconds['theirs']:.3f}",
+        f"{seconds['ours']:.3f}",
+        "" if faster is None else f"{faster:.1f}",
+        f"{result['bytes'] / seconds['ours'] / 1e9:.1f}",
+        f"{result['bytes'] / seconds['copy'] / 1e9:.1f}",
+        megabytes("theirs"),
+        megabytes("ours"),
+    )
+
+
+def _record(results: Sequence[Mapping[str, Any]], images: int, rounds: int) -> dict[str, Any]:
+    packages = ("qvl-fast", "numpy", "torch", "torchvision", "transformers", "qwen-vl-utils")
+    installed = [name for name in packages if find_spec(name.replace("-", "_"))]
+    return {
+        "machine": f"{platform.machine()}, {_native.processors()} processors",
+        "images": images,
+        "rounds": rounds,
+        "versions": {name: version(name) for name in installed} | {"pillow": PIL.__version__},
+        "results": results,
+    }
+
+
+@contextmanager
+def _torch_threads() -> Generator[None]:
+    """Leaves torch's threads as they were."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
