@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_inspect(commands.add_parser("inspect", help="sizes, grids and tokens of image files"))
     _add_preprocess(commands.add_parser("preprocess", help="image files to rows in safetensors"))
+    _add_doctor(commands.add_parser("doctor", help="what this build has and finds"))
     bench = commands.add_parser("bench", help="what things cost on this machine")
     what = bench.add_subparsers(required=True, metavar="WHAT")
     _add_bench_images(what.add_parser("images", help="images to rows"))
@@ -160,6 +161,20 @@ def _processor(args: argparse.Namespace) -> ImageProcessor:
         )
     except ValueError as error:
         raise CommandError(f"argument --config: {error}") from None
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Show what this build has and what it finds on this machine: instruction sets, decoders, "
+        "threads, versions. Exits with 1 if an environment variable has a wrong value."
+    )
+    parser.set_defaults(run=_doctor, parser=parser)
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    from qvl_fast.cli.doctor import doctor
+
+    return doctor()
 
 
 def _add_bench_images(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import platform
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -25,6 +26,7 @@ from PIL import Image
 from qvl_fast import _native
 from qvl_fast.cli.errors import CommandError
 from qvl_fast.cli.paths import collect
+from qvl_fast.cli.peak import peak_bytes
 from qvl_fast.cli.report import show_failures, show_table
 from qvl_fast.cli.timing import paired_medians, seconds_of
 from qvl_fast.image import ImageProcessor
@@ -62,7 +64,7 @@ class Case:
         options: of our processor.
         threads: of both.
         fresh: whether nothing is recycled; otherwise ``out=`` is.
-        batched: whether only one batch of all images counts.
+        batched: whether ours takes all images as one batch, even if theirs is faster one by one.
     """
 
     name: str
@@ -127,10 +129,15 @@ def bench_images(
             if case.batched:
                 case = replace(case, threads=threads)
             results.append(_measure(case, corpus, config, rounds))
+        concurrency = _concurrency(corpus, config, threads, rounds)
     show_table(_HEADER, [_line(result) for result in results], names=1)
+    show_table(
+        ("ours, float32, files", "seconds"), [(n, f"{s:.3f}") for n, s in concurrency.items()]
+    )
     show_failures(failures)
     if record is not None:
-        text = json.dumps(_record(results, len(corpus.files), rounds), indent=1)
+        content = _record(results, len(corpus.files), rounds) | {"concurrency": concurrency}
+        text = json.dumps(content, indent=1)
         record.write_text(text + "\n", encoding="utf-8")
     return 1 if failures else 0
 
@@ -164,17 +171,14 @@ def _measure(case: Case, corpus: Corpus, config: ModelConfig, rounds: int) -> di
     contestants: dict[str, Callable[[], object]] = {}
     batched = case.batched
     if find_spec("transformers"):
-        theirs = _stock_runs(case, ours, corpus)
         _check(ours, case, corpus)
-        if not case.batched:
-            # The first round warms up, and tells which way is worth more of them.
-            seconds = {name: seconds_of(run) for name, run in theirs.items() if name in _WAYS}
-            batched = seconds["one batch"] < seconds["image"]
-        way = "one batch" if batched else "image"
+        theirs = _stock_runs(case, ours, corpus)
+        # One round tells which way is worth more of them.
+        way = min(_WAYS, key=lambda way: seconds_of(theirs[way]))
         result["theirs, one by"] = way
-        contestants["theirs"] = theirs[way]
-        if "qwen-vl-utils" in theirs:
-            contestants["qwen-vl-utils"] = theirs["qwen-vl-utils"]
+        contestants["theirs"] = theirs.pop(way)
+        contestants |= {name: run for name, run in theirs.items() if name not in _WAYS}
+        batched |= way == "batch"
     contestants["ours"] = runs.one_batch if batched else runs.one_by_one
     contestants["copy"] = runs.copy
     medians = paired_medians(contestants, rounds)
@@ -183,12 +187,44 @@ def _measure(case: Case, corpus: Corpus, config: ModelConfig, rounds: int) -> di
         name: medians[name] / medians["ours"] for name in medians if name not in ("ours", "copy")
     }
     result["peak bytes"] = {
-        name: _peak_bytes(run) for name, run in contestants.items() if name != "copy"
+        name: peak_bytes(run) for name, run in contestants.items() if name != "copy"
     }
     return result
 
 
-_WAYS = ("image", "one batch")
+def _concurrency(
+    corpus: Corpus, config: ModelConfig, threads: int, rounds: int
+) -> dict[str, float]:
+    """Seconds of a batch on one and on several threads, and of Python threads that share images."""
+
+    def batch(num_threads: int) -> Callable[[], object]:
+        ours = ImageProcessor(config, num_threads=num_threads)
+        return _Runs(ours, corpus.files, fresh=False).one_batch
+
+    def callers(count: int) -> Callable[[], object]:
+        ours = ImageProcessor(config)
+
+        def call(file: bytes) -> None:
+            ours(file)
+
+        def run() -> None:
+            with ThreadPoolExecutor(count) as pool:
+                list(pool.map(call, corpus.files))
+
+        return run
+
+    return paired_medians(
+        {
+            "a batch, 1 thread": batch(1),
+            f"a batch, {threads} threads": batch(threads),
+            f"{threads} Python threads, an image a call": callers(threads),
+            f"{4 * threads} Python threads, an image a call": callers(4 * threads),
+        },
+        rounds,
+    )
+
+
+_WAYS = ("image", "batch")
 
 
 class _Runs:
@@ -237,7 +273,7 @@ def _size(image: Any) -> tuple[int, int]:
 
 def _stock_runs(
     case: Case, ours: ImageProcessor, corpus: Corpus
-) -> Mapping[str, Callable[[], object]]:
+) -> dict[str, Callable[[], object]]:
     """The ways of transformers through the images of a case, and that of the Qwen utilities."""
     from qvl_fast.cli.stock_images import decoded, qwen_utilities, stock_processor
 
@@ -248,13 +284,22 @@ def _stock_runs(
     def pixels(image: Any) -> Any:
         return decoded(image) if isinstance(image, bytes) else image
 
-    runs: dict[str, Callable[[], object]] = {
-        "image": lambda: [stock(pixels(image)).to(dtype) for image in images],
-        "one batch": lambda: stock([pixels(image) for image in images]).to(dtype),
-    }
+    def one_by_one() -> None:
+        for image in images:
+            stock(pixels(image)).to(dtype)
+
+    def one_batch() -> None:
+        stock([pixels(image) for image in images]).to(dtype)
+
+    runs: dict[str, Callable[[], object]] = {"image": one_by_one, "batch": one_batch}
     utilities = qwen_utilities(ours)
     if case.inputs == "pil" and utilities is not None:
-        runs["qwen-vl-utils"] = lambda: [utilities(image) for image in images]
+
+        def by_utilities() -> None:
+            for image in images:
+                utilities(image)
+
+        runs["qwen-vl-utils"] = by_utilities
     return runs
 
 
@@ -274,23 +319,6 @@ def _check(ours: ImageProcessor, case: Case, corpus: Corpus) -> None:
             expected = expected.view(len(expected), 3, -1, patch, patch)[:, :, 0].flatten(1)
         if not torch.equal(rows, expected):
             raise CommandError(f"case {case.name!r}: the rows of image {index} differ")
-
-
-def _peak_bytes(run: Callable[[], object]) -> int | None:
-    """How much the resident memory of the process grows during a run; None if it does not say."""
-    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-    try:
-        reset.write_text("5")  # The peak starts anew.
-        before = _kilobytes(status, "VmRSS")
-        run()
-        return 1024 * (_kilobytes(status, "VmHWM") - before)
-    except OSError:
-        return None
-
-
-def _kilobytes(status: Path, name: str) -> int:
-    line = next(line for line in status.read_text().splitlines() if line.startswith(name))
-    return int(line.split()[1])
 
 
 def _line(result: Mapping[str, Any]) -> tuple[str, ...]:

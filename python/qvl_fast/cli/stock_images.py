@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -41,9 +42,7 @@ def qwen_utilities(ours: ImageProcessor) -> Callable[[Any], torch.Tensor] | None
     """What computes rows of a PIL image by the Qwen utilities; None if they are not installed."""
     if find_spec("qwen_vl_utils") is None:
         return None
-    from qwen_vl_utils import fetch_image  # pyright: ignore
-
+    fetch_image: Any = import_module("qwen_vl_utils").fetch_image
     bounds = {"min_pixels": ours.config.min_pixels, "max_pixels": ours.config.max_pixels}
-    cut: Any = stock_processor(ours, do_resize=False)
-    resized: Any = fetch_image
-    return lambda image: cut(resized({"image": image, **bounds}))
+    cut = stock_processor(ours, do_resize=False)
+    return lambda image: cut(fetch_image({"image": image, **bounds}))

@@ -1,5 +1,7 @@
 //! The weights of one axis: float64 tables, rounded to fixed point.
 
+use std::ops::Range;
+
 use super::Reference;
 use crate::error::Result;
 use crate::memory;
@@ -175,6 +177,15 @@ impl Coefficients {
     /// many pairs, so that a kernel's loop ends where the processor expects it to.
     pub fn pairs(&self, position: usize) -> &[Pair] {
         &self.pairs[position * self.pair_count..][..self.pair_count]
+    }
+
+    /// First source position and pairs of the outputs at `positions`.
+    pub fn windows(&self, positions: Range<usize>) -> impl Iterator<Item = (usize, &[Pair])> {
+        let starts = self.windows[positions.clone()]
+            .iter()
+            .map(|window| window.start);
+        let pairs = &self.pairs[positions.start * self.pair_count..];
+        starts.zip(pairs.chunks_exact(self.pair_count))
     }
 
     /// How many pairs each window has.

@@ -3,10 +3,10 @@
 use std::arch::x86_64::*;
 
 use super::LANES;
-use super::sums::Sums;
+use super::sums::{Sums, Words};
 use super::tile::Tile;
 use super::transpose::transpose;
-use crate::resize::{Coefficients, LineBlock, PixelLayout, PlanarLines};
+use crate::resize::{Coefficients, LineBlock, Pair, PixelLayout, PlanarLines};
 
 /// Of 32 lines that are a multiple of this apart, more than eight share a place in a first-level cache.
 const ALIASED: isize = 2048;
@@ -53,21 +53,14 @@ unsafe fn resample_tiles<const SPLIT: bool, const CHANNELS: usize, const STEP: u
     let mut resized = [[[0u8; LANES]; LANES]; CHANNELS];
     for left in (0..table.len()).step_by(LANES) {
         let right = (left + LANES).min(table.len());
-        for position in left..right {
-            let (start, _) = table.window(position);
-            let pairs = table.pairs(position);
+        for (index, (start, pairs)) in table.windows(left..right).enumerate() {
             if start + 2 * pairs.len() > tile.end {
                 tile.load(&lines, start, aliased);
             }
-            let words = &tile.words[(start - tile.start) / 2..][..pairs.len()];
-            let mut sums: [_; CHANNELS] = std::array::from_fn(|_| Sums::<SPLIT>::new(precision));
-            for (words, pair) in words.iter().zip(pairs) {
-                for (sums, words) in sums.iter_mut().zip(words) {
-                    sums.add(words, *pair);
-                }
-            }
+            let words = &tile.words[(start - tile.start) / 2..];
+            let sums = convolve::<SPLIT, CHANNELS>(words, pairs, precision);
             for (resized, sums) in resized.iter_mut().zip(sums) {
-                let place = &mut resized[position - left];
+                let place = &mut resized[index];
                 // SAFETY: the place has 32 bytes.
                 unsafe { _mm256_storeu_si256(place.as_mut_ptr().cast(), sums.levels(precision)) };
             }
@@ -83,6 +76,57 @@ unsafe fn resample_tiles<const SPLIT: bool, const CHANNELS: usize, const STEP: u
                     unsafe { _mm256_storeu_si256(plane.as_mut_ptr().cast(), line) };
                 }
             }
+        }
+    }
+}
+
+/// The taps of one window, summed up.
+///
+/// Most windows are short, and a loop that counts costs them as much as what it does.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn convolve<const SPLIT: bool, const CHANNELS: usize>(
+    words: &[[Words; CHANNELS]],
+    pairs: &[Pair],
+    precision: u32,
+) -> [Sums<SPLIT>; CHANNELS] {
+    let mut sums = std::array::from_fn(|_| Sums::new(precision));
+    macro_rules! add {
+        ($count:literal) => {
+            if let (Some(words), Some(pairs)) = (words.first_chunk(), pairs.first_chunk()) {
+                add::<SPLIT, CHANNELS, $count>(&mut sums, words, pairs);
+            }
+        };
+    }
+    match pairs.len() {
+        1 => add!(1),
+        2 => add!(2),
+        3 => add!(3),
+        4 => add!(4),
+        5 => add!(5),
+        6 => add!(6),
+        7 => add!(7),
+        8 => add!(8),
+        _ => {
+            for (words, pair) in words.iter().zip(pairs) {
+                add(&mut sums, &[*words], &[*pair]);
+            }
+        }
+    }
+    sums
+}
+
+/// Adds `N` pairs of taps.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn add<const SPLIT: bool, const CHANNELS: usize, const N: usize>(
+    sums: &mut [Sums<SPLIT>; CHANNELS],
+    words: &[[Words; CHANNELS]; N],
+    pairs: &[Pair; N],
+) {
+    for (words, pair) in words.iter().zip(pairs) {
+        for (sums, words) in sums.iter_mut().zip(words) {
+            sums.add(words, *pair);
         }
     }
 }

@@ -1,0 +1,77 @@
+"""``qvl-fast doctor``: what this build has, and what it finds on this machine."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from qvl_fast import _native, environment
+from qvl_fast.cli.report import show_table
+from qvl_fast.image import resolve_reference
+from qvl_fast.threads import default_num_threads
+
+_PACKAGES = ("numpy", "pillow", "torch", "torchvision", "transformers", "flash-attn")
+
+
+def doctor() -> int:
+    """Print a table.
+
+    Returns:
+        0, or 1 if an environment variable has a value that cannot be used.
+    """
+    problems: list[str] = []
+    lines = [
+        ("qvl_fast", version("qvl-fast")),
+        ("Python", f"{platform.python_version()}, {_interpreter()}"),
+        ("machine", f"{platform.system()} {platform.machine()}"),
+        ("instruction sets", ", ".join(_native.available_isas())),
+    ]
+    for setting, read in (
+        ("in use", environment.isa),
+        ("threads of a call", default_num_threads),
+    ):
+        try:
+            lines.append((setting, str(read())))
+        except ValueError as error:
+            problems.append(str(error))
+    lines += [
+        ("processors", str(_native.processors())),
+        ("JPEG", _decoder("JPEG", "libjpeg-turbo with SIMD")),
+        ("PNG, 8 bits", _decoder("PNG", "the core")),
+        ('reference "pillow"', resolve_reference("pillow")),
+        ("huge pages", _huge_pages()),
+        *((name, _installed(name)) for name in _PACKAGES),
+    ]
+    show_table(("", ""), lines, names=2)
+    for problem in problems:
+        print(f"qvl-fast doctor: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _interpreter() -> str:
+    locked = getattr(sys, "_is_gil_enabled", lambda: True)()
+    return "with the GIL" if locked else "without the GIL"
+
+
+def _decoder(format_: str, decoder: str) -> str:
+    if format_ in _native.decoded_formats():
+        return f"decoded by {decoder}; odd files by Pillow"
+    return "decoded by Pillow: this build has no decoder of its own"
+
+
+def _huge_pages() -> str:
+    try:
+        setting = Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text(encoding="ascii")
+    except OSError:
+        return "none that a program can ask for"
+    chosen = setting.partition("[")[2].partition("]")[0]
+    return "none: switched off" if chosen == "never" else f"for large results ({chosen})"
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
