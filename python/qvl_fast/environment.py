@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from qvl_fast import _native
 
@@ -26,11 +27,13 @@ def num_threads() -> int | None:
     """How many threads a call uses by default: ``QVL_FAST_NUM_THREADS``, None if not set.
 
     Raises:
-        ValueError: the variable is not a positive integer.
+        ValueError: the variable is not a positive integer of at most nine digits.
     """
     value = os.environ.get("QVL_FAST_NUM_THREADS")
     if not value:
         return None
-    if not (value.isascii() and value.isdecimal() and int(value) > 0):
-        raise ValueError(f"QVL_FAST_NUM_THREADS must be a positive integer, got {value!r}")
+    if not re.fullmatch("[1-9][0-9]{0,8}", value):
+        raise ValueError(
+            f"QVL_FAST_NUM_THREADS must be an integer from 1 to 999999999, got {value!r:.80}"
+        )
     return int(value)

@@ -192,16 +192,11 @@ fn pool() -> Option<MutexGuard<'static, Pool>> {
 
 /// Idle memory that fits, else fresh memory, unless the system has none.
 fn map(bytes: usize) -> Option<MmapMut> {
-    let mapping = match idle(bytes) {
-        Some(mapping) => {
-            RECYCLED.fetch_add(1, Relaxed);
-            mapping
-        }
-        None => {
-            FRESH.fetch_add(1, Relaxed);
-            fresh(bytes)?
-        }
+    let (mapping, count) = match idle(bytes) {
+        Some(mapping) => (mapping, &RECYCLED),
+        None => (fresh(bytes)?, &FRESH),
     };
+    count.fetch_add(1, Relaxed);
     IN_USE.fetch_add(mapping.len(), Relaxed);
     Some(mapping)
 }

@@ -2,7 +2,10 @@
 
 use std::convert::Infallible;
 
-use numpy::{Element, PyReadwriteArray, PyUntypedArrayMethods, ndarray::Dimension};
+use numpy::ndarray::Dimension;
+use numpy::{
+    Element, PyArray, PyArrayMethods, PyReadonlyArray, PyReadwriteArray, PyUntypedArrayMethods,
+};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use qvl_core::{Reference, Temporal};
@@ -62,6 +65,28 @@ pub(crate) fn temporal(name: &str) -> PyResult<Temporal> {
             "temporal must be 'full' or 'compact', got '{name}'"
         ))),
     }
+}
+
+/// The array called `name`, to read.
+pub(crate) fn reading<'py, T: Element, D: Dimension>(
+    name: &str,
+    array: &Bound<'py, PyArray<T, D>>,
+) -> PyResult<PyReadonlyArray<'py, T, D>> {
+    array.try_readonly().map_err(|_| in_use(name))
+}
+
+/// The array called `name`, to write to.
+pub(crate) fn writing<'py, T: Element, D: Dimension>(
+    name: &str,
+    array: &Bound<'py, PyArray<T, D>>,
+) -> PyResult<PyReadwriteArray<'py, T, D>> {
+    array.try_readwrite().map_err(|_| in_use(name))
+}
+
+fn in_use(name: &str) -> PyErr {
+    PyValueError::new_err(format!(
+        "{name} shares memory with what another call is reading or writing"
+    ))
 }
 
 /// The elements of `out`, an array in C order.

@@ -1,6 +1,6 @@
 //! The one mapping from core errors to Python exceptions.
 
-use pyo3::exceptions::{PyMemoryError, PyValueError};
+use pyo3::exceptions::{PyException, PyMemoryError, PyValueError};
 use pyo3::prelude::*;
 use qvl_core::Error;
 
@@ -20,8 +20,12 @@ pub(crate) fn to_python(error: Error) -> PyErr {
     }
 }
 
-/// `error` with the place of the image that it is about in its attribute `index`.
+/// `error` with the place of the image that it is about in its attribute `index`, unless it is no
+/// `Exception` but what ends a program.
 pub(crate) fn about_image(py: Python<'_>, index: usize, error: PyErr) -> PyErr {
+    if !error.is_instance_of::<PyException>(py) {
+        return error;
+    }
     match error.value(py).setattr("index", index) {
         Ok(()) => error,
         Err(refused) => refused,

@@ -1,6 +1,6 @@
 //! Bindings of `qvl_core::resize`.
 
-use numpy::{PyReadonlyArray4, PyReadwriteArray3, PyUntypedArrayMethods};
+use numpy::{PyArray3, PyArray4, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use qvl_core::simd::Isa;
@@ -13,18 +13,20 @@ use crate::{argument, error, pixels};
 #[pyfunction]
 pub(crate) fn resize_into(
     py: Python<'_>,
-    image: PyReadonlyArray4<'_, u8>,
-    mut out: PyReadwriteArray3<'_, u8>,
+    image: &Bound<'_, PyArray4<u8>>,
+    out: &Bound<'_, PyArray3<u8>>,
     reference: &str,
     isa: &str,
 ) -> PyResult<()> {
     let reference = argument::reference(reference)?;
     let isa = Isa::named(isa).map_err(error::to_python)?;
+    let image = argument::reading("image", image)?;
     let frames = pixels::frames(&image)?;
     let [frame] = frames[..] else {
         let message = format!("image must be one frame, got {}", frames.len());
         return Err(PyValueError::new_err(message));
     };
+    let mut out = argument::writing("out", out)?;
     let target = (out.shape()[0], out.shape()[1]);
     let out = argument::contiguous(&mut out)?;
     error::detached(py, || qvl_core::resize(&frame, target, reference, isa, out))

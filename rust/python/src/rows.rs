@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use half::slice::HalfBitsSliceExt;
 use half::{bf16, f16};
-use numpy::{PyReadonlyArray3, PyReadonlyArray4, PyReadwriteArray2};
+use numpy::{PyArray2, PyArray3, PyArray4};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use qvl_core::parallel::{self, Failure, Job};
@@ -112,7 +112,7 @@ impl RowWriter {
     fn write_images(
         &self,
         py: Python<'_>,
-        images: Vec<Option<PyReadonlyArray3<'_, u8>>>,
+        images: Vec<Option<Bound<'_, PyArray3<u8>>>>,
         load: Py<PyAny>,
         targets: Vec<(usize, usize)>,
         out: &Bound<'_, PyAny>,
@@ -152,11 +152,12 @@ impl RowWriter {
     fn write(
         &self,
         py: Python<'_>,
-        frames: PyReadonlyArray4<'_, u8>,
+        frames: &Bound<'_, PyArray4<u8>>,
         height: usize,
         width: usize,
         out: &Bound<'_, PyAny>,
     ) -> PyResult<(usize, usize, usize)> {
+        let frames = argument::reading("frames", frames)?;
         let frames = pixels::frames(&frames)?;
         let target = (height, width);
         let grid = match &self.writer {
@@ -177,7 +178,7 @@ impl RowWriter {
 fn write_images<S: numpy::Element, T: Element>(
     py: Python<'_>,
     writer: &qvl_core::RowWriter<T>,
-    images: &[Option<PyReadonlyArray3<'_, u8>>],
+    images: &[Option<Bound<'_, PyArray3<u8>>>],
     load: Py<PyAny>,
     targets: &[(usize, usize)],
     out: &Bound<'_, PyAny>,
@@ -185,9 +186,15 @@ fn write_images<S: numpy::Element, T: Element>(
     reduced: bool,
     elements: fn(&mut [S]) -> &mut [T],
 ) -> PyResult<()> {
-    let mut out: PyReadwriteArray2<'_, S> = out.extract()?;
+    let mut out = argument::writing("out", out.cast::<PyArray2<S>>()?)?;
     let out = elements(argument::contiguous(&mut out)?);
-    let images = images
+    let arrays = images.iter().enumerate().map(|(index, array)| {
+        let reading = |array| argument::reading("image", array);
+        let array = array.as_ref().map(reading).transpose();
+        array.map_err(|error| about_image(py, index, error))
+    });
+    let arrays = arrays.collect::<PyResult<Vec<_>>>()?;
+    let images = arrays
         .iter()
         .map(|array| array.as_ref().map(pixels::image).transpose())
         .collect::<PyResult<Vec<_>>>()?;
@@ -266,7 +273,7 @@ fn write<S: numpy::Element, T: Element>(
     out: &Bound<'_, PyAny>,
     elements: fn(&mut [S]) -> &mut [T],
 ) -> PyResult<Grid> {
-    let mut out: PyReadwriteArray2<'_, S> = out.extract()?;
+    let mut out = argument::writing("out", out.cast::<PyArray2<S>>()?)?;
     let out = elements(argument::contiguous(&mut out)?);
     detached(py, || writer.write(frames, target, out))
 }

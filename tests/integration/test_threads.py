@@ -1,0 +1,466 @@
+"""One call on several threads, several calls at once, other processes, and Ctrl-C."""
+
+import functools
+import io
+import itertools
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from PIL import ExifTags, Image
+
+from qvl_fast import ImageProcessor, _native, threads
+
+pytestmark = [
+    pytest.mark.timeout(60),
+    # Python 3.12 warns of a fork beside threads, which is what is tested.
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
+]
+
+REFERENCES = ("torchvision", "pillow")
+DTYPES = ("float32", "float16", "bfloat16", "uint8")
+THREADS = (1, 2, 3, 8)
+SIDES = {"min_pixels": 28 * 28 * 60, "max_pixels": 28 * 28 * 110}
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def encoded(image, form="PNG", orientation=1):
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(image).save(file, form, exif=exif)
+    return file.getvalue()
+
+
+@functools.cache
+def mixed_batch():
+    """Images of every layout; those from 25 bands of 28 lines on are written in strips."""
+    tall = noise(1205, 60, 4)
+    return [
+        np.ascontiguousarray(tall[..., :3]),
+        noise(60, 1500, 3, seed=1),
+        tall[..., :3],  # with a fourth byte of no meaning
+        tall,  # RGBA
+        tall[..., :1],  # grey
+        tall[::-1, :, :3],
+        tall[:, ::-1, :3],
+        tall[::2, :, 2::-1],
+        *(noise(28 * bands, 28 * 3, 3, seed=bands) for bands in (24, 25, 36, 37, 60)),
+        torch.from_numpy(noise(3, 900, 100, seed=2)),
+        torch.from_numpy(noise(3, 100, 900, seed=3)).mT,
+        noise(1, 800, 90, seed=4),
+        noise(20, 20, 3, seed=5),
+        noise(90, 3, 3, seed=6),
+        noise(2500, 700, 3, seed=7),
+        Image.fromarray(noise(1000, 70, 3, seed=8)),
+        Image.fromarray(tall),
+        Image.fromarray(noise(900, 90, seed=9)).convert("P"),
+        encoded(tall),
+        encoded(noise(1100, 80, 3, seed=10)),
+        encoded(noise(80, 1100, 3, seed=11), "JPEG", orientation=6),
+        encoded(noise(1500, 500, 3, seed=12), "JPEG"),
+        encoded(noise(70, 900, seed=13), "JPEG", orientation=8),
+        encoded(noise(800, 77, 3, seed=14), "BMP"),
+        io.BytesIO(encoded(noise(880, 64, 3, seed=15))),
+    ]
+
+
+def processor(**options):
+    return ImageProcessor("qwen2.5-vl", **SIDES, **options)
+
+
+@functools.lru_cache(2)
+def single_rows(**options):
+    """The rows of each image of the batch by itself, on one thread without SIMD."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QVL_FAST_ISA", "scalar")
+        process = processor(num_threads=1, **options)
+        return [process(image)["pixel_values"] for image in mixed_batch()]
+
+
+def expected(order=None, **options):
+    rows = single_rows(**options)
+    return torch.cat(rows if order is None else [rows[index] for index in order])
+
+
+def equal(rows, want):
+    bits = {4: torch.int32, 2: torch.int16, 1: torch.uint8}[want.element_size()]
+    return rows.dtype == want.dtype and torch.equal(rows.view(bits), want.view(bits))
+
+
+# --- the same bits ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temporal", ["full", "compact"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_any_number_of_threads_gives_the_same_bits(reference, dtype, temporal, monkeypatch):
+    options = {"reference": reference, "dtype": dtype, "temporal": temporal}
+    want = expected(**options)
+    for isa, num_threads in itertools.product(_native.available_isas(), THREADS):
+        monkeypatch.setenv("QVL_FAST_ISA", isa)
+        rows = processor(num_threads=num_threads, **options)(mixed_batch())["pixel_values"]
+        assert equal(rows, want), (isa, num_threads)
+
+
+@pytest.mark.parametrize("num_threads", THREADS)
+def test_scaled_decoding_and_memory_of_the_caller_give_the_same_bits(num_threads):
+    process = processor(num_threads=num_threads, decode="scaled", dtype="float16")
+    want = expected(decode="scaled", dtype="float16")
+    out = torch.full((len(want) + 3, want.shape[1]), 7, dtype=torch.float16)
+    rows = process(mixed_batch(), out=out)["pixel_values"]
+    assert rows.data_ptr() == out.data_ptr()
+    assert equal(rows, want)
+    assert (out[len(want) :] == 7).all()
+
+
+@pytest.mark.parametrize(("num_threads", "one_out"), [(1, False), (2, True), (None, False)])
+def test_eight_callers_at_once_all_get_their_rows(num_threads, one_out):
+    options = {"dtype": "float16", "temporal": "compact"}
+    process = processor(num_threads=num_threads, **options)
+    # An opened file has one place to read at: callers cannot share it.
+    fit = [n for n, image in enumerate(mixed_batch()) if not isinstance(image, io.BytesIO)]
+    want = [expected((*fit[n:], *fit[:n]), **options) for n in range(8)]
+    parts = torch.empty(8, *want[0].shape, dtype=torch.float16) if one_out else [None] * 8
+    start = threading.Barrier(8)
+
+    def work(number):
+        images = [mixed_batch()[index] for index in (*fit[number:], *fit[:number])]
+        start.wait(20)
+        made = [process(images, out=parts[number])["pixel_values"] for _ in range(2)]
+        return all(equal(rows, want[number]) for rows in made)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(8)))
+
+
+# --- how many threads ------------------------------------------------------------------------
+
+
+class Meeting(io.BytesIO):
+    """A file that is read once as many others are being read, and keeps by which thread."""
+
+    def __init__(self, content, readers):
+        super().__init__(content)
+        self.meet = readers.wait if readers.parties > 1 else lambda: None
+        self.thread = None
+
+    def read(self, size=-1):
+        if size == -1:
+            self.thread = threading.get_ident()
+            self.meet()
+        return super().read(size)
+
+
+def met(count, **options):
+    """The threads that read files, as many as are to be read at the same time, and twice more."""
+    readers = threading.Barrier(count, timeout=10)
+    files = [Meeting(encoded(noise(80, 80, 3)), readers) for _ in range(3 * count)]
+    processor(**options)(files, return_tensors="np")
+    return {file.thread for file in files}
+
+
+@pytest.mark.parametrize("count", THREADS)
+def test_as_many_threads_as_asked_for_work_at_once(count):
+    assert len(readers := met(count, num_threads=count)) == count
+    assert threading.get_ident() in readers
+
+
+def test_the_environment_says_how_many_threads_where_the_processor_does_not(monkeypatch):
+    monkeypatch.setenv("QVL_FAST_NUM_THREADS", "3")
+    assert len(met(3)) == 3
+    assert met(1, num_threads=1) == {threading.get_ident()}
+    monkeypatch.setenv("QVL_FAST_NUM_THREADS", "1")
+    assert met(1) == {threading.get_ident()}
+
+
+DEFAULT = "from qvl_fast.threads import default_num_threads; print(default_num_threads())"
+ON_ONE = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
+
+
+def started(code, *arguments, **environment):
+    """A fresh Python; ``communicate`` with it."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("QVL_FAST")}
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", code, *arguments],
+        env={**clean, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "environment", "want"),
+    [
+        (DEFAULT, {}, _native.processors()),
+        (DEFAULT, {"QVL_FAST_NUM_THREADS": ""}, _native.processors()),
+        (DEFAULT, {"QVL_FAST_NUM_THREADS": "5"}, 5),
+        (ON_ONE + DEFAULT, {}, 1),
+        (ON_ONE + DEFAULT, {"QVL_FAST_NUM_THREADS": "5"}, 5),
+    ],
+)
+def test_the_default_is_the_environment_or_else_the_processors(code, environment, want):
+    assert 1 <= _native.processors() <= len(os.sched_getaffinity(0))
+    with started(code, **environment) as process:
+        assert process.communicate(timeout=30) == (f"{want}\n", "")
+
+
+@pytest.mark.parametrize("number", [0, -1, 2.5, 2.0, "2", [2], 2**80])
+def test_a_bad_number_of_threads_is_refused(number):
+    with pytest.raises((ValueError, TypeError), match="num_threads") as caught:
+        processor(num_threads=number)
+    assert str(number) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", ["0", "-1", "2.5", "two", " 2", "0x2", "\u0663", "9" * 30, "9" * 5000]
+)
+def test_a_bad_environment_is_refused(value, monkeypatch):
+    monkeypatch.setenv("QVL_FAST_NUM_THREADS", value)
+    with pytest.raises(ValueError, match="QVL_FAST_NUM_THREADS must be") as caught:
+        processor()(noise(80, 80, 3))
+    assert value[:20] in str(caught.value)
+    assert processor(num_threads=2)(noise(80, 80, 3))
+
+
+# --- failures and interruptions --------------------------------------------------------------
+
+
+class Broken(io.BytesIO):
+    """A file that fails once its header has been read."""
+
+    def read(self, size=-1):
+        if size == -1:
+            raise RuntimeError("broken")
+        return super().read(size)
+
+
+BAD = {
+    "array of floats": lambda: noise(80, 80, 3).astype(np.float32),
+    "no image": lambda: b"no image",
+    "truncated PNG": lambda: encoded(noise(300, 300, 3))[:-9999],
+    "truncated JPEG": lambda: encoded(noise(300, 300, 3), "JPEG")[:9999],
+    "truncated BMP": lambda: encoded(noise(300, 300, 3), "BMP")[:9999],
+    "broken file": lambda: Broken(encoded(noise(300, 300, 3))),
+    "PIL image of a truncated file": lambda: Image.open(
+        io.BytesIO(encoded(noise(300, 300, 3))[:-9999])
+    ),
+}
+
+
+@pytest.mark.parametrize("num_threads", [1, 2, 8])
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_image_is_named_and_the_processor_lives_on(name, num_threads):
+    process = processor(num_threads=num_threads)
+    for places in ([0], [17], [len(mixed_batch())], [5, 20]):
+        images = list(mixed_batch())
+        bad = [BAD[name]() for _ in places]
+        for place, image in zip(places, bad, strict=True):
+            images.insert(place, image)
+        with pytest.raises((ValueError, TypeError)) as caught:
+            process(images)
+        assert caught.value.index in places
+        assert caught.value.source is bad[places.index(caught.value.index)]
+        assert f"images[{caught.value.index}]" in caught.value.__notes__[-1]
+    assert equal(process(mixed_batch())["pixel_values"], expected())
+
+
+def test_what_a_file_raises_beyond_exceptions_is_handed_on():
+    class Ending(Broken):
+        def read(self, size=-1):
+            if size == -1:
+                raise SystemExit(3)
+            return super().read(size)
+
+    process = processor(num_threads=3)
+    with pytest.raises(SystemExit, match="3"):
+        process([*mixed_batch(), Ending(encoded(noise(80, 80, 3))), *mixed_batch()])
+    assert equal(process(mixed_batch())["pixel_values"], expected())
+
+
+INTERRUPTED = """
+import sys, io, time, numpy, PIL.Image, qvl_fast
+
+kind, num_threads = sys.argv[1:]
+noise = numpy.random.default_rng(0).integers(0, 256, (1500, 1500, 3), "uint8")
+if kind != "array":
+    file = io.BytesIO()
+    PIL.Image.fromarray(noise).save(file, kind)
+image = noise if kind == "array" else file.getvalue()
+process = qvl_fast.ImageProcessor(
+    "qwen2-vl", max_pixels=50_000, dtype="uint8", num_threads=int(num_threads)
+)
+first = process(image, return_tensors="np")["pixel_values"]
+
+
+class Begins(io.BytesIO):
+    def read(self, size=-1):
+        if size == -1:  # the pixels
+            print("begins", flush=True)
+        return super().read(size)
+
+
+file = io.BytesIO()
+PIL.Image.fromarray(noise[:99, :99]).save(file, "PNG")
+try:
+    process([Begins(file.getvalue())] + [image] * 10_000, return_tensors="np")
+except KeyboardInterrupt:
+    print(time.monotonic(), flush=True)
+assert numpy.array_equal(process(image, return_tensors="np")["pixel_values"], first)
+"""
+
+
+@pytest.mark.parametrize("num_threads", ["1", "2"])
+@pytest.mark.parametrize("kind", ["array", "JPEG", "BMP"])
+def test_ctrl_c_is_answered_within_a_second(kind, num_threads):
+    with started(INTERRUPTED, kind, num_threads) as process:
+        assert process.stdout.readline() == "begins\n"
+        time.sleep(0.2)
+        sent = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    assert float(out) - sent < 1
+
+
+def test_what_a_signal_handler_raises_ends_the_call():
+    class CalledError(Exception):
+        pass
+
+    def handle(*_):
+        raise CalledError
+
+    image = noise(1500, 1500, 3)
+    process = processor(num_threads=2, dtype="uint8")
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGUSR1])
+        timer.start()
+        with pytest.raises(CalledError) as caught:
+            process([image] * 5000)
+        timer.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert not hasattr(caught.value, "index")
+
+
+@pytest.mark.parametrize("name", ["out", "image"])
+def test_memory_that_another_call_is_writing_to_is_refused_by_name(name):
+    process = processor(num_threads=1)
+    opened, go_on = threading.Event(), threading.Event()
+
+    class Slow(io.BytesIO):
+        def read(self, size=-1):
+            if size == -1:
+                opened.set()
+                go_on.wait(10)
+            return super().read(size)
+
+    image, slow = noise(280, 280, 3), Slow(encoded(noise(280, 280, 3)))
+    out = np.zeros((400, process.columns), np.float32)
+    written = out.view(np.uint8).ravel()[: image.size].reshape(image.shape)
+    arguments = {"out": (image, out), "image": (written, None)}[name]
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(process, slow, out=out)
+        assert opened.wait(10)
+        try:
+            with pytest.raises((ValueError, TypeError, RuntimeError), match=name) as caught:
+                process(arguments[0], out=arguments[1])
+        finally:
+            go_on.set()
+        assert call.result(10)
+    if name == "image":
+        assert caught.value.index == 0
+        assert caught.value.source is written
+
+
+# --- beside other threads and processes ------------------------------------------------------
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_other_python_threads_go_on_during_a_call(num_threads):
+    process = processor(num_threads=num_threads, dtype="uint8")
+    images = [noise(1500, 1500, 3)] * 60
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(process, images, return_tensors="np")
+        naps = 0
+        while not call.done():
+            time.sleep(0.001)  # needs the GIL to end
+            naps += 1
+        assert call.result()
+    assert naps > 20
+
+
+class Noise(torch.utils.data.Dataset):
+    def __init__(self, process):
+        self.process = process
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, number):
+        images = [noise(900, 80, 3, seed=number), encoded(noise(80, 900, 3, seed=number))]
+        return dict(self.process(images)), threads.default_num_threads()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_data_loader_gives_the_rows_of_the_main_process(method, monkeypatch):
+    monkeypatch.setenv("QVL_FAST_NUM_THREADS", "2")
+    dataset = Noise(processor(dtype="bfloat16"))
+    want = [dataset[number] for number in range(len(dataset))]
+    loader = torch.utils.data.DataLoader(
+        dataset, batch_size=None, num_workers=2, multiprocessing_context=method, timeout=40
+    )
+    for (got, count), (wanted, own) in zip(loader, want, strict=True):
+        assert equal(got["pixel_values"], wanted["pixel_values"])
+        assert torch.equal(got["image_grid_thw"], wanted["image_grid_thw"])
+        assert (count, own) == (1, 2)
+
+
+def test_daemonic_processes_use_one_thread_and_others_the_default(monkeypatch):
+    monkeypatch.setenv("QVL_FAST_NUM_THREADS", "5")
+    context = multiprocessing.get_context("fork")
+    with context.Pool(1) as pool:
+        assert pool.apply(threads.default_num_threads) == 1
+        assert pool.apply(met, (1,)) == {pool.apply(threading.get_ident)}
+        assert len(pool.apply(met, (3,), {"num_threads": 3})) == 3
+    with ProcessPoolExecutor(1, context) as pool:
+        assert pool.submit(threads.default_num_threads).result(20) == 5
+        assert len(pool.submit(met, 5).result(20)) == 5
+
+
+needs_accelerator = pytest.mark.skipif(not torch.cuda.is_available(), reason="no accelerator")
+
+
+@pytest.mark.parametrize("pin_memory", [False, pytest.param(True, marks=needs_accelerator)])
+@pytest.mark.parametrize("decode", ["exact", "scaled"])
+@pytest.mark.parametrize("num_threads", [None, 3])
+def test_a_pickle_and_the_repr_keep_every_option(num_threads, decode, pin_memory):
+    options = {"num_threads": num_threads, "pin_memory": pin_memory, "decode": decode}
+    process = processor(**options)
+    copied = pickle.loads(pickle.dumps(process))
+    assert repr(copied) == repr(process)
+    for name, value in options.items():
+        assert getattr(copied, name) == value
+        assert f"{name}={value!r}" in repr(process)
+    rows = copied(mixed_batch())["pixel_values"]
+    assert rows.is_pinned() == pin_memory
+    assert equal(rows, expected(decode=decode))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is an accelerator")
+def test_page_locked_memory_without_an_accelerator_is_refused():
+    with pytest.raises(RuntimeError, match="pin_memory=True needs an accelerator"):
+        processor(pin_memory=True)
