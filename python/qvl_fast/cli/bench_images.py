@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 
 from qvl_fast import _native
-from qvl_fast.cli.errors import CommandError
+from qvl_fast.cli.errors import CommandError, Failure
 from qvl_fast.cli.paths import collect
 from qvl_fast.cli.peak import peak_bytes
 from qvl_fast.cli.report import show_failures, show_table
@@ -34,7 +34,6 @@ from qvl_fast.image import ImageProcessor
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
 
-    from qvl_fast.cli.errors import Failure
     from qvl_fast.config import ModelConfig
 
 _HEADER = (
@@ -93,9 +92,9 @@ CASES = (
 class Corpus:
     """The images of a benchmark, in the forms that cases need."""
 
-    files: Sequence[bytes]
-    pictures: Sequence[Image.Image]
-    tensors: Sequence[torch.Tensor]
+    files: list[bytes]
+    pictures: list[Image.Image]
+    tensors: list[torch.Tensor]
 
     def form(self, inputs: str) -> Sequence[Any]:
         """What a case hands to both."""
@@ -144,11 +143,18 @@ def bench_images(
 
 def _load(paths: Sequence[Path]) -> tuple[Corpus, list[Failure]]:
     sources, failures = collect(paths)
-    files = [source.path.read_bytes() for source in sources]
-    pictures = [Image.open(io.BytesIO(file)).convert("RGB") for file in files]
-    arrays = [np.array(picture) for picture in pictures]
-    tensors = [torch.from_numpy(array).permute(2, 0, 1).contiguous() for array in arrays]
-    return Corpus(files, pictures, tensors), failures
+    corpus = Corpus([], [], [])
+    for source in sources:
+        try:
+            file = source.path.read_bytes()
+            picture = Image.open(io.BytesIO(file)).convert("RGB")
+        except (OSError, ValueError) as error:
+            failures.append(Failure(source.path, error))
+            continue
+        corpus.files.append(file)
+        corpus.pictures.append(picture)
+        corpus.tensors.append(torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous())
+    return corpus, failures
 
 
 def _measure(case: Case, corpus: Corpus, config: ModelConfig, rounds: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,10 @@ def stock_processor(ours: ImageProcessor, **options: Any) -> Callable[[Any], tor
 def decoded(file: bytes) -> torch.Tensor:
     """The pixels of a file by torchvision, uint8 ``(3, H, W)``."""
     data = torch.frombuffer(bytearray(file), dtype=torch.uint8)
-    return decode_image(data, mode=ImageReadMode.RGB)
+    with warnings.catch_warnings():
+        # It is deprecated, and still what the processor decodes with.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return decode_image(data, mode=ImageReadMode.RGB)
 
 
 def qwen_utilities(ours: ImageProcessor) -> Callable[[Any], torch.Tensor] | None:

@@ -1,0 +1,59 @@
+"""``qvl-fast bench images``."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from qvl_fast.cli import bench_images, main
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two small images and a file that is none."""
+    for name, shape in (("a.png", (90, 120, 3)), ("b.jpg", (60, 70, 3))):
+        pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name)
+    return tmp_path
+
+
+def test_every_case_is_checked_timed_and_recorded(folder, capsys):
+    record = folder / "record.json"
+    command = ["bench", "images", str(folder), "--rounds", "1", "--record", str(record)]
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    content = json.loads(record.read_text())
+    assert [result["case"] for result in content["results"]] == [
+        case.name for case in bench_images.CASES
+    ]
+    assert all(case.name in out for case in bench_images.CASES)
+    for result in content["results"]:
+        seconds = result["seconds"]
+        assert all(value > 0 for value in seconds.values())
+        assert result["times faster"]["theirs"] == seconds["theirs"] / seconds["ours"]
+    assert content["images"] == 2
+    assert len(content["concurrency"]) == 4
+
+
+def test_rows_that_differ_are_not_measured(folder, capsys, monkeypatch):
+    right = bench_images.ImageProcessor.__call__
+
+    def wrong(self, *arguments, **options):
+        result = right(self, *arguments, **options)
+        result["pixel_values"][0, 0] += 1
+        return result
+
+    monkeypatch.setattr(bench_images.ImageProcessor, "__call__", wrong)
+    assert main(["bench", "images", str(folder)]) == 2
+    assert "the rows of image 0 differ" in capsys.readouterr().err
+
+
+def test_a_bad_file_is_reported_and_nothing_but_it_left_out(folder, capsys):
+    (folder / "c.png").write_bytes(b"no image")
+    assert main(["bench", "images", str(folder), "--rounds", "1"]) == 1
+    captured = capsys.readouterr()
+    assert "c.png" in captured.err
+    assert "float32" in captured.out
+    assert main(["bench", "images", str(folder / "c.png"), "--rounds", "1"]) == 2
+    assert "no image could be read" in capsys.readouterr().err
