@@ -379,13 +379,14 @@ class _Loader:
     def __init__(self, sources: Sequence[ImageSource], headers: Sequence[Header]) -> None:
         self._sources = sources
         self._headers = headers
-        # A file object or PIL image that is in a batch twice is still used by one thread at a time.
-        self._locks = {id(source): Lock() for source in sources}
+        # What several images of a batch are read from is still used by one thread at a time.
+        self._origins = [_origin(source) for source in sources]
+        self._locks = {origin: Lock() for origin in self._origins}
 
     def __call__(self, index: int, encoded: bool) -> NDArray[np.uint8] | tuple[bytes, Encoding]:
         source: Any = self._sources[index]
         header = self._headers[index]
-        with self._locks[id(source)]:
+        with self._locks[self._origins[index]]:
             if encoded and header.encoding is not None:
                 return read_file(source), header.encoding
             pixels = read_pixels(source)
@@ -395,6 +396,11 @@ class _Loader:
                 f"{header.size}"
             )
         return pixels
+
+
+def _origin(source: Any) -> int:
+    """Tells apart what images are read from: a PIL image may still have to read its file."""
+    return id(getattr(source, "fp", None) or source)
 
 
 def _blame(error: Exception, index: int, source: ImageSource) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
@@ -34,6 +35,7 @@ ImageBatch: TypeAlias = "ImageSource | Sequence[ImageSource] | Sequence[Sequence
 _CHANNELS = (1, 3, 4)
 # Of a strip that is copied at a time; it stays in cache, and Pillow's memory for it is recycled.
 _STRIP_BYTES = 1 << 19
+_PILLOW = int(PIL.__version__.split(".")[0])
 # EXIF orientations that exchange height and width.
 _SIDEWAYS = (5, 6, 7, 8)
 
@@ -222,15 +224,25 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
     if "A" in image.getbands() or image.info.get("transparency") is not None:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
-    return _four_byte_pixels(image if image.mode == "RGB" else image.convert("RGB"))[..., :3]
+    if image.mode != "RGB":
+        image = image.convert("RGB")
+    image.load()
+    try:
+        return _four_byte_pixels(image)[..., :3]
+    except ValueError:
+        return np.asarray(image)
 
 
 def _four_byte_pixels(image: Image.Image) -> NDArray[np.uint8]:
-    """The pixels of an RGB image as Pillow keeps them: ``(H, W, 4)``, the last without meaning."""
+    """The pixels of an RGB image as Pillow keeps them: ``(H, W, 4)``, the last without meaning.
+
+    Raises:
+        ValueError: they lie in another way.
+    """
     try:
         return _shared_pixels(image)
     except ValueError:
-        # A large image lies in several pieces, but not a strip of it.
+        # A large image lies in several pieces, but a strip of it as a rule does not.
         pixels = _native.empty((image.height, image.width, 4), "uint8")
         lines = max(1, _STRIP_BYTES // (4 * image.width))
         for top in range(0, image.height, lines):
@@ -245,6 +257,9 @@ def _shared_pixels(image: Image.Image) -> NDArray[np.uint8]:
     Raises:
         ValueError: it does not lie in one piece.
     """
+    if _PILLOW < 13 or cast("Any", Image.core).get_alignment() != 1:
+        # Older versions export padded lines as if they were not, and fail on borrowed memory.
+        raise ValueError("Pillow does not say where the pixels are")
     _, capsule = cast("Any", image).__arrow_c_array__()
     return _native.arrow_pixels(capsule, image.height, image.width)
 

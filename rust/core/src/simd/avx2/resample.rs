@@ -57,8 +57,11 @@ unsafe fn resample_tiles<const SPLIT: bool, const CHANNELS: usize, const STEP: u
             if start + 2 * pairs.len() > tile.end {
                 tile.load(&lines, start, aliased);
             }
-            let words = &tile.words[(start - tile.start) / 2..];
-            let sums = convolve::<SPLIT, CHANNELS>(words, pairs, precision);
+            // SAFETY: the tile starts at `start` or before and reaches to the end of the window.
+            let sums = unsafe {
+                let words = tile.words.as_ptr().add((start - tile.start) / 2);
+                convolve::<SPLIT, CHANNELS>(words, pairs, precision)
+            };
             for (resized, sums) in resized.iter_mut().zip(sums) {
                 let place = &mut resized[index];
                 // SAFETY: the place has 32 bytes.
@@ -83,50 +86,51 @@ unsafe fn resample_tiles<const SPLIT: bool, const CHANNELS: usize, const STEP: u
 /// The taps of one window, summed up.
 ///
 /// Most windows are short, and a loop that counts costs them as much as what it does.
+///
+/// # Safety
+/// AVX2, and as many words as there are pairs.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn convolve<const SPLIT: bool, const CHANNELS: usize>(
-    words: &[[Words; CHANNELS]],
+unsafe fn convolve<const SPLIT: bool, const CHANNELS: usize>(
+    words: *const [Words; CHANNELS],
     pairs: &[Pair],
     precision: u32,
 ) -> [Sums<SPLIT>; CHANNELS] {
     let mut sums = std::array::from_fn(|_| Sums::new(precision));
-    macro_rules! add {
-        ($count:literal) => {
-            if let (Some(words), Some(pairs)) = (words.first_chunk(), pairs.first_chunk()) {
-                add::<SPLIT, CHANNELS, $count>(&mut sums, words, pairs);
-            }
-        };
-    }
-    match pairs.len() {
-        1 => add!(1),
-        2 => add!(2),
-        3 => add!(3),
-        4 => add!(4),
-        5 => add!(5),
-        6 => add!(6),
-        7 => add!(7),
-        8 => add!(8),
-        _ => {
-            for (words, pair) in words.iter().zip(pairs) {
-                add(&mut sums, &[*words], &[*pair]);
-            }
+    // SAFETY: the caller's; a count that is written out is that of the pairs.
+    unsafe {
+        match pairs.len() {
+            1 => add(&mut sums, words, pairs, 1),
+            2 => add(&mut sums, words, pairs, 2),
+            3 => add(&mut sums, words, pairs, 3),
+            4 => add(&mut sums, words, pairs, 4),
+            5 => add(&mut sums, words, pairs, 5),
+            6 => add(&mut sums, words, pairs, 6),
+            7 => add(&mut sums, words, pairs, 7),
+            8 => add(&mut sums, words, pairs, 8),
+            count => add(&mut sums, words, pairs, count),
         }
     }
     sums
 }
 
-/// Adds `N` pairs of taps.
+/// Adds the first `count` pairs of taps.
+///
+/// # Safety
+/// AVX2, and as many words and pairs.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn add<const SPLIT: bool, const CHANNELS: usize, const N: usize>(
+unsafe fn add<const SPLIT: bool, const CHANNELS: usize>(
     sums: &mut [Sums<SPLIT>; CHANNELS],
-    words: &[[Words; CHANNELS]; N],
-    pairs: &[Pair; N],
+    words: *const [Words; CHANNELS],
+    pairs: &[Pair],
+    count: usize,
 ) {
-    for (words, pair) in words.iter().zip(pairs) {
+    for index in 0..count {
+        // SAFETY: the caller's.
+        let (words, pair) = unsafe { (&*words.add(index), *pairs.get_unchecked(index)) };
         for (sums, words) in sums.iter_mut().zip(words) {
-            sums.add(words, *pair);
+            sums.add(words, pair);
         }
     }
 }
