@@ -105,11 +105,6 @@ impl<'a> LineBlock<'a> {
         self.count
     }
 
-    /// Bytes from the start of a line to the start of the next.
-    pub fn stride(&self) -> isize {
-        self.stride
-    }
-
     /// Pixels in a line.
     pub fn width(&self) -> usize {
         self.width

@@ -24,6 +24,8 @@ pub struct ResizedLines<'a> {
     components: Vec<LineBlock<'a>>,
     /// Lines combined before they are resampled, of one component.
     combined: Buffer<u8>,
+    /// What the horizontal pass works in.
+    stage: Buffer<u8>,
     window: LineWindow,
     next: usize,
 }
@@ -48,8 +50,13 @@ impl<'a> ResizedLines<'a> {
         } else {
             0
         };
+        let stage = components
+            .iter()
+            .map(|component| simd::stage_bytes(resampler.isa, component));
+        let stage = stage.max().filter(|_| resampler.horizontal.is_some());
         Ok(Self {
             resampler,
+            stage: Buffer::new(stage.unwrap_or(0), "lines to resample")?,
             components,
             combined: Buffer::new(combined, "lines between the passes")?,
             window: LineWindow::new(resampler.target.1, taps, entered)?,
@@ -118,7 +125,9 @@ impl<'a> ResizedLines<'a> {
                     _ => component.lines(first..first + count),
                 };
                 match horizontal {
-                    Some(table) => simd::resample_lines(*isa, &block, table, &mut planes),
+                    Some(table) => {
+                        simd::resample_lines(*isa, &block, table, &mut self.stage, &mut planes);
+                    }
                     None => simd::split_lines(*isa, &block, &mut planes),
                 }
                 plane += component.layout().channels();

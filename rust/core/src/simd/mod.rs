@@ -75,17 +75,27 @@ impl Isa {
     }
 }
 
-/// Resamples each line of `block` horizontally by `table` into the planes of `out`.
+/// Bytes that [`resample_lines`] needs to work in for lines like those of `block`.
+pub fn stage_bytes(isa: Isa, block: &LineBlock<'_>) -> usize {
+    match isa {
+        Isa::Scalar => 0,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => avx2::stage_bytes(block),
+    }
+}
+
+/// Resamples each line of `block` horizontally by `table` into the planes of `out`, working in `stage`.
 pub fn resample_lines(
     isa: Isa,
     block: &LineBlock<'_>,
     table: &Coefficients,
+    stage: &mut [u8],
     out: &mut PlanarLines<'_>,
 ) {
     match isa {
         Isa::Scalar => scalar::resample_lines(block, table, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => avx2::resample_lines(block, table, out),
+        Isa::Avx2 => avx2::resample_lines(block, table, stage, out),
     }
 }
 

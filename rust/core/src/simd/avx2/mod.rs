@@ -13,7 +13,7 @@ mod tile;
 mod transpose;
 
 pub(super) use combine::combine_lines;
-pub(super) use resample::resample_lines;
+pub(super) use resample::{resample_lines, stage_bytes};
 pub use rows::Lanes;
 pub(super) use rows::write_band;
 pub(super) use split::split_lines;

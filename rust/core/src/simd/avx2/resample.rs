@@ -4,12 +4,14 @@ use std::arch::x86_64::*;
 
 use super::LANES;
 use super::sums::{Sums, Words};
-use super::tile::Tile;
+use super::tile::{Stage, Tile};
 use super::transpose::transpose;
 use crate::resize::{Coefficients, LineBlock, Pair, PixelLayout, PlanarLines};
 
-/// Of 32 lines that are a multiple of this apart, more than eight share a place in a first-level cache.
-const ALIASED: isize = 2048;
+/// See [`crate::simd::stage_bytes`].
+pub(in crate::simd) fn stage_bytes(block: &LineBlock<'_>) -> usize {
+    Stage::bytes(block.length())
+}
 
 /// See [`crate::simd::resample_lines`].
 ///
@@ -19,6 +21,7 @@ const ALIASED: isize = 2048;
 pub(in crate::simd) fn resample_lines(
     block: &LineBlock<'_>,
     table: &Coefficients,
+    stage: &mut [u8],
     out: &mut PlanarLines<'_>,
 ) {
     assert!(block.count() <= LANES && block.count() <= out.count());
@@ -27,12 +30,12 @@ pub(in crate::simd) fn resample_lines(
     // SAFETY: `Isa::Avx2` exists only where the processor has AVX2.
     unsafe {
         match (table.is_split(), block.layout()) {
-            (false, PixelLayout::Plane) => resample_tiles::<false, 1, 1>(block, table, out),
-            (false, PixelLayout::Rgb) => resample_tiles::<false, 3, 3>(block, table, out),
-            (false, PixelLayout::Rgbx) => resample_tiles::<false, 3, 4>(block, table, out),
-            (true, PixelLayout::Plane) => resample_tiles::<true, 1, 1>(block, table, out),
-            (true, PixelLayout::Rgb) => resample_tiles::<true, 3, 3>(block, table, out),
-            (true, PixelLayout::Rgbx) => resample_tiles::<true, 3, 4>(block, table, out),
+            (false, PixelLayout::Plane) => resample_tiles::<false, 1, 1>(block, table, stage, out),
+            (false, PixelLayout::Rgb) => resample_tiles::<false, 3, 3>(block, table, stage, out),
+            (false, PixelLayout::Rgbx) => resample_tiles::<false, 3, 4>(block, table, stage, out),
+            (true, PixelLayout::Plane) => resample_tiles::<true, 1, 1>(block, table, stage, out),
+            (true, PixelLayout::Rgb) => resample_tiles::<true, 3, 3>(block, table, stage, out),
+            (true, PixelLayout::Rgbx) => resample_tiles::<true, 3, 4>(block, table, stage, out),
         }
     }
 }
@@ -43,19 +46,19 @@ pub(in crate::simd) fn resample_lines(
 unsafe fn resample_tiles<const SPLIT: bool, const CHANNELS: usize, const STEP: usize>(
     block: &LineBlock<'_>,
     table: &Coefficients,
+    stage: &mut [u8],
     out: &mut PlanarLines<'_>,
 ) {
     let (count, precision) = (block.count(), table.precision());
-    // Missing lines of the last block are computed as copies and not stored.
-    let lines: [&[u8]; LANES] = std::array::from_fn(|index| block.line(index.min(count - 1)));
-    let aliased = block.stride().rem_euclid(ALIASED) == 0;
+    // Missing lines of the last block are computed from whatever is there and not stored.
+    let stage = Stage::new(block, stage);
     let mut tile = Tile::<CHANNELS, STEP>::new(table.pair_count());
     let mut resized = [[[0u8; LANES]; LANES]; CHANNELS];
     for left in (0..table.len()).step_by(LANES) {
         let right = (left + LANES).min(table.len());
         for (index, (start, pairs)) in table.windows(left..right).enumerate() {
             if start + 2 * pairs.len() > tile.end {
-                tile.load(&lines, start, aliased);
+                tile.load(&stage, start, block.width());
             }
             // SAFETY: the tile starts at `start` or before and reaches to the end of the window.
             let sums = unsafe {
@@ -69,10 +72,9 @@ unsafe fn resample_tiles<const SPLIT: bool, const CHANNELS: usize, const STEP: u
             }
         }
         for (channel, resized) in resized.iter().enumerate() {
-            let rows = std::array::from_fn(|x| &resized[x][..]);
             for top in (0..count).step_by(16) {
-                // SAFETY: each of the rows has 32 bytes.
-                let transposed = unsafe { transpose(&rows, top) };
+                // SAFETY: `top` is 0 or 16.
+                let transposed = unsafe { transpose(resized, top) };
                 for (index, line) in (top..count.min(top + 16)).zip(transposed) {
                     let plane = &mut out.plane(index, channel)[left..left + LANES];
                     // SAFETY: the slice has 32 bytes.

@@ -4,20 +4,71 @@ use std::arch::x86_64::*;
 
 use super::LANES;
 use super::sums::Words;
-use super::transpose::load_rows;
+use crate::resize::LineBlock;
 
 /// Pixels in a tile, so that what is made of them fits in a first-level cache.
 const TILE: usize = 80;
 
-/// Bytes of a line that are staged at a time, and how far ahead of them others are fetched.
-const STAGED: usize = 96;
-const AHEAD: usize = 192;
+/// 32 lines side by side in memory that stays in cache, read ahead of the tiles.
+///
+/// A tile takes some pixels of every line, and so many streams are too many for the processor to
+/// foresee; nor may the lines be a power of two apart, where few of them fit in a first-level cache
+/// at the same time. Copied line by line they are neither.
+pub(super) struct Stage<'a> {
+    bytes: &'a [u8],
+    stride: usize,
+}
+
+impl<'a> Stage<'a> {
+    /// Bytes from a line of `length` to the next: room to read 16 bytes from anywhere in it, and an odd
+    /// number of cache lines.
+    fn stride(length: usize) -> usize {
+        const CACHE_LINE: usize = 64;
+        (length + 16).next_multiple_of(2 * CACHE_LINE) + CACHE_LINE
+    }
+
+    /// Bytes that lines of `length` take.
+    pub(super) fn bytes(length: usize) -> usize {
+        LANES * Self::stride(length)
+    }
+
+    /// The lines of `block`, at most 32, in `bytes`. Where lines or parts of them are missing lies
+    /// whatever was there.
+    pub(super) fn new(block: &LineBlock<'_>, bytes: &'a mut [u8]) -> Self {
+        let stride = Self::stride(block.length());
+        for (index, place) in bytes
+            .chunks_exact_mut(stride)
+            .take(block.count())
+            .enumerate()
+        {
+            place[..block.length()].copy_from_slice(block.line(index));
+        }
+        assert!(bytes.len() >= LANES * stride);
+        Self { bytes, stride }
+    }
+
+    /// Bytes `from..from + 16` of the line at `index` and, in the upper half, of the line 16 after.
+    ///
+    /// # Safety
+    /// AVX2, `index` below 16, and `from` within the lines.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn load(&self, index: usize, from: usize) -> __m256i {
+        debug_assert!(index < 16 && from + 16 <= self.stride);
+        // SAFETY: the caller's; each of the 32 lines has a stride to itself.
+        unsafe {
+            let line = self.bytes.as_ptr().add(index * self.stride + from);
+            let low = _mm_loadu_si128(line.cast());
+            let high = _mm_loadu_si128(line.add(16 * self.stride).cast());
+            _mm256_set_m128i(high, low)
+        }
+    }
+}
 
 /// Some pixels of 32 lines, two by two. `STEP` bytes lie from a pixel to the next.
 pub(super) struct Tile<const CHANNELS: usize, const STEP: usize> {
     /// After the last pixel of the lines whatever an earlier tile left, which meets zero weights.
     pub(super) words: Vec<[Words; CHANNELS]>,
-    staged: Box<[[u8; STAGED]; LANES]>,
     /// The first pixel, and where the room for pixels ends.
     pub(super) start: usize,
     pub(super) end: usize,
@@ -27,64 +78,24 @@ impl<const CHANNELS: usize, const STEP: usize> Tile<CHANNELS, STEP> {
     /// Pairs of pixels that are transposed at once: in 16 bytes of a line, or 12 of packed RGB.
     const PAIRS: usize = if CHANNELS == 3 { 2 } else { 8 };
 
-    /// Bytes of these pixels.
-    const BYTES: usize = 2 * Self::PAIRS * STEP;
-
-    /// How often that can be done within the bytes of a line that are staged.
-    const TIMES: usize = (STAGED - 16) / Self::BYTES + 1;
-
     /// Room for several windows of `pairs` pairs. Nothing is in it.
     #[target_feature(enable = "avx2")]
     pub(super) fn new(pairs: usize) -> Self {
-        let pairs = (TILE / 2)
-            .max(2 * pairs)
-            .next_multiple_of(Self::TIMES * Self::PAIRS);
+        let pairs = (TILE / 2).max(2 * pairs).next_multiple_of(Self::PAIRS);
         Self {
             words: vec![[[_mm256_setzero_si256(); 4]; CHANNELS]; pairs],
-            staged: Box::new([[0; STAGED]; LANES]),
             start: 0,
             end: 0,
         }
     }
 
-    /// Takes pixels from `start` on, as many as there is room for or the lines have.
-    ///
-    /// Some bytes of every line are copied to a stage first where lines end, and where they are
-    /// `aliased`: too many of them would have the same few places in a first-level cache.
+    /// Takes pixels from `start` on, as many as there is room for or lines of `width` have.
     #[target_feature(enable = "avx2")]
-    pub(super) fn load(&mut self, lines: &[&[u8]; LANES], start: usize, aliased: bool) {
-        let length = lines[0].len();
-        for (from, words) in (start * STEP..length)
-            .step_by(Self::TIMES * Self::BYTES)
-            .zip(self.words.chunks_exact_mut(Self::TIMES * Self::PAIRS))
-        {
-            for line in lines {
-                // Too many streams for the processor to foresee.
-                if let Some(next) = line.get(from + AHEAD..) {
-                    _mm_prefetch::<_MM_HINT_T1>(next.as_ptr().cast());
-                    _mm_prefetch::<_MM_HINT_T1>(next.as_ptr().wrapping_add(64).cast());
-                }
-            }
-            let words = words.chunks_exact_mut(Self::PAIRS);
-            if !aliased && from + STAGED <= length {
-                for (index, words) in words.enumerate() {
-                    // SAFETY: `index` is below `TIMES`, for which the lines have bytes.
-                    unsafe { Self::pair_up(lines, from + index * Self::BYTES, words) };
-                }
-                continue;
-            }
-            for (staged, line) in self.staged.iter_mut().zip(lines) {
-                let rest = &line[from..];
-                match rest.first_chunk() {
-                    Some(bytes) => *staged = *bytes,
-                    None => staged[..rest.len()].copy_from_slice(rest),
-                }
-            }
-            let staged = std::array::from_fn(|index| &self.staged[index][..]);
-            for (index, words) in words.enumerate() {
-                // SAFETY: as above, for the stage.
-                unsafe { Self::pair_up(&staged, index * Self::BYTES, words) };
-            }
+    pub(super) fn load(&mut self, stage: &Stage<'_>, start: usize, width: usize) {
+        let pixels = (start..width).step_by(2 * Self::PAIRS);
+        for (pixel, words) in pixels.zip(self.words.chunks_exact_mut(Self::PAIRS)) {
+            // SAFETY: the pixel is one of the lines'.
+            unsafe { Self::pair_up(stage, pixel * STEP, words) };
         }
         self.start = start;
         self.end = start + 2 * self.words.len();
@@ -94,13 +105,13 @@ impl<const CHANNELS: usize, const STEP: usize> Tile<CHANNELS, STEP> {
     ///
     /// A pair is one 16-bit unit. Line r and line r + 16 share a register, one half each, and three
     /// rounds of interleaving transpose the eight units of eight such registers, as in
-    /// [`transpose`]. Widening then gives the order that [`widen`] has.
+    /// [`super::transpose`]. Widening then gives the order that [`super::sums::widen`] has.
     ///
     /// # Safety
-    /// AVX2, and lines of at least `from + 16` bytes.
+    /// AVX2, and `from` within the lines.
     #[target_feature(enable = "avx2")]
     #[inline]
-    unsafe fn pair_up(lines: &[&[u8]; LANES], from: usize, words: &mut [[Words; CHANNELS]]) {
+    unsafe fn pair_up(stage: &Stage<'_>, from: usize, words: &mut [[Words; CHANNELS]]) {
         // In packed RGB the two reds, greens and blues of a pair of pixels are brought together.
         let rgb = _mm256_broadcastsi128_si256(if STEP == 3 {
             _mm_setr_epi8(0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11, -1, -1, -1, -1)
@@ -110,8 +121,8 @@ impl<const CHANNELS: usize, const STEP: usize> Tile<CHANNELS, STEP> {
         let zero = _mm256_setzero_si256();
         for (half, first) in [0, 8].into_iter().enumerate() {
             let mut units: [__m256i; 8] = std::array::from_fn(|index| {
-                // SAFETY: both lines have bytes `from..from + 16`.
-                let line = unsafe { load_rows(lines, first + index, from) };
+                // SAFETY: the caller's.
+                let line = unsafe { stage.load(first + index, from) };
                 if CHANNELS == 3 {
                     _mm256_shuffle_epi8(line, rgb)
                 } else {

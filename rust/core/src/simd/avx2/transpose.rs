@@ -4,22 +4,6 @@ use std::arch::x86_64::*;
 
 use super::LANES;
 
-/// Bytes `from..from + 16` of row `index` and, in the upper half, of the row 16 after it.
-///
-/// # Safety
-/// AVX2, and rows of at least `from + 16` bytes.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(super) unsafe fn load_rows(rows: &[&[u8]; LANES], index: usize, from: usize) -> __m256i {
-    debug_assert!(rows[index].len() >= from + 16 && rows[index + 16].len() >= from + 16);
-    // SAFETY: the caller's.
-    unsafe {
-        let low = _mm_loadu_si128(rows[index].as_ptr().add(from).cast());
-        let high = _mm_loadu_si128(rows[index + 16].as_ptr().add(from).cast());
-        _mm256_set_m128i(high, low)
-    }
-}
-
 /// Bytes `from..from + 16` of 32 rows, column by column.
 ///
 /// Row r and row r + 16 share a register, one half each. Four rounds of interleaving neighbours at
@@ -31,13 +15,18 @@ pub(super) unsafe fn load_rows(rows: &[&[u8]; LANES], index: usize, from: usize)
 /// ```
 ///
 /// # Safety
-/// AVX2, and rows of at least `from + 16` bytes.
+/// AVX2, and `from` at most 16.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) unsafe fn transpose(rows: &[&[u8]; LANES], from: usize) -> [__m256i; 16] {
-    // SAFETY: the caller's.
-    let mut registers: [__m256i; 16] =
-        std::array::from_fn(|index| unsafe { load_rows(rows, index, from) });
+pub(super) unsafe fn transpose(rows: &[[u8; LANES]; LANES], from: usize) -> [__m256i; 16] {
+    let mut registers: [__m256i; 16] = std::array::from_fn(|index| {
+        // SAFETY: the caller's.
+        unsafe {
+            let low = _mm_loadu_si128(rows[index].as_ptr().add(from).cast());
+            let high = _mm_loadu_si128(rows[index + 16].as_ptr().add(from).cast());
+            _mm256_set_m128i(high, low)
+        }
+    });
     // Each round interleaves register i with register i + 8. Seen as a 16 x 16 matrix of bytes
     // with 4-bit indices of row and column, a round rotates the 8 bits of (register, byte) by one;
     // after four rounds rows and columns have changed places.
