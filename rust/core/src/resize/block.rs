@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// Bytes that the widest kernel stores at a time; planes are padded to a multiple.
-const LANES: usize = 32;
+const LANES: usize = 64;
 
 /// How the pixels of a line lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

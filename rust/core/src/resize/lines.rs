@@ -7,10 +7,6 @@ use crate::image::RgbImage;
 use crate::memory::Buffer;
 use crate::simd;
 
-/// Lines that a horizontal pass takes at a time: the widest kernel has one in each byte of a
-/// register.
-pub(crate) const BATCH: usize = 32;
-
 /// Produces the resized lines of an image, three planes each, from top to bottom.
 ///
 /// Horizontal pass first: source lines are resampled as they enter the window, and the window is
@@ -46,7 +42,7 @@ impl<'a> ResizedLines<'a> {
         };
         let combined = if resampler.vertical_first {
             let longest = components.iter().map(LineBlock::length).max().unwrap_or(0);
-            BATCH * longest
+            resampler.isa.lines_at_once() * longest
         } else {
             0
         };
@@ -59,7 +55,12 @@ impl<'a> ResizedLines<'a> {
             stage: Buffer::new(stage.unwrap_or(0), "lines to resample")?,
             components,
             combined: Buffer::new(combined, "lines between the passes")?,
-            window: LineWindow::new(resampler.target.1, taps, entered)?,
+            window: LineWindow::new(
+                resampler.target.1,
+                taps,
+                entered,
+                resampler.isa.lines_at_once(),
+            )?,
             next: first,
         })
     }
@@ -89,7 +90,7 @@ impl<'a> ResizedLines<'a> {
     fn fill(&mut self, end: usize, total: usize) {
         while self.window.end < end {
             let first = self.window.end;
-            let count = BATCH.min(total - first);
+            let count = self.resampler.isa.lines_at_once().min(total - first);
             let width = self.resampler.target.1;
             let out = self.window.push(count);
             let Resampler {
@@ -148,17 +149,17 @@ struct LineWindow {
 }
 
 impl LineWindow {
-    /// Room for a window of up to `taps` lines of `width` pixels and the batch that completes it. The
-    /// batch that holds line `first` enters first.
-    fn new(width: usize, taps: usize, first: usize) -> Result<Self> {
+    /// Room for a window of up to `taps` lines of `width` pixels and the `batch` of them that completes
+    /// it. The batch that holds line `first` enters first.
+    fn new(width: usize, taps: usize, first: usize, batch: usize) -> Result<Self> {
         let line_bytes = 3 * plane_stride(width);
-        let capacity = (taps.saturating_add(BATCH)).next_multiple_of(BATCH);
+        let capacity = (taps.saturating_add(batch)).next_multiple_of(batch);
         let bytes = line_bytes.saturating_mul(capacity);
         Ok(Self {
             ring: Buffer::new(bytes, "lines between the passes")?,
             line_bytes,
             capacity,
-            end: first / BATCH * BATCH,
+            end: first / batch * batch,
         })
     }
 

@@ -6,11 +6,11 @@
 pub mod scalar;
 
 #[cfg(target_arch = "x86_64")]
-mod avx2;
+mod x86;
 
 /// Element types that the arms of this processor can write.
 #[cfg(target_arch = "x86_64")]
-pub use avx2::Lanes;
+pub use x86::Lanes;
 
 use crate::error::{Error, Result};
 use crate::resize::{Coefficients, LineBlock, PlanarLines};
@@ -30,6 +30,9 @@ pub enum Isa {
     /// AVX2 with FMA and F16C: x86-64 since about 2013.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// The same and AVX-512 with BW and VNNI: servers since about 2019.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
 }
 
 impl Isa {
@@ -42,6 +45,12 @@ impl Isa {
             && std::is_x86_feature_detected!("f16c")
         {
             found.push(Self::Avx2);
+            if std::is_x86_feature_detected!("avx512f")
+                && std::is_x86_feature_detected!("avx512bw")
+                && std::is_x86_feature_detected!("avx512vnni")
+            {
+                found.push(Self::Avx512);
+            }
         }
         found
     }
@@ -71,6 +80,19 @@ impl Isa {
             Self::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// Lines that [`resample_lines`] takes at most, and had better get.
+    pub fn lines_at_once(self) -> usize {
+        match self {
+            Self::Scalar => 32,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => 32,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => 64,
         }
     }
 }
@@ -80,7 +102,7 @@ pub fn stage_bytes(isa: Isa, block: &LineBlock<'_>) -> usize {
     match isa {
         Isa::Scalar => 0,
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => avx2::stage_bytes(block),
+        _ => x86::stage_bytes(isa, block),
     }
 }
 
@@ -95,7 +117,7 @@ pub fn resample_lines(
     match isa {
         Isa::Scalar => scalar::resample_lines(block, table, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => avx2::resample_lines(block, table, stage, out),
+        _ => x86::resample_lines(isa, block, table, stage, out),
     }
 }
 
@@ -104,7 +126,7 @@ pub fn split_lines(isa: Isa, block: &LineBlock<'_>, out: &mut PlanarLines<'_>) {
     match isa {
         Isa::Scalar => scalar::split_lines(block, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => avx2::split_lines(block, out),
+        _ => x86::split_lines(block, out),
     }
 }
 
@@ -119,7 +141,7 @@ pub fn combine_lines(
     match isa {
         Isa::Scalar => scalar::combine_lines(lines, table, position, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => avx2::combine_lines(lines, table, position, out),
+        _ => x86::combine_lines(isa, lines, table, position, out),
     }
 }
 
@@ -134,6 +156,6 @@ pub fn write_band<T: Element>(
     match isa {
         Isa::Scalar => scalar::write_band(bands, shape, values, rows),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => avx2::write_band(bands, shape, values, rows),
+        _ => x86::write_band(bands, shape, values, rows),
     }
 }

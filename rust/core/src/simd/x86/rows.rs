@@ -123,7 +123,7 @@ pub(in crate::simd) fn write_band<T: Lanes + Copy>(
         assert!(band.bytes().len() >= 3 * lines * band.stride());
         assert!(last + shape.patch <= band.stride());
     }
-    // SAFETY: `Isa::Avx2` exists only where the processor has AVX2, FMA and F16C. Bands have the
+    // SAFETY: every `Isa` but the scalar one has AVX2, FMA and F16C. Bands have the
     // lines of a line of blocks and reach as far right as the last patch, which no other exceeds.
     unsafe {
         match shape.patch {

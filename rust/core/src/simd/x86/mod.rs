@@ -1,4 +1,7 @@
-//! AVX2 arms: 32 lines, or 32 columns, in the bytes of a register.
+//! Arms for x86-64: as many lines, or columns, as a register has bytes.
+//!
+//! The kernels of resampling are written once for registers of 32 and of 64 bytes, by [`vector`]. They
+//! are always inlined into functions that enable an instruction set, so that its instructions are too.
 #![expect(
     unsafe_code,
     reason = "intrinsics and the unchecked loads and stores that they need"
@@ -11,12 +14,10 @@ mod split;
 mod sums;
 mod tile;
 mod transpose;
+mod vector;
 
 pub(super) use combine::combine_lines;
 pub(super) use resample::{resample_lines, stage_bytes};
 pub use rows::Lanes;
 pub(super) use rows::write_band;
 pub(super) use split::split_lines;
-
-/// Bytes in a register.
-const LANES: usize = 32;

@@ -20,7 +20,7 @@ pub(in crate::simd) fn split_lines(block: &LineBlock<'_>, out: &mut PlanarLines<
         for (channel, rest) in (0..3).map(|channel| (channel, &rest[channel.min(rest.len())..])) {
             let plane = &mut out.plane(index, channel)[..block.width()];
             for (place, pixels) in plane.as_chunks_mut().0.iter_mut().zip(whole) {
-                // SAFETY: `Isa::Avx2` exists only where the processor has AVX2.
+                // SAFETY: every `Isa` but the scalar one has AVX2.
                 unsafe { pick(pixels, channel, place) };
             }
             for (place, level) in plane[first..].iter_mut().zip(rest.iter().step_by(3)) {
