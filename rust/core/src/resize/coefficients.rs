@@ -79,10 +79,13 @@ impl Coefficients {
     /// The table for `source` positions resampled to `target`.
     pub fn new(source: usize, target: usize, reference: Reference, starts: Starts) -> Result<Self> {
         let filter = Filter::new(source, target);
-        let most = filter.most_taps();
-        let mut exact = memory::with_capacity(target.saturating_mul(most), "resampling weights")?;
+        // A window that has to start earlier than its taps takes in the zero before them.
+        let spare = usize::from(starts == Starts::Even);
+        let room = target.saturating_mul(filter.most_taps() + spare);
+        let mut exact = memory::with_capacity(room, "resampling weights")?;
         let mut ends = memory::with_capacity(target, "resampling windows")?;
         for position in 0..target {
+            exact.resize(exact.len() + spare, 0.0);
             let start = filter.weigh(position, &mut exact);
             ends.push((start, exact.len()));
         }
@@ -90,33 +93,27 @@ impl Coefficients {
 
         let unit = f64::from(1u32 << precision);
         // Half away from zero, by truncation, as both references do it.
-        let round = |weight: f64| (weight * unit + 0.5f64.copysign(weight)) as i32;
-        let total = exact.len() + target;
+        let round = |weight: &f64| (weight * unit + 0.5f64.copysign(*weight)) as i32;
+        let mut weights: Vec<i32> = memory::with_capacity(exact.len(), "resampling weights")?;
+        weights.extend(exact.iter().map(round));
         let mut windows = memory::with_capacity(target, "resampling windows")?;
-        let mut weights: Vec<i32> = memory::with_capacity(total, "resampling weights")?;
         // From the last window to the first, so that none starts after the next one.
         let mut latest = source;
         for position in (0..target).rev() {
             let (start, end) = ends[position];
-            let taps = &exact[position.checked_sub(1).map_or(0, |before| ends[before].1)..end];
+            let first = position.checked_sub(1).map_or(0, |before| ends[before].1) + spare;
+            let taps = &weights[first..end];
             // Taps at the ends that come out as zero cost time and change nothing.
-            let zeros = taps
-                .iter()
-                .take_while(|weight| round(**weight) == 0)
-                .count();
+            let zeros = taps.iter().take_while(|weight| **weight == 0).count();
             let skipped = zeros.min(latest - start).min(taps.len() - 1);
+            let kept = &taps[skipped..];
+            let trailing = kept[1..].iter().rev().take_while(|weight| **weight == 0);
             latest = start + skipped;
-            let padded = starts == Starts::Even && latest % 2 == 1;
-            let first = weights.len();
-            weights.extend(padded.then_some(0));
-            weights.extend(taps[skipped..].iter().map(|weight| round(*weight)));
-            while weights.len() > first + 1 && weights.last() == Some(&0) {
-                weights.pop();
-            }
+            let early = spare * (latest % 2);
             windows.push(Window {
-                start: latest - usize::from(padded),
-                first,
-                taps: weights.len() - first,
+                start: latest - early,
+                first: first + skipped - early,
+                taps: early + kept.len() - trailing.count(),
             });
         }
         windows.reverse();
@@ -126,14 +123,12 @@ impl Coefficients {
         let pair_count = most.div_ceil(2);
         let total = target.saturating_mul(pair_count);
         let mut pairs = memory::with_capacity(total, "resampling weights")?;
-        for window in &windows {
-            let mut taps = weights[window.first..window.first + window.taps]
-                .iter()
-                .copied();
-            pairs.extend((0..pair_count).map(|_| {
-                let mut next = || taps.next().unwrap_or(0);
-                Pair::new([next(), next()], split)
-            }));
+        for (position, window) in windows.iter().enumerate() {
+            let taps = &weights[window.first..window.first + window.taps];
+            let (whole, rest) = taps.as_chunks();
+            pairs.extend(whole.iter().map(|taps| Pair::new(*taps, split)));
+            pairs.extend(rest.iter().map(|tap| Pair::new([*tap, 0], split)));
+            pairs.resize((position + 1) * pair_count, Pair::new([0, 0], split));
         }
         Ok(Self {
             precision,

@@ -100,8 +100,14 @@ impl<'a> ResizedLines<'a> {
                 vertical_first,
                 ..
             } = self.resampler;
+            // What is read after a component: the next one, or the first one further down.
+            let below = first + count..(first + 2 * count).min(total);
             let mut plane = 0;
-            for component in &self.components {
+            for (index, component) in self.components.iter().enumerate() {
+                let next = match self.components.get(index + 1) {
+                    Some(component) => component.lines(first..first + count),
+                    None => self.components[0].lines(below.clone()),
+                };
                 let mut planes = PlanarLines::new(out, width, plane);
                 let block = match vertical {
                     Some(vertical) if *vertical_first => {
@@ -127,7 +133,14 @@ impl<'a> ResizedLines<'a> {
                 };
                 match horizontal {
                     Some(table) => {
-                        simd::resample_lines(*isa, &block, table, &mut self.stage, &mut planes);
+                        simd::resample_lines(
+                            *isa,
+                            &block,
+                            next,
+                            table,
+                            &mut self.stage,
+                            &mut planes,
+                        );
                     }
                     None => simd::split_lines(*isa, &block, &mut planes),
                 }

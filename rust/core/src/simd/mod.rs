@@ -107,9 +107,11 @@ pub fn stage_bytes(isa: Isa, block: &LineBlock<'_>) -> usize {
 }
 
 /// Resamples each line of `block` horizontally by `table` into the planes of `out`, working in `stage`.
+/// `next` is what will be asked for after that.
 pub fn resample_lines(
     isa: Isa,
     block: &LineBlock<'_>,
+    next: LineBlock<'_>,
     table: &Coefficients,
     stage: &mut [u8],
     out: &mut PlanarLines<'_>,
@@ -117,7 +119,7 @@ pub fn resample_lines(
     match isa {
         Isa::Scalar => scalar::resample_lines(block, table, out),
         #[cfg(target_arch = "x86_64")]
-        _ => x86::resample_lines(isa, block, table, stage, out),
+        _ => x86::resample_lines(isa, block, next, table, stage, out),
     }
 }
 

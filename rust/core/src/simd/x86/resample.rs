@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::sums::{Sums, Words};
-use super::tile::{Stage, Tile};
+use super::tile::{Ahead, Stage, Tile};
 use super::transpose::transpose;
 use super::vector::Vector;
 use crate::resize::{Coefficients, LineBlock, Pair, PixelLayout, PlanarLines};
@@ -25,6 +25,7 @@ pub(in crate::simd) fn stage_bytes(isa: Isa, block: &LineBlock<'_>) -> usize {
 pub(in crate::simd) fn resample_lines(
     isa: Isa,
     block: &LineBlock<'_>,
+    next: LineBlock<'_>,
     table: &Coefficients,
     stage: &mut [u8],
     out: &mut PlanarLines<'_>,
@@ -40,8 +41,10 @@ pub(in crate::simd) fn resample_lines(
             // lines as it takes at once, which are the bytes of its registers.
             unsafe {
                 match isa {
-                    Isa::Avx512 => avx512::<$split, $channels, $step>(&stage, block, table, out),
-                    _ => avx2::<$split, $channels, $step>(&stage, block, table, out),
+                    Isa::Avx512 => {
+                        avx512::<$split, $channels, $step>(&stage, block, next, table, out)
+                    }
+                    _ => avx2::<$split, $channels, $step>(&stage, block, next, table, out),
                 }
             }
         };
@@ -62,11 +65,12 @@ pub(in crate::simd) fn resample_lines(
 unsafe fn avx2<const SPLIT: bool, const CHANNELS: usize, const STEP: usize>(
     stage: &Stage<'_>,
     block: &LineBlock<'_>,
+    next: LineBlock<'_>,
     table: &Coefficients,
     out: &mut PlanarLines<'_>,
 ) {
     // SAFETY: the caller's.
-    unsafe { resample_tiles::<__m256i, SPLIT, CHANNELS, STEP>(stage, block, table, out) }
+    unsafe { resample_tiles::<__m256i, SPLIT, CHANNELS, STEP>(stage, block, next, table, out) }
 }
 
 /// # Safety
@@ -75,11 +79,12 @@ unsafe fn avx2<const SPLIT: bool, const CHANNELS: usize, const STEP: usize>(
 unsafe fn avx512<const SPLIT: bool, const CHANNELS: usize, const STEP: usize>(
     stage: &Stage<'_>,
     block: &LineBlock<'_>,
+    next: LineBlock<'_>,
     table: &Coefficients,
     out: &mut PlanarLines<'_>,
 ) {
     // SAFETY: the caller's.
-    unsafe { resample_tiles::<__m512i, SPLIT, CHANNELS, STEP>(stage, block, table, out) }
+    unsafe { resample_tiles::<__m512i, SPLIT, CHANNELS, STEP>(stage, block, next, table, out) }
 }
 
 /// # Safety
@@ -88,16 +93,19 @@ unsafe fn avx512<const SPLIT: bool, const CHANNELS: usize, const STEP: usize>(
 unsafe fn resample_tiles<V: Vector, const SPLIT: bool, const CHANNELS: usize, const STEP: usize>(
     stage: &Stage<'_>,
     block: &LineBlock<'_>,
+    next: LineBlock<'_>,
     table: &Coefficients,
     out: &mut PlanarLines<'_>,
 ) {
     let precision = table.precision();
     // SAFETY: the caller's.
     let mut tile = unsafe { Tile::<V, CHANNELS, STEP>::new(table.pair_count()) };
+    let mut ahead = Ahead::new(next, table.len());
     let mut resized = [[[0u8; WIDEST]; WIDEST]; CHANNELS];
     for left in (0..table.len()).step_by(V::BYTES) {
         let right = (left + V::BYTES).min(table.len());
         for (index, (start, pairs)) in table.windows(left..right).enumerate() {
+            ahead.step();
             // SAFETY: the caller's; the tile then starts at `start` or before and reaches to the end of
             // the window; a place has room for a register.
             unsafe {

@@ -60,6 +60,47 @@ impl<'a> Stage<'a> {
     }
 }
 
+/// Lines that are staged next, fetched into a cache while the processor computes.
+pub(super) struct Ahead<'a> {
+    block: LineBlock<'a>,
+    /// The line that is being fetched, what is left of it, and how often bytes are.
+    index: usize,
+    rest: &'a [u8],
+    at_once: usize,
+}
+
+impl<'a> Ahead<'a> {
+    /// The lines of `block`, to be fetched in `steps` steps.
+    pub(super) fn new(block: LineBlock<'a>, steps: usize) -> Self {
+        const CACHE_LINE: usize = 64;
+        let bytes = block.count() * (block.length() + CACHE_LINE);
+        Self {
+            block,
+            index: 0,
+            rest: &[],
+            at_once: bytes.div_ceil(CACHE_LINE).div_ceil(steps),
+        }
+    }
+
+    /// Does one step.
+    #[inline(always)]
+    pub(super) fn step(&mut self) {
+        const CACHE_LINE: usize = 64;
+        for _ in 0..self.at_once {
+            if self.rest.is_empty() {
+                if self.index == self.block.count() {
+                    return;
+                }
+                self.rest = self.block.line(self.index);
+                self.index += 1;
+            }
+            // SAFETY: fetching changes nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(self.rest.as_ptr().cast()) };
+            self.rest = self.rest.get(CACHE_LINE..).unwrap_or_default();
+        }
+    }
+}
+
 /// Some pixels of as many lines as a register has bytes, two by two. `STEP` bytes lie from a pixel to
 /// the next.
 pub(super) struct Tile<V, const CHANNELS: usize, const STEP: usize> {
