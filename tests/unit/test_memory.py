@@ -214,7 +214,6 @@ def test_a_view_keeps_the_memory_until_it_dies(name):
     others = [resize(IMAGE[::-1], 300, 400) for _ in range(3)]
     assert all(abs(address(other) - place) >= size for other in others)
     assert ctypes.string_at(place, size) == content
-    assert memory_stats()["idle_bytes"] == 0
     del view
     gc.collect()
     assert address(resize(IMAGE, 300, 400)) == place
