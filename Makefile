@@ -19,7 +19,7 @@ export MATURIN_PEP517_ARGS = $(FEATURES)
 BUILD_INPUTS := pyproject.toml requirements.lock Cargo.toml Cargo.lock \
 	$(shell find rust -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: run test test-all lint test-rust test-python wheel lock clean
+.PHONY: run test test-all lint test-rust test-python wheel bench lock clean
 
 run: $(VENV)/run.stamp ## preprocess IMAGES (a folder or files) and print what happened
 	rm -rf build/run
@@ -56,6 +56,9 @@ wheel: $(VENV)/run.stamp ## build the wheel, install it in an empty environment 
 	build/wheel/env/bin/pip install --quiet build/wheel/*.whl
 	cd build/wheel && env/bin/python -I $(CURDIR)/tests/wheel_smoke.py
 
+bench: $(VENV)/bench.stamp ## time IMAGES (a folder or files) against transformers, on this machine
+	$(BIN)/qvl-fast bench images $(IMAGES)
+
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "qvl_fast needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
@@ -71,6 +74,10 @@ $(VENV)/run.stamp: $(BIN)/python build/features $(BUILD_INPUTS)
 
 $(VENV)/test.stamp: $(VENV)/run.stamp
 	$(BIN)/pip install --quiet --editable '.[cli,test]'
+	@touch $@
+
+$(VENV)/bench.stamp: $(VENV)/run.stamp
+	$(BIN)/pip install --quiet --editable '.[cli,bench]'
 	@touch $@
 
 lock: $(BIN)/python ## renew requirements.lock after a change of requirements

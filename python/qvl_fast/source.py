@@ -34,7 +34,7 @@ ImageBatch: TypeAlias = "ImageSource | Sequence[ImageSource] | Sequence[Sequence
 
 _CHANNELS = (1, 3, 4)
 # Of a strip that is copied at a time; it stays in cache, and Pillow's memory for it is recycled.
-_STRIP_BYTES = 1 << 19
+_STRIP_BYTES = 1 << 20
 _PILLOW = int(PIL.__version__.split(".")[0])
 # EXIF orientations that exchange height and width.
 _SIDEWAYS = (5, 6, 7, 8)

@@ -313,7 +313,7 @@ def test_releasing_leaves_what_is_in_use():
 
 def test_idle_memory_stays_within_the_limit_and_the_newest_is_kept():
     limit = memory_stats()["idle_limit_bytes"]
-    assert limit == 1 << 30
+    assert limit == 2 << 30
     size = limit * 3 // 10  # room for three; nothing is written, so no page is touched
     results = [_native.empty((size,), "uint8") for _ in range(6)]
     places = [*map(address, results)]

@@ -17,7 +17,7 @@ use memmap2::MmapMut;
 use crate::error::{Error, Result};
 
 /// Bytes that are kept for later buffers at most.
-pub const IDLE_LIMIT: usize = 1 << 30;
+pub const IDLE_LIMIT: usize = 2 << 30;
 
 /// Bytes from which on memory is mapped and recycled; the C library recycles what is smaller.
 const MAPPED: usize = 128 << 10;

@@ -6,8 +6,8 @@ use super::sums::Words;
 use super::vector::Vector;
 use crate::resize::LineBlock;
 
-/// Pixels in a tile, so that what is made of them fits in a first-level cache.
-const TILE: usize = 80;
+/// Bytes of a tile, unless two windows are longer; so that it fits in a first-level cache.
+const TILE_BYTES: usize = 16 << 10;
 
 /// Lines side by side in memory that stays in cache, read ahead of the tiles.
 ///
@@ -121,7 +121,8 @@ impl<V: Vector, const CHANNELS: usize, const STEP: usize> Tile<V, CHANNELS, STEP
     /// The instruction set.
     #[inline(always)]
     pub(super) unsafe fn new(pairs: usize) -> Self {
-        let pairs = (TILE / 2).max(2 * pairs).next_multiple_of(Self::PAIRS);
+        let most = TILE_BYTES / size_of::<[Words<V>; CHANNELS]>();
+        let pairs = most.max(2 * pairs).next_multiple_of(Self::PAIRS);
         Self {
             // SAFETY: the caller's.
             words: vec![[[unsafe { V::zero() }; 4]; CHANNELS]; pairs],
