@@ -205,7 +205,13 @@ fn write_images<S: numpy::Element, T: Element>(
         .collect();
     let strips = targets.iter().map(|target| writer.most_strips(*target));
     let threads = num_threads.min(strips.sum());
-    let open = |index: usize| {
+    // The largest first, so that no thread is left alone with one that has to be decoded.
+    let mut order: Vec<_> = (0..targets.len()).collect();
+    if threads > 1 {
+        order.sort_by_key(|index| std::cmp::Reverse(targets[*index].0 * targets[*index].1));
+    }
+    let open = |number: usize| {
+        let index = order[number];
         let target = targets[index];
         let source = match images[index] {
             Some(view) => Source::Memory(view),
@@ -228,7 +234,7 @@ fn write_images<S: numpy::Element, T: Element>(
     let interrupted = || Python::attach(|py| py.check_signals());
     let result = py.detach(|| parallel::run(threads, targets.len(), open, interrupted));
     result.map_err(|failure| match failure {
-        Failure::Job(index, error) => about_image(py, index, error),
+        Failure::Job(number, error) => about_image(py, order[number], error),
         Failure::Interrupted(error) => error,
     })
 }
