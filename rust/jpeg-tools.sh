@@ -21,6 +21,6 @@ fi
 if cmake --version >/dev/null 2>&1 && nasm -v >/dev/null 2>&1; then
     exit 0
 fi
-echo "qvl_fast: no cmake or no nasm, so JPEG files will be decoded by Pillow, at half the speed;" \
+echo "qvl_fast: no cmake or no nasm, so JPEG files will be decoded by Pillow, more slowly;" \
     "install both and run 'make clean' to change that" >&2
 echo --no-default-features
