@@ -9,6 +9,9 @@ use crate::resize::LineBlock;
 /// Bytes of a tile, unless two windows are longer; so that it fits in a first-level cache.
 const TILE_BYTES: usize = 16 << 10;
 
+/// Bytes that a processor fetches at once.
+const CACHE_LINE: usize = 64;
+
 /// Lines side by side in memory that stays in cache, read ahead of the tiles.
 ///
 /// A tile takes some pixels of every line, and so many streams are too many for the processor to
@@ -23,7 +26,6 @@ impl<'a> Stage<'a> {
     /// Bytes from a line of `length` to the next: room to read 16 bytes from anywhere in it, and an odd
     /// number of cache lines.
     fn stride(length: usize) -> usize {
-        const CACHE_LINE: usize = 64;
         (length + 16).next_multiple_of(2 * CACHE_LINE) + CACHE_LINE
     }
 
@@ -72,7 +74,6 @@ pub(super) struct Ahead<'a> {
 impl<'a> Ahead<'a> {
     /// The lines of `block`, to be fetched in `steps` steps.
     pub(super) fn new(block: LineBlock<'a>, steps: usize) -> Self {
-        const CACHE_LINE: usize = 64;
         let bytes = block.count() * (block.length() + CACHE_LINE);
         Self {
             block,
@@ -85,7 +86,6 @@ impl<'a> Ahead<'a> {
     /// Does one step.
     #[inline(always)]
     pub(super) fn step(&mut self) {
-        const CACHE_LINE: usize = 64;
         for _ in 0..self.at_once {
             if self.rest.is_empty() {
                 if self.index == self.block.count() {
