@@ -32,6 +32,62 @@ impl From<Grid> for (usize, usize, usize) {
     }
 }
 
+/// How pixels are cut into rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PatchLayout {
+    /// Side of a patch in pixels.
+    pub patch: usize,
+    /// Frames that a row holds.
+    pub temporal_patch: usize,
+    /// Side, in patches, of the blocks that the model merges into one token.
+    pub merge: usize,
+}
+
+/// Whether a still image's patch is stored for every frame of a row, or once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Temporal {
+    /// `3 * temporal_patch * patch * patch` columns.
+    Full,
+    /// `3 * patch * patch` columns, for still images only.
+    Compact,
+}
+
+impl PatchLayout {
+    /// Refuses a layout without extent.
+    pub(crate) fn check(self) -> Result<()> {
+        for (argument, value) in [
+            ("patch_size", self.patch),
+            ("temporal_patch_size", self.temporal_patch),
+            ("merge_size", self.merge),
+        ] {
+            if !(1..=1024).contains(&value) {
+                let reason = format!("must be between 1 and 1024, got {value}");
+                return Err(Error::invalid(argument, reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// The grid of `frames` frames of `height` by `width` pixels; an incomplete last group of
+    /// frames counts. Sides must be multiples of `patch * merge`.
+    pub fn grid(self, frames: usize, height: usize, width: usize) -> Result<Grid> {
+        let factor = self.patch * self.merge;
+        for (argument, side) in [("height", height), ("width", width)] {
+            if side == 0 || side % factor != 0 {
+                let reason = format!(
+                    "must be a positive multiple of patch_size * merge_size = {factor}, got {side}"
+                );
+                return Err(Error::invalid(argument, reason));
+            }
+        }
+        Ok(Grid {
+            t: frames.div_ceil(self.temporal_patch),
+            h: height / self.patch,
+            w: width / self.patch,
+        })
+    }
+}
+
 /// The size an image is resized to: `(height, width)`, both multiples of `factor`, of an area
 /// within `min_pixels..=max_pixels` where rounding allows, of about the same aspect ratio.
 ///

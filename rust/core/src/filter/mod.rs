@@ -1,0 +1,7 @@
+//! What an output sample is made of: whose arithmetic, which source samples, with which weights.
+
+mod axis;
+mod reference;
+
+pub use axis::Axis;
+pub use reference::Reference;

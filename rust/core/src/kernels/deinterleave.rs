@@ -1,0 +1,19 @@
+//! Pixels to planes.
+
+use super::isa::{Backend, Isa};
+use super::scalar;
+#[cfg(target_arch = "x86_64")]
+use super::x86_64;
+use crate::pixels::Bytes;
+
+/// Writes byte `c` of every `N` of `pixels` to plane `c`. The last bytes of the last pixel may be
+/// missing; the samples of their planes are then what they were. Planes are as long as there are pixels.
+pub(crate) fn deinterleave<const N: usize>(isa: Isa, pixels: Bytes<'_>, planes: [&mut [u8]; N]) {
+    let width = pixels.len().div_ceil(N);
+    assert!(planes.iter().all(|plane| plane.len() == width));
+    match isa.backend() {
+        Backend::Scalar => scalar::deinterleave(pixels, planes, 0),
+        #[cfg(target_arch = "x86_64")]
+        Backend::Avx2 | Backend::Avx512 => x86_64::deinterleave(isa, pixels, planes),
+    }
+}

@@ -1,0 +1,122 @@
+//! The horizontal pass: two staged scanlines to pairs.
+
+use super::isa::{Backend, Isa};
+use super::{Pair, plane_stride, scalar};
+#[cfg(target_arch = "x86_64")]
+use super::x86_64;
+use crate::error::Result;
+use crate::filter::Axis;
+use crate::memory::Buffer;
+use crate::pixels::Bytes;
+
+/// Two scanlines side by side, three planes each, in memory that may be read some way past their ends.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    bytes: Buffer<u8>,
+    stride: usize,
+}
+
+impl Staged {
+    /// Room for scanlines that `pass` takes.
+    pub(crate) fn new(pass: &Horizontal) -> Result<Self> {
+        let stride = plane_stride(pass.reach);
+        Ok(Self {
+            bytes: Buffer::new(stride.saturating_mul(6), "staged scanlines")?,
+            stride,
+        })
+    }
+
+    /// Samples from a plane to the next.
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// All six planes: red, green and blue of the first scanline, then of the second.
+    pub(super) fn planes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The three planes of the first scanline (0) or the second (1).
+    pub(crate) fn line_mut(&mut self, line: usize) -> &mut [u8] {
+        &mut self.bytes[3 * self.stride * line..][..3 * self.stride]
+    }
+
+    /// One plane.
+    pub(super) fn plane(&self, line: usize, channel: usize) -> &[u8] {
+        &self.bytes[(3 * line + channel) * self.stride..][..self.stride]
+    }
+}
+
+/// A horizontal pass, with its tables in the order in which its kernel reads them.
+#[derive(Debug)]
+pub(crate) struct Horizontal {
+    kernel: Kernel,
+    /// Samples of a plane that the kernel may read.
+    reach: usize,
+    /// Pixels that come out.
+    width: usize,
+}
+
+#[derive(Debug)]
+enum Kernel {
+    /// The width stays as it is.
+    Keep(Isa),
+    Scalar(Axis),
+    #[cfg(target_arch = "x86_64")]
+    X86(x86_64::Horizontal),
+}
+
+impl Horizontal {
+    /// The pass from `width` pixels to those of `axis`, or to as many if that is None.
+    pub(crate) fn new(width: usize, axis: Option<Axis>, isa: Isa) -> Result<Self> {
+        let Some(axis) = axis else {
+            return Ok(Self {
+                kernel: Kernel::Keep(isa),
+                reach: width,
+                width,
+            });
+        };
+        let target = axis.len();
+        let (kernel, reach) = match isa.backend() {
+            Backend::Scalar => (Kernel::Scalar(axis), width),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 | Backend::Avx512 => {
+                let pass = x86_64::Horizontal::new(&axis, isa)?;
+                let reach = pass.reach().max(width);
+                (Kernel::X86(pass), reach)
+            }
+        };
+        Ok(Self {
+            kernel,
+            reach,
+            width: target,
+        })
+    }
+
+    /// Pixels that come out.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Samples of a plane that may be read.
+    pub(crate) fn reach(&self) -> usize {
+        self.reach
+    }
+
+    /// Resamples `lines` to three planes of pairs, [`plane_stride`] of the width apart. `ahead` is what
+    /// will be staged soon, to be fetched into the cache meanwhile.
+    pub(crate) fn run(&self, lines: &Staged, ahead: &[Bytes<'_>], out: &mut [Pair]) {
+        let stride = plane_stride(self.width);
+        assert!(lines.stride >= plane_stride(self.reach) && out.len() == 3 * stride);
+        match &self.kernel {
+            Kernel::Keep(isa) => match isa.backend() {
+                Backend::Scalar => scalar::keep(lines, self.width, out),
+                #[cfg(target_arch = "x86_64")]
+                Backend::Avx2 | Backend::Avx512 => x86_64::keep(*isa, lines, stride, ahead, out),
+            },
+            Kernel::Scalar(axis) => scalar::resample(axis, lines, out),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::X86(pass) => pass.run(lines, ahead, out),
+        }
+    }
+}

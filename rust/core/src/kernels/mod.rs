@@ -1,0 +1,33 @@
+//! The inner loops: samples and weights in, samples out.
+//!
+//! Each operation has a door, which chooses the backend of an [`Isa`]: [`deinterleave`], [`horizontal`],
+//! [`vertical`], [`rows`]. The scalar backend is the oracle: every other equals it on every input, and
+//! is only added together with the suite that executes it. Kernels see slices and tables alone; where
+//! pixels come from and what becomes of them is for `resize` and `rows` to know.
+//!
+//! Scanlines are resampled two at a time, 2k and 2k + 1, and what comes of them stays together as a
+//! [`Pair`]: 16-bit neighbours are what the multiply-add of the vertical pass takes from memory, so
+//! that pass shuffles nothing.
+
+pub(crate) mod deinterleave;
+pub(crate) mod horizontal;
+mod isa;
+pub(crate) mod rows;
+mod scalar;
+mod taps;
+pub(crate) mod vertical;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+pub use isa::Isa;
+
+/// The samples of scanlines 2k and 2k + 1 in one place, 0 to 255.
+pub(crate) type Pair = [i16; 2];
+
+/// Bytes of the widest register.
+const WIDEST: usize = 64;
+
+/// Samples from one plane of a scanline of `width` pixels to the next: whole registers.
+pub(crate) fn plane_stride(width: usize) -> usize {
+    width.next_multiple_of(WIDEST)
+}

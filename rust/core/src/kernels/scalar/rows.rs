@@ -1,0 +1,33 @@
+use crate::kernels::rows::{Band, RowShape, Values};
+
+/// See [`crate::kernels::rows::write_band`].
+pub(in crate::kernels) fn write_band<T: Copy>(
+    bands: &[Band<'_>],
+    shape: RowShape,
+    values: &Values<T>,
+    rows: &mut [T],
+) {
+    let patch = shape.patch;
+    for (index, row) in rows.chunks_exact_mut(shape.columns()).enumerate() {
+        let (top, left) = shape.corner(index);
+        for (channel, plane) in row
+            .chunks_exact_mut(shape.slots * patch * patch)
+            .enumerate()
+        {
+            let table = &values.table[channel];
+            for (slot, band) in plane.chunks_exact_mut(patch * patch).zip(bands) {
+                for (y, run) in slot.chunks_exact_mut(patch).enumerate() {
+                    let samples = &band.plane(top + y, channel)[left..left + patch];
+                    for (value, sample) in run.iter_mut().zip(samples) {
+                        *value = table[usize::from(*sample)];
+                    }
+                }
+            }
+            // The last frame stands for those that its group lacks.
+            for slot in bands.len()..shape.slots {
+                let written = slot * patch * patch;
+                plane.copy_within(written - patch * patch..written, written);
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+use super::{half, to_sample};
+use crate::kernels::Pair;
+use crate::kernels::taps::{LOW_BITS, Taps};
+use crate::kernels::vertical::Weights;
+
+/// Samples whose sums are held in registers or the first-level cache at a time.
+const BLOCK: usize = 128;
+
+/// Combines pairs of scanlines to a scanline.
+pub(in crate::kernels) fn combine(
+    lines: &[&[Pair]],
+    weights: Weights<'_>,
+    precision: u32,
+    out: &mut [u8],
+) {
+    for (index, out) in out.chunks_mut(BLOCK).enumerate() {
+        let mut sums = [half(precision); BLOCK];
+        let sums = &mut sums[..out.len()];
+        add(lines, weights, BLOCK * index, sums);
+        round(sums, precision, out);
+    }
+}
+
+/// Adds pairs of scanlines times their weights to `sums`.
+pub(in crate::kernels) fn accumulate(lines: &[&[Pair]], weights: Weights<'_>, sums: &mut [i32]) {
+    for (index, sums) in sums.chunks_mut(BLOCK).enumerate() {
+        add(lines, weights, BLOCK * index, sums);
+    }
+}
+
+/// Sums that began at one half as samples.
+pub(in crate::kernels) fn round(sums: &[i32], precision: u32, out: &mut [u8]) {
+    for (sample, sum) in out.iter_mut().zip(sums) {
+        *sample = to_sample(*sum, precision);
+    }
+}
+
+/// Adds the samples of `lines` from `first` on, times their weights, to `sums`.
+///
+/// The sum of all taps fits in 32 bits; those of the halves alone need not, but their excess cancels.
+fn add(lines: &[&[Pair]], weights: Weights<'_>, first: usize, sums: &mut [i32]) {
+    let scaled = |[a, b]: Taps, bits: u32| [i32::from(a) << bits, i32::from(b) << bits];
+    for (index, line) in lines.iter().enumerate() {
+        let [low_a, low_b] = scaled(weights.low[index], 0);
+        let [high_a, high_b] = match weights.high.get(index) {
+            Some(taps) => scaled(*taps, LOW_BITS),
+            None => [0, 0],
+        };
+        let (a, b) = (low_a + high_a, low_b + high_b);
+        for (sum, [above, below]) in sums.iter_mut().zip(&line[first..]) {
+            let products = (a * i32::from(*above)).wrapping_add(b * i32::from(*below));
+            *sum = sum.wrapping_add(products);
+        }
+    }
+}

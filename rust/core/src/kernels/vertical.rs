@@ -1,0 +1,166 @@
+//! The vertical pass: pairs of scanlines to a scanline.
+
+use std::ops::Range;
+
+use super::isa::{Backend, Isa};
+use super::taps::{Taps, halves};
+use super::{Pair, scalar};
+#[cfg(target_arch = "x86_64")]
+use super::x86_64;
+use crate::error::Result;
+use crate::filter::Axis;
+use crate::memory;
+
+/// A vertical pass.
+///
+/// A window of taps that begins or ends in the middle of a pair takes in the other half with a weight
+/// of zero.
+#[derive(Debug)]
+pub(crate) struct Vertical {
+    isa: Isa,
+    precision: u32,
+    wide: bool,
+    bounds: Vec<Bounds>,
+    /// The weights, or their lower halves, in the order of the output positions.
+    low: Vec<Taps>,
+    /// The upper halves, if the weights are wide.
+    high: Vec<Taps>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// The first pair of scanlines.
+    start: usize,
+    /// Its weights in `Vertical::low`.
+    first: usize,
+    count: usize,
+}
+
+/// The weights of one output scanline.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Weights<'a> {
+    pub(super) low: &'a [Taps],
+    /// Empty unless the weights are wide.
+    pub(super) high: &'a [Taps],
+}
+
+impl Vertical {
+    /// The pass from `height` scanlines to those of `axis`, or to as many if that is None.
+    pub(crate) fn new(height: usize, axis: Option<&Axis>, isa: Isa) -> Result<Self> {
+        // One tap of 1 changes nothing, so that a height that stays needs no case of its own.
+        const KEPT_PRECISION: u32 = 14;
+        const KEPT: &[i32] = &[1 << KEPT_PRECISION];
+        let wide = axis.is_some_and(Axis::is_wide);
+        let target = axis.map_or(height, Axis::len);
+        let taps = |position: usize| match axis {
+            Some(axis) => axis.bounds(position),
+            None => (position, KEPT),
+        };
+        let total = (0..target).map(|position| {
+            let (start, weights) = taps(position);
+            pairs_of(start, weights.len()).len()
+        });
+        let total = total.sum();
+        let mut bounds = memory::with_capacity(target, "vertical weights")?;
+        let mut low = memory::with_capacity(total, "vertical weights")?;
+        let mut high = memory::with_capacity(if wide { total } else { 0 }, "vertical weights")?;
+        for position in 0..target {
+            let (start, weights) = taps(position);
+            let pairs = pairs_of(start, weights.len());
+            bounds.push(Bounds {
+                start: pairs.start,
+                first: low.len(),
+                count: pairs.len(),
+            });
+            for pair in pairs {
+                let weight = |line: usize| {
+                    let tap = line.checked_sub(start).and_then(|tap| weights.get(tap));
+                    halves(tap.copied().unwrap_or(0), wide)
+                };
+                let [a, b] = [weight(2 * pair), weight(2 * pair + 1)];
+                low.push([a[0], b[0]]);
+                if wide {
+                    high.push([a[1], b[1]]);
+                }
+            }
+        }
+        Ok(Self {
+            isa,
+            precision: axis.map_or(KEPT_PRECISION, Axis::precision),
+            wide,
+            bounds,
+            low,
+            high,
+        })
+    }
+
+    /// Scanlines that come out.
+    pub(crate) fn height(&self) -> usize {
+        self.bounds.len()
+    }
+
+    /// The pairs of scanlines that output `position` is made of. Neither end ever decreases.
+    pub(crate) fn pairs(&self, position: usize) -> Range<usize> {
+        let Bounds { start, count, .. } = self.bounds[position];
+        start..start + count
+    }
+
+    /// The most pairs that an output position is made of.
+    pub(crate) fn most_pairs(&self) -> usize {
+        self.bounds.iter().map(|bounds| bounds.count).max().unwrap_or(0)
+    }
+
+    /// Combines `lines`, those of [`Vertical::pairs`] of `position` and as long as `out`, whole registers
+    /// each.
+    pub(crate) fn run(&self, position: usize, lines: &[&[Pair]], out: &mut [u8]) {
+        let pairs = self.pairs(position);
+        assert!(lines.len() == pairs.len());
+        assert!(lines.iter().all(|line| line.len() == out.len()));
+        assert!(out.len().is_multiple_of(super::WIDEST));
+        let weights = self.weights(position, pairs);
+        match self.isa.backend() {
+            Backend::Scalar => scalar::combine(lines, weights, self.precision, out),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 | Backend::Avx512 => {
+                x86_64::combine(self.isa, lines, weights, self.precision, out);
+            }
+        }
+    }
+
+    /// What the sums of an output scanline begin with: what turns the final shift into rounding.
+    pub(crate) fn initial_sum(&self) -> i32 {
+        scalar::half(self.precision)
+    }
+
+    /// Adds those pairs of scanlines from `first` on that output `position` is made of to its `sums`.
+    /// [`Vertical::finish`] makes samples of them when all have been added.
+    pub(crate) fn accumulate(&self, position: usize, first: usize, lines: &[&[Pair]], sums: &mut [i32]) {
+        let pairs = self.pairs(position);
+        let common = pairs.start.max(first)..pairs.end.min(first + lines.len());
+        if common.is_empty() {
+            return;
+        }
+        let lines = &lines[common.start - first..common.end - first];
+        scalar::accumulate(lines, self.weights(position, common), sums);
+    }
+
+    /// What `sums` are as samples.
+    pub(crate) fn finish(&self, sums: &[i32], out: &mut [u8]) {
+        scalar::round(sums, self.precision, out);
+    }
+
+    /// The weights that output `position` gives some of its pairs.
+    fn weights(&self, position: usize, pairs: Range<usize>) -> Weights<'_> {
+        let Bounds { start, first, .. } = self.bounds[position];
+        let range = pairs.start - start + first..pairs.end - start + first;
+        Weights {
+            high: if self.wide { &self.high[range.clone()] } else { &[] },
+            low: &self.low[range],
+        }
+    }
+}
+
+/// The pairs that `count` scanlines from `start` on lie in.
+fn pairs_of(start: usize, count: usize) -> Range<usize> {
+    start / 2..(start + count).div_ceil(2)
+}

@@ -1,0 +1,143 @@
+//! A register of AVX2: 32 bytes in two lanes of 16, within which bytes are shuffled.
+
+use std::arch::x86_64::*;
+
+use crate::kernels::Pair;
+use crate::kernels::taps::LOW_BITS;
+
+pub(super) type Register = __m256i;
+
+/// Bytes of a register.
+pub(super) const BYTES: usize = 32;
+/// 32-bit sums, or pairs, in a register.
+pub(super) const SUMS: usize = 8;
+
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn splat(value: i32) -> __m256i {
+    _mm256_set1_epi32(value)
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn load(bytes: &[u8; BYTES]) -> __m256i {
+    // SAFETY: 32 bytes, of any alignment.
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn load_pairs(pairs: &[Pair; SUMS]) -> __m256i {
+    // SAFETY: 8 times 4 bytes.
+    unsafe { _mm256_loadu_si256(pairs.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn store_pairs(register: __m256i, pairs: &mut [Pair; SUMS]) {
+    // SAFETY: 8 times 4 bytes.
+    unsafe { _mm256_storeu_si256(pairs.as_mut_ptr().cast(), register) };
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn store(register: __m256i, bytes: &mut [u8; BYTES]) {
+    // SAFETY: 32 bytes.
+    unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), register) };
+}
+
+/// 16 bytes from each of two places, one a lane.
+///
+/// # Safety
+/// 16 readable bytes at `samples + offsets[0]` and at `samples + offsets[1]`.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) unsafe fn load_samples(samples: *const u8, offsets: [u32; 2]) -> __m256i {
+    // SAFETY: 16 bytes each, by the contract above.
+    unsafe {
+        let first = _mm_loadu_si128(samples.add(offsets[0] as usize).cast());
+        let second = _mm_loadu_si128(samples.add(offsets[1] as usize).cast());
+        _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(first), second)
+    }
+}
+
+/// Samples in the order of `pattern`, widened: where its byte is 0x80, zero.
+///
+/// ```text
+/// a lane     s0 s1 s2 s3 s4 ...                   (bytes)
+/// pattern     1 80  2 80 | 3 80  4 80 | ...       (the two taps of column 0, of column 1, ...)
+/// result     s1    s2    | s3    s4   | ...       (16 bits)
+/// ```
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn pick(samples: __m256i, pattern: __m256i) -> __m256i {
+    _mm256_shuffle_epi8(samples, pattern)
+}
+
+/// In every 32 bits the sum of `sums` and of two products of 16 bits.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn multiply_add(sums: __m256i, words: __m256i, weights: __m256i) -> __m256i {
+    _mm256_add_epi32(sums, _mm256_madd_epi16(words, weights))
+}
+
+/// Sums of lower halves of weights and of upper ones, together.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn join(low: __m256i, high: __m256i) -> __m256i {
+    _mm256_add_epi32(low, _mm256_slli_epi32::<{ LOW_BITS as i32 }>(high))
+}
+
+/// Sums of scanlines a and b as pairs: shifted to whole samples, clamped and side by side.
+///
+/// ```text
+/// a >> precision           a0 ..    a1 ..      (32 bits, of which the lower 16 matter)
+/// b >> precision << 16     .. b0    .. b1
+/// blended                  a0 b0    a1 b1      (16 bits)
+/// ```
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn pair_up(a: __m256i, b: __m256i, precision: __m128i) -> __m256i {
+    let a = _mm256_sra_epi32(a, precision);
+    let b = _mm256_slli_epi32::<16>(_mm256_sra_epi32(b, precision));
+    let both = _mm256_blend_epi16::<0b1010_1010>(a, b);
+    let positive = _mm256_max_epi16(both, _mm256_setzero_si256());
+    _mm256_min_epi16(positive, _mm256_set1_epi16(255))
+}
+
+/// Four registers of sums as samples: shifted, clamped and in their order.
+///
+/// Packing works within lanes, so that its result has to be put in order, four samples at a time:
+///
+/// ```text
+/// sums       a: a0 a1 | b: b0 b1 | c: c0 c1 | d: d0 d1        (fours in the lanes 0 and 1)
+/// packed     a0 b0 c0 d0 | a1 b1 c1 d1
+/// in order   a0 a1 b0 b1 | c0 c1 d0 d1
+/// ```
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn pack(sums: [__m256i; 4], precision: __m128i) -> __m256i {
+    let [a, b, c, d] = sums;
+    let words = |x, y| {
+        _mm256_packs_epi32(
+            _mm256_sra_epi32(x, precision),
+            _mm256_sra_epi32(y, precision),
+        )
+    };
+    let packed = _mm256_packus_epi16(words(a, b), words(c, d));
+    _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
+}
+
+/// Bytes as the lower halves of 16-bit neighbours, those of `b` as the upper halves.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn widen(a: &[u8; SUMS], b: &[u8; SUMS]) -> __m256i {
+    // SAFETY: 8 bytes each.
+    let (a, b) = unsafe {
+        (
+            _mm_loadl_epi64(a.as_ptr().cast()),
+            _mm_loadl_epi64(b.as_ptr().cast()),
+        )
+    };
+    _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b))
+}

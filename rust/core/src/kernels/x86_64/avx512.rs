@@ -1,0 +1,140 @@
+//! A register of AVX-512: 64 bytes, among all of which bytes can be chosen (VBMI), and multiply-adds
+//! that add to a sum (VNNI).
+
+use std::arch::x86_64::*;
+
+use crate::kernels::Pair;
+use crate::kernels::taps::LOW_BITS;
+
+pub(super) type Register = __m512i;
+
+/// Bytes of a register.
+pub(super) const BYTES: usize = 64;
+/// 32-bit sums, or pairs, in a register.
+pub(super) const SUMS: usize = 16;
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn splat(value: i32) -> __m512i {
+    _mm512_set1_epi32(value)
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn load(bytes: &[u8; BYTES]) -> __m512i {
+    // SAFETY: 64 bytes, of any alignment.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn load_pairs(pairs: &[Pair; SUMS]) -> __m512i {
+    // SAFETY: 16 times 4 bytes.
+    unsafe { _mm512_loadu_si512(pairs.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn store_pairs(register: __m512i, pairs: &mut [Pair; SUMS]) {
+    // SAFETY: 16 times 4 bytes.
+    unsafe { _mm512_storeu_si512(pairs.as_mut_ptr().cast(), register) };
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn store(register: __m512i, bytes: &mut [u8; BYTES]) {
+    // SAFETY: 64 bytes.
+    unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), register) };
+}
+
+/// 64 bytes from one place.
+///
+/// # Safety
+/// 64 readable bytes at `samples + offset`.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) unsafe fn load_samples(samples: *const u8, [offset, _]: [u32; 2]) -> __m512i {
+    // SAFETY: by the contract above.
+    unsafe { _mm512_loadu_si512(samples.add(offset as usize).cast()) }
+}
+
+/// Samples in the order of `pattern`, widened: every second byte is zero.
+///
+/// ```text
+/// register   s0 s1 s2 s3 s4 ... s63               (bytes)
+/// pattern     1 ..  2 .. | 3 ..  4 .. | ...       (the two taps of column 0, of column 1, ...)
+/// result     s1    s2    | s3    s4   | ...       (16 bits)
+/// ```
+#[target_feature(enable = "avx512vbmi")]
+#[inline]
+pub(super) fn pick(samples: __m512i, pattern: __m512i) -> __m512i {
+    const LOWER_BYTES: u64 = 0x5555_5555_5555_5555;
+    _mm512_maskz_permutexvar_epi8(LOWER_BYTES, pattern, samples)
+}
+
+/// In every 32 bits the sum of `sums` and of two products of 16 bits.
+#[target_feature(enable = "avx512vnni")]
+#[inline]
+pub(super) fn multiply_add(sums: __m512i, words: __m512i, weights: __m512i) -> __m512i {
+    _mm512_dpwssd_epi32(sums, words, weights)
+}
+
+/// Sums of lower halves of weights and of upper ones, together.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn join(low: __m512i, high: __m512i) -> __m512i {
+    _mm512_add_epi32(low, _mm512_slli_epi32::<LOW_BITS>(high))
+}
+
+/// Sums of scanlines a and b as pairs: shifted to whole samples, clamped and side by side, as in
+/// [`super::avx2::pair_up`].
+#[target_feature(enable = "avx512bw")]
+#[inline]
+pub(super) fn pair_up(a: __m512i, b: __m512i, precision: __m128i) -> __m512i {
+    const UPPER_WORDS: u32 = 0xaaaa_aaaa;
+    let a = _mm512_sra_epi32(a, precision);
+    let b = _mm512_slli_epi32::<16>(_mm512_sra_epi32(b, precision));
+    let both = _mm512_mask_blend_epi16(UPPER_WORDS, a, b);
+    let positive = _mm512_max_epi16(both, _mm512_setzero_si512());
+    _mm512_min_epi16(positive, _mm512_set1_epi16(255))
+}
+
+/// Four registers of sums as samples: shifted, clamped and in their order.
+///
+/// Packing works within lanes, so that its result has to be put in order, four samples at a time:
+///
+/// ```text
+/// sums       a: a0 .. a3 | b: b0 .. b3 | c: c0 .. c3 | d: d0 .. d3      (fours in the lanes 0 to 3)
+/// packed     a0 b0 c0 d0 | a1 b1 c1 d1 | a2 b2 c2 d2 | a3 b3 c3 d3
+/// in order   a0 a1 a2 a3 | b0 b1 b2 b3 | c0 c1 c2 c3 | d0 d1 d2 d3
+/// ```
+#[target_feature(enable = "avx512bw")]
+#[inline]
+pub(super) fn pack(sums: [__m512i; 4], precision: __m128i) -> __m512i {
+    let [a, b, c, d] = sums;
+    let words = |x, y| {
+        _mm512_packs_epi32(
+            _mm512_sra_epi32(x, precision),
+            _mm512_sra_epi32(y, precision),
+        )
+    };
+    let packed = _mm512_packus_epi16(words(a, b), words(c, d));
+    let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    _mm512_permutexvar_epi32(order, packed)
+}
+
+/// Bytes as the lower halves of 16-bit neighbours, those of `b` as the upper halves.
+#[target_feature(enable = "avx512bw")]
+#[inline]
+pub(super) fn widen(a: &[u8; SUMS], b: &[u8; SUMS]) -> __m512i {
+    // SAFETY: 16 bytes each.
+    let (a, b) = unsafe {
+        (
+            _mm_loadu_si128(a.as_ptr().cast()),
+            _mm_loadu_si128(b.as_ptr().cast()),
+        )
+    };
+    let (front, back) = (_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b));
+    let both = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(front), back);
+    _mm512_cvtepu8_epi16(both)
+}

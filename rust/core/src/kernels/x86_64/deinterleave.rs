@@ -1,0 +1,139 @@
+//! Pixels to planes.
+
+use std::arch::x86_64::*;
+
+use crate::kernels::isa::{Backend, Isa};
+use crate::kernels::scalar;
+use crate::pixels::Bytes;
+
+/// Pixels that are taken at once: a register of each plane.
+const PIXELS: usize = 32;
+
+/// See [`crate::kernels::deinterleave::deinterleave`].
+pub(in crate::kernels) fn deinterleave<const N: usize>(
+    isa: Isa,
+    pixels: Bytes<'_>,
+    mut planes: [&mut [u8]; N],
+) {
+    let done = match (isa.backend(), N) {
+        // SAFETY: the processor has AVX2, as it has with AVX-512.
+        (Backend::Avx2 | Backend::Avx512, 3 | 4) => unsafe { blocks(pixels, &mut planes) },
+        _ => 0,
+    };
+    scalar::deinterleave(pixels, planes, done);
+}
+
+/// Takes whole blocks of pixels, and returns how many pixels those are.
+#[target_feature(enable = "avx2")]
+fn blocks<const N: usize>(pixels: Bytes<'_>, planes: &mut [&mut [u8]; N]) -> usize {
+    let whole = pixels.len() / (N * PIXELS) * PIXELS;
+    for x in (0..whole).step_by(PIXELS) {
+        let block = |index: usize| lanes(pixels, N * x + 16 * index, 16 * N);
+        let separate: [__m256i; 4] = if N == 3 {
+            let [red, green, blue] = of_three([block(0), block(1), block(2)]);
+            [red, green, blue, _mm256_setzero_si256()]
+        } else {
+            of_four([block(0), block(1), block(2), block(3)])
+        };
+        for (plane, samples) in planes.iter_mut().zip(separate) {
+            let out: &mut [u8] = &mut plane[x..x + PIXELS];
+            // SAFETY: 32 bytes.
+            unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), samples) };
+        }
+    }
+    whole
+}
+
+/// 16 bytes from `at` on, and as many from `step` bytes further: one lane for the first 16 pixels of a
+/// block, one for the others.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn lanes(pixels: Bytes<'_>, at: usize, step: usize) -> __m256i {
+    let (first, second): ([u8; 16], [u8; 16]) = (pixels.read(at), pixels.read(at + step));
+    // SAFETY: 16 bytes each.
+    unsafe {
+        _mm256_inserti128_si256::<1>(
+            _mm256_castsi128_si256(_mm_loadu_si128(first.as_ptr().cast())),
+            _mm_loadu_si128(second.as_ptr().cast()),
+        )
+    }
+}
+
+/// Bytes of three channels, which the three registers of a lane hold one after another.
+///
+/// No two registers have a channel's bytes in the same places, so that they can be blended first and
+/// shuffled once:
+///
+/// ```text
+/// place          0  1  2  3  4  5  6  7 ...
+/// first          r0 g0 b0 r1 g1 b1 r2 g2 ...  b4 r5
+/// second         g5 b5 r6 g6 b6 r7 g7 b7 ...  r10 g10
+/// third          b10 r11 g11 b11 ...          g15 b15
+/// red blended    r0 r11 r6 r1 r12 r7 r2 ...
+/// red in order   r0 r1 r2 r3 ...
+/// ```
+#[target_feature(enable = "avx2")]
+#[inline]
+fn of_three([first, second, third]: [__m256i; 3]) -> [__m256i; 3] {
+    let mut channels = [first; 3];
+    for (channel, register) in channels.iter_mut().enumerate() {
+        let [_, of_second, of_third] = &PLACES[channel];
+        let blended = _mm256_blendv_epi8(first, second, twice(of_second));
+        let blended = _mm256_blendv_epi8(blended, third, twice(of_third));
+        *register = _mm256_shuffle_epi8(blended, twice(&ORDERS[channel]));
+    }
+    channels
+}
+
+/// Bytes of four channels, which the four registers of a lane hold one after another.
+///
+/// ```text
+/// each           r0 g0 b0 a0 r1 g1 b1 a1 ...     (bytes)
+/// shuffled       r0-3 | g0-3 | b0-3 | a0-3       (fours of bytes)
+/// interleaved    r0-3 r4-7 g0-3 g4-7, ...        (twice: by fours, then by eights)
+/// ```
+#[target_feature(enable = "avx2")]
+#[inline]
+fn of_four(registers: [__m256i; 4]) -> [__m256i; 4] {
+    const FOURS: [u8; 16] = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15];
+    let [a, b, c, d] = registers.map(|register| _mm256_shuffle_epi8(register, twice(&FOURS)));
+    let (red_green, blue_alpha) = (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+    let (red_green_after, blue_alpha_after) =
+        (_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
+    [
+        _mm256_unpacklo_epi64(red_green, red_green_after),
+        _mm256_unpackhi_epi64(red_green, red_green_after),
+        _mm256_unpacklo_epi64(blue_alpha, blue_alpha_after),
+        _mm256_unpackhi_epi64(blue_alpha, blue_alpha_after),
+    ]
+}
+
+/// The same bytes in both lanes.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn twice(bytes: &[u8; 16]) -> __m256i {
+    // SAFETY: 16 bytes.
+    _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) })
+}
+
+/// For each channel and each of the three registers, 0xff in the places of the channel's bytes.
+const PLACES: [[[u8; 16]; 3]; 3] = {
+    let mut places = [[[0; 16]; 3]; 3];
+    let mut byte = 0;
+    while byte < 48 {
+        places[byte % 3][byte / 16][byte % 16] = 0xff;
+        byte += 1;
+    }
+    places
+};
+
+/// For each channel, where in the blended register the bytes of the pixels are.
+const ORDERS: [[u8; 16]; 3] = {
+    let mut orders = [[0; 16]; 3];
+    let mut byte = 0;
+    while byte < 48 {
+        orders[byte % 3][byte / 3] = (byte % 16) as u8;
+        byte += 1;
+    }
+    orders
+};

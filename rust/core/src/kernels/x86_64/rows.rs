@@ -1,0 +1,226 @@
+//! Patch rows from bands of samples.
+
+use std::arch::x86_64::*;
+
+use half::{bf16, f16};
+
+use crate::kernels::isa::{Backend, Isa};
+use crate::kernels::rows::{Affine, Band, Factor, RowShape, Values};
+use crate::kernels::scalar;
+
+/// Samples that become elements at once.
+const SAMPLES: usize = 8;
+
+/// Bytes that bypass the cache at once.
+const STREAMED: usize = 32;
+
+/// Element types that are stored eight at a time.
+pub trait Store: Sized {
+    /// Whether elements are computed from samples, rather than the samples themselves.
+    const COMPUTED: bool;
+
+    /// Stores the elements of eight samples, which `values` holds in float32 if they are computed.
+    ///
+    /// # Safety
+    /// AVX2, FMA and F16C; 8 readable bytes at `samples` and 8 writable elements at `out`.
+    unsafe fn store(out: *mut Self, samples: *const u8, affine: &Constants);
+}
+
+/// [`Affine`] in registers.
+#[derive(Debug, Clone, Copy)]
+pub struct Constants {
+    rescales: bool,
+    scale: [__m256; 2],
+    mean: __m256,
+    inverse_std: [__m256; 2],
+}
+
+impl Constants {
+    #[target_feature(enable = "avx2,fma,f16c")]
+    #[inline]
+    fn new(affine: &Affine) -> Self {
+        let factor = |factor: Factor| [_mm256_set1_ps(factor.high), _mm256_set1_ps(factor.low)];
+        Self {
+            rescales: affine.scale != Affine::IDENTITY.scale,
+            scale: factor(affine.scale),
+            mean: _mm256_set1_ps(affine.mean),
+            inverse_std: factor(affine.inverse_std),
+        }
+    }
+}
+
+/// Eight samples as float32, normalised: [`Affine::apply`].
+///
+/// # Safety
+/// 8 readable bytes.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+unsafe fn normalised(samples: *const u8, constants: &Constants) -> __m256 {
+    // SAFETY: by the contract above.
+    let samples = unsafe { _mm_loadl_epi64(samples.cast()) };
+    let mut values = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(samples));
+    if constants.rescales {
+        values = times(values, constants.scale);
+    }
+    times(_mm256_sub_ps(values, constants.mean), constants.inverse_std)
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn times(numbers: __m256, [high, low]: [__m256; 2]) -> __m256 {
+    _mm256_fmadd_ps(numbers, high, _mm256_mul_ps(numbers, low))
+}
+
+impl Store for f32 {
+    const COMPUTED: bool = true;
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    #[inline]
+    unsafe fn store(out: *mut Self, samples: *const u8, constants: &Constants) {
+        // SAFETY: by the trait's contract.
+        unsafe { _mm256_storeu_ps(out, normalised(samples, constants)) };
+    }
+}
+
+impl Store for f16 {
+    const COMPUTED: bool = true;
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    #[inline]
+    unsafe fn store(out: *mut Self, samples: *const u8, constants: &Constants) {
+        // SAFETY: by the trait's contract.
+        unsafe {
+            let values = normalised(samples, constants);
+            let halves = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(values);
+            _mm_storeu_si128(out.cast(), halves);
+        }
+    }
+}
+
+impl Store for bf16 {
+    const COMPUTED: bool = true;
+
+    /// The upper half of the bits of each value, after adding just under half of its last place, and the
+    /// rest of that half if the last place is odd. Samples normalise to no NaN.
+    ///
+    /// ```text
+    /// packed       v0-3 v0-3 | v4-7 v4-7      (fours of 16 bits; packing works within lanes)
+    /// in order     v0-3 v4-7
+    /// ```
+    #[target_feature(enable = "avx2,fma,f16c")]
+    #[inline]
+    unsafe fn store(out: *mut Self, samples: *const u8, constants: &Constants) {
+        // SAFETY: by the trait's contract.
+        let bits = unsafe { _mm256_castps_si256(normalised(samples, constants)) };
+        let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+        let bias = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+        let upper = _mm256_srli_epi32::<16>(_mm256_add_epi32(bits, bias));
+        let packed = _mm256_packus_epi32(upper, upper);
+        let in_order = _mm256_permute4x64_epi64::<0b10_00>(packed);
+        // SAFETY: by the trait's contract.
+        unsafe { _mm_storeu_si128(out.cast(), _mm256_castsi256_si128(in_order)) };
+    }
+}
+
+impl Store for u8 {
+    const COMPUTED: bool = false;
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    #[inline]
+    unsafe fn store(out: *mut Self, samples: *const u8, _: &Constants) {
+        // SAFETY: by the trait's contract.
+        unsafe { std::ptr::copy_nonoverlapping(samples, out, SAMPLES) };
+    }
+}
+
+/// See [`crate::kernels::rows::write_band`], which has checked that the bands hold all patches.
+pub(in crate::kernels) fn write_band<T: Store + Copy>(
+    isa: Isa,
+    bands: &[Band<'_>],
+    shape: RowShape,
+    values: &Values<T>,
+    rows: &mut [T],
+    stream: bool,
+) {
+    let affine = match values.affine {
+        _ if !T::COMPUTED => Some([Affine::IDENTITY; 3]),
+        affine => affine,
+    };
+    let Some(affine) = affine.filter(|_| {
+        shape.patch >= SAMPLES && isa.backend() != Backend::Scalar
+    }) else {
+        return scalar::write_band(bands, shape, values, rows);
+    };
+    // SAFETY: the processor has AVX2, FMA and F16C, as it has with AVX-512. Patches have eight samples
+    // at least, and bands hold all of them.
+    unsafe {
+        match shape.patch {
+            14 => write_rows::<T, 14>(bands, shape, &affine, rows, stream),
+            16 => write_rows::<T, 16>(bands, shape, &affine, rows, stream),
+            _ => write_rows::<T, 0>(bands, shape, &affine, rows, stream),
+        }
+    }
+}
+
+/// Patches of `PATCH` pixels, or of any number if that is 0.
+///
+/// # Safety
+/// Patches of at least 8 pixels; bands that hold all of them.
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn write_rows<T: Store + Copy, const PATCH: usize>(
+    bands: &[Band<'_>],
+    shape: RowShape,
+    affine: &[Affine; 3],
+    rows: &mut [T],
+    stream: bool,
+) {
+    let constants = [0, 1, 2].map(|channel| Constants::new(&affine[channel]));
+    let patch = if PATCH == 0 { shape.patch } else { PATCH };
+    for (index, row) in rows.chunks_exact_mut(shape.columns()).enumerate() {
+        let (top, left) = shape.corner(index);
+        // SAFETY: by the contract above, for the patch at this corner.
+        unsafe { write_row::<T, PATCH>(bands, shape, &constants, top, left, row) };
+    }
+    let _ = (patch, stream);
+}
+
+/// # Safety
+/// Patches of at least 8 pixels; bands that hold the one at `top` and `left`.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+unsafe fn write_row<T: Store + Copy, const PATCH: usize>(
+    bands: &[Band<'_>],
+    shape: RowShape,
+    constants: &[Constants; 3],
+    top: usize,
+    left: usize,
+    row: &mut [T],
+) {
+    let patch = if PATCH == 0 { shape.patch } else { PATCH };
+    let area = patch * patch;
+    for (channel, plane) in row.chunks_exact_mut(shape.slots * area).enumerate() {
+        let constants = &constants[channel];
+        for (slot, band) in plane.chunks_exact_mut(area).zip(bands) {
+            let line = 3 * band.stride();
+            let first = top * line + channel * band.stride() + left;
+            for (y, run) in slot.chunks_exact_mut(patch).enumerate() {
+                let out = run.as_mut_ptr();
+                // SAFETY: the band has `patch` samples from `left` on in each plane of a scanline; a
+                // run has as many elements, and every store ends within them.
+                unsafe {
+                    let samples = band.samples().as_ptr().add(first + y * line);
+                    for x in (0..patch - SAMPLES).step_by(SAMPLES) {
+                        T::store(out.add(x), samples.add(x), constants);
+                    }
+                    // The last store is moved back to end where the run does.
+                    let last = patch - SAMPLES;
+                    T::store(out.add(last), samples.add(last), constants);
+                }
+            }
+        }
+        // The last frame stands for those that its group lacks.
+        for slot in bands.len()..shape.slots {
+            plane.copy_within((slot - 1) * area..slot * area, slot * area);
+        }
+    }
+}

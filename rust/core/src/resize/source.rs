@@ -1,0 +1,81 @@
+//! Where pixels come from.
+
+use std::sync::Mutex;
+
+use crate::error::Error;
+use crate::pixels::PixelView;
+
+/// Pixels that lie in memory, and whatever keeps them there.
+pub trait Pixels: Send + Sync {
+    /// The pixels.
+    fn view(&self) -> PixelView<'_>;
+}
+
+impl Pixels for PixelView<'_> {
+    fn view(&self) -> PixelView<'_> {
+        *self
+    }
+}
+
+/// Pixels that come scanline by scanline, each once and in order: from a decoder, or in pieces.
+pub trait Scanlines<E>: Send {
+    /// Height and width.
+    fn size(&self) -> (usize, usize);
+
+    /// Bytes of a pixel: 1 for grey, 3 for RGB, 4 for RGB and a byte of no meaning.
+    fn pixel_bytes(&self) -> usize;
+
+    /// Writes the next scanlines, as many as fill `out`, side by side.
+    fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<E>>;
+}
+
+/// Why an image has no rows.
+#[derive(Debug)]
+pub enum Failure<E> {
+    /// Of our own: memory that the system refused, or an argument.
+    Core(Error),
+    /// A file turned out damaged or unusual after some of it had been decoded.
+    Damaged,
+    /// Of the caller's, whom an image was asked of.
+    Caller(E),
+}
+
+impl<E> From<Error> for Failure<E> {
+    fn from(error: Error) -> Self {
+        Self::Core(error)
+    }
+}
+
+/// The pixels of one frame.
+pub enum Source<'a, E> {
+    /// In memory.
+    Pixels(Box<dyn Pixels + 'a>),
+    /// One scanline after another.
+    Scanlines(Mutex<Box<dyn Scanlines<E> + 'a>>),
+}
+
+impl<'a, E> Source<'a, E> {
+    /// Pixels in memory.
+    pub fn pixels(pixels: impl Pixels + 'a) -> Self {
+        Self::Pixels(Box::new(pixels))
+    }
+
+    /// Pixels that come one scanline after another.
+    pub fn scanlines(scanlines: impl Scanlines<E> + 'a) -> Self {
+        Self::Scanlines(Mutex::new(Box::new(scanlines)))
+    }
+
+    /// Height and width.
+    pub fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Pixels(pixels) => pixels.view().size(),
+            Self::Scanlines(scanlines) => lock(scanlines).size(),
+        }
+    }
+}
+
+/// The contents of a mutex. What it guards is whole even if a thread panicked: the panic reaches the
+/// caller, who drops it.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

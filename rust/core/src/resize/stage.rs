@@ -1,0 +1,262 @@
+//! Scanlines of any format to planes, as the passes read them.
+
+use std::ops::Range;
+
+use crate::filter::Reference;
+use crate::kernels::deinterleave::deinterleave;
+use crate::kernels::Isa;
+use crate::pixels::{Bytes, PixelFormat, PixelView, Scanline};
+
+/// Writes the samples of scanline `y` to the three planes of `out`, of which each has room for more.
+/// Grey is repeated; RGBA is composited on white with the rounding that `reference` has for arrays.
+pub(super) fn stage(view: &PixelView<'_>, y: usize, isa: Isa, reference: Reference, out: &mut [u8]) {
+    let line = view.scanline(y);
+    let stride = out.len() / 3;
+    let (first, rest) = out.split_at_mut(stride);
+    let (second, third) = rest.split_at_mut(stride);
+    let mut planes = [first, second, third].map(|plane| &mut plane[..line.width()]);
+    match view.format() {
+        PixelFormat::Grey => {
+            let [red, green, blue] = planes;
+            line.plane(0).copy_to(red);
+            green.copy_from_slice(red);
+            blue.copy_from_slice(red);
+        }
+        PixelFormat::Planes => {
+            for (channel, plane) in planes.into_iter().enumerate() {
+                line.plane(channel).copy_to(plane);
+            }
+        }
+        PixelFormat::Rgb => deinterleave(isa, line.packed(), planes),
+        PixelFormat::Bgr => {
+            planes.reverse();
+            deinterleave(isa, line.packed(), planes);
+        }
+        PixelFormat::Rgbx => with_fourth(isa, line.packed(), planes, |_, _| {}),
+        PixelFormat::Bgrx => {
+            planes.reverse();
+            with_fourth(isa, line.packed(), planes, |_, _| {});
+        }
+        PixelFormat::Rgba => with_fourth(isa, line.packed(), planes, |planes, alpha| {
+            for plane in planes {
+                over_white(plane, alpha, reference);
+            }
+        }),
+        PixelFormat::Other => gather(&line, planes, reference),
+    }
+}
+
+/// Pixels that are taken apart at once where a fourth byte has to be put somewhere: few enough to stay
+/// in the first-level cache.
+const BLOCK: usize = 512;
+
+/// Takes four-byte pixels apart and hands each block of planes, with the fourth bytes, to `finish`.
+fn with_fourth(
+    isa: Isa,
+    pixels: Bytes<'_>,
+    planes: [&mut [u8]; 3],
+    finish: impl Fn([&mut [u8]; 3], &[u8]),
+) {
+    let mut fourth = [0; BLOCK];
+    let [red, green, blue] = planes.map(|plane| plane.chunks_mut(BLOCK));
+    for (index, ((red, green), blue)) in red.zip(green).zip(blue).enumerate() {
+        let fourth = &mut fourth[..red.len()];
+        let first = 4 * BLOCK * index;
+        let pixels = pixels.slice(first..pixels.len().min(first + 4 * fourth.len()));
+        deinterleave(isa, pixels, [&mut *red, &mut *green, &mut *blue, &mut *fourth]);
+        finish([red, green, blue], fourth);
+    }
+}
+
+/// Takes samples from wherever they lie.
+fn gather(line: &Scanline<'_>, planes: [&mut [u8]; 3], reference: Reference) {
+    for (channel, plane) in planes.into_iter().enumerate() {
+        for (x, sample) in plane.iter_mut().enumerate() {
+            *sample = line.sample(x, channel % line.channels().min(3));
+        }
+        if line.channels() == 4 {
+            let mut alpha = [0; BLOCK];
+            for (index, plane) in plane.chunks_mut(BLOCK).enumerate() {
+                for (x, alpha) in alpha[..plane.len()].iter_mut().enumerate() {
+                    *alpha = line.sample(BLOCK * index + x, 3);
+                }
+                over_white(plane, &alpha[..plane.len()], reference);
+            }
+        }
+    }
+}
+
+/// Blends colours over white.
+///
+/// torchvision computes in float32 on values scaled to 0..1 and truncates
+/// (`TorchvisionBackend.convert_to_rgb`); the Pillow backend computes in float64 and rounds half to
+/// even (`image_transforms.convert_to_rgb`), which is division of integers rounded to nearest.
+fn over_white(colours: &mut [u8], alphas: &[u8], reference: Reference) {
+    let blended = colours.iter_mut().zip(alphas);
+    match reference {
+        Reference::Torchvision => {
+            const SCALE: f32 = (1.0 / 255.0) as f32;
+            // torchvision multiplies by slightly less than 256, so that 1.0 becomes 255.
+            const UNSCALE: f32 = (255.0 + 1.0 - 1e-3) as f32;
+            for (sample, alpha) in blended {
+                let (colour, alpha) = (f32::from(*sample) * SCALE, f32::from(*alpha) * SCALE);
+                // Between 0 and 256: an int32 converts in one instruction.
+                *sample = ((colour * alpha + (1.0 - alpha)) * UNSCALE) as i32 as u8;
+            }
+        }
+        Reference::Pillow12 | Reference::Pillow13 => {
+            for (sample, alpha) in blended {
+                let (colour, alpha) = (u16::from(*sample), u16::from(*alpha));
+                *sample = ((alpha * colour + (255 - alpha) * 255 + 127) / 255) as u8;
+            }
+        }
+    }
+}
+
+/// Copies the scanlines `lines` of an image that lies on its side, packed in the order of its channels,
+/// and returns how many channels those are.
+///
+/// A scanline takes one pixel from each line of memory. All of them together take their pixels from
+/// a line before they go on to the next.
+pub(super) fn turned(view: &PixelView<'_>, lines: Range<usize>, out: &mut [u8]) -> usize {
+    let channels = view.scanline(lines.start).channels();
+    let width = view.width();
+    let scanlines: Vec<_> = lines.map(|y| view.scanline(y)).collect();
+    for x in 0..width {
+        for (index, scanline) in scanlines.iter().enumerate() {
+            let at = channels * (index * width + x);
+            for (channel, sample) in out[at..at + channels].iter_mut().enumerate() {
+                *sample = scanline.sample(x, channel);
+            }
+        }
+    }
+    channels
+}
+
+/// The memory that scanline `y` lies in, to be fetched ahead; nothing for an unusual format.
+pub(super) fn memory_of<'a>(view: &PixelView<'a>, y: usize, out: &mut Vec<Bytes<'a>>) {
+    if y >= view.height() {
+        return;
+    }
+    let line = view.scanline(y);
+    match view.format() {
+        PixelFormat::Other => {}
+        PixelFormat::Grey => out.push(line.plane(0)),
+        PixelFormat::Planes => out.extend((0..3).map(|channel| line.plane(channel))),
+        _ => out.push(line.packed()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::plane_stride;
+    use proptest::prelude::*;
+
+    /// Samples and alpha, by the definition of each reference.
+    fn blended(colour: u8, alpha: u8, reference: Reference) -> u8 {
+        if reference == Reference::Torchvision {
+            let (colour, alpha) = (
+                f32::from(colour) * (1.0f64 / 255.0) as f32,
+                f32::from(alpha) * (1.0f64 / 255.0) as f32,
+            );
+            ((colour * alpha + (1.0 - alpha)) * 255.999) as u8
+        } else {
+            let alpha = f64::from(alpha) / 255.0;
+            (alpha * f64::from(colour) + (1.0 - alpha) * 255.0).round_ties_even() as u8
+        }
+    }
+
+    #[test]
+    fn every_colour_and_alpha_blends_as_defined() {
+        for reference in Reference::ALL {
+            for alpha in 0..=255 {
+                let mut colours: Vec<u8> = (0..=255).collect();
+                over_white(&mut colours, &[alpha; 256], reference);
+                for (colour, sample) in (0..=255).zip(colours) {
+                    assert_eq!(sample, blended(colour, alpha, reference), "{colour} {alpha}");
+                }
+            }
+        }
+    }
+
+    /// Where each sample of (y, x, channel) lies.
+    fn strides(format: PixelFormat, (height, width): (usize, usize)) -> (usize, [isize; 3], usize) {
+        let (h, w) = (height as isize, width as isize);
+        let (origin, strides, channels) = match format {
+            PixelFormat::Grey => (0, [w, 1, 1], 1),
+            PixelFormat::Planes => (0, [w, 1, h * w], 3),
+            PixelFormat::Rgb => (0, [3 * w, 3, 1], 3),
+            PixelFormat::Bgr => (2, [3 * w, 3, -1], 3),
+            PixelFormat::Rgbx => (0, [4 * w, 4, 1], 3),
+            PixelFormat::Bgrx => (2, [4 * w, 4, -1], 3),
+            PixelFormat::Rgba => (0, [4 * w, 4, 1], 4),
+            PixelFormat::Other => (0, [4, 4 * h, 1], 4),
+        };
+        (origin, strides, channels)
+    }
+
+    fn any_format() -> impl Strategy<Value = PixelFormat> {
+        proptest::sample::select(&[
+            PixelFormat::Grey,
+            PixelFormat::Planes,
+            PixelFormat::Rgb,
+            PixelFormat::Bgr,
+            PixelFormat::Rgbx,
+            PixelFormat::Bgrx,
+            PixelFormat::Rgba,
+            PixelFormat::Other,
+        ][..])
+    }
+
+    proptest! {
+        #[test]
+        fn every_format_stages_its_samples(
+            format in any_format(),
+            (height, width) in (1usize..5, 2usize..1200),
+            reference in Reference::any(),
+            noise in proptest::collection::vec(any::<u8>(), 4 * 5 * 1200),
+        ) {
+            let (origin, strides, channels) = strides(format, (height, width));
+            let bytes = &noise[..4 * height * width];
+            let view = PixelView::new(bytes, origin, [height, width, channels], strides).unwrap();
+            prop_assert_eq!(view.format(), format);
+            for isa in Isa::available() {
+                let stride = plane_stride(width);
+                let mut out = vec![0; 3 * stride];
+                for y in 0..height {
+                    stage(&view, y, isa, reference, &mut out);
+                    let line = view.scanline(y);
+                    for (channel, plane) in out.chunks(stride).enumerate() {
+                        for (x, sample) in plane[..width].iter().enumerate() {
+                            let colour = line.sample(x, if channels == 1 { 0 } else { channel });
+                            let expected = match channels {
+                                4 => blended(colour, line.sample(x, 3), reference),
+                                _ => colour,
+                            };
+                            prop_assert_eq!(*sample, expected, "{:?} {} {}", isa, channel, x);
+                        }
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn an_image_on_its_side_is_turned(
+            (height, width) in (2usize..30, 1usize..30),
+            channels in proptest::sample::select(&[1usize, 3, 4][..]),
+            first in 0usize..30,
+        ) {
+            let bytes: Vec<u8> = (0..height * width * channels).map(|byte| byte as u8).collect();
+            let view = PixelView::packed(&bytes[..], width, height, channels).unwrap().oriented(6);
+            let lines = first % height..height;
+            let mut out = vec![0; lines.len() * width * channels];
+            prop_assert_eq!(turned(&view, lines.clone(), &mut out), channels);
+            let expected = lines.flat_map(|y| {
+                let line = view.scanline(y);
+                (0..width).flat_map(move |x| (0..channels).map(move |c| line.sample(x, c)))
+            });
+            prop_assert!(out.iter().copied().eq(expected));
+        }
+    }
+}

@@ -1,0 +1,470 @@
+//! Resizing frames of one size as tasks that threads can share, without computing a line twice.
+//!
+//! Pairs of source scanlines go through the horizontal pass in *chunks*, each into a slot of a ring that
+//! all threads share. Output scanlines are combined from them in *bands*, which wait for the chunks that
+//! they are made of and then let go of those that no later band needs. Whoever has nothing to do takes
+//! the next band that is ready, or else the next chunk for which there is a slot:
+//!
+//! ```text
+//! source    |--- chunk 0 ---|--- chunk 1 ---|--- chunk 2 ---|--- chunk 3 ---| ...
+//! bands     |------ band 0 ------|
+//!                          |------ band 1 ------|              needs chunks 1 and 2
+//! ```
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::chunk::{Arrival, Chunk};
+use super::long::LongWindows;
+use super::resampler::{After, Resampler};
+use super::source::{Failure, Source, lock};
+use crate::error::Result;
+use crate::kernels::Pair;
+use crate::kernels::horizontal::Staged;
+use crate::memory::Buffer;
+use crate::parallel::Step;
+
+/// What becomes of resized bands.
+pub(crate) trait BandWriter: Sync {
+    /// Where the result of a band goes.
+    type Part: Send;
+
+    /// Takes one band of each frame: scanlines of three planes, `stride` samples apart.
+    fn write(&self, part: Self::Part, frames: &[&[u8]], stride: usize);
+}
+
+/// Frames of one size on their way to bands.
+pub(crate) struct Tasks<'a, W: BandWriter, E> {
+    resampler: Arc<Resampler>,
+    writer: &'a W,
+    frames: Vec<Frame<'a, E>>,
+    /// Output scanlines of a band.
+    band_lines: usize,
+    /// Pairs of source scanlines of a chunk.
+    chunk_pairs: usize,
+    /// Slots of the ring; none if the windows are too long for one.
+    slots: usize,
+    state: Mutex<State<W::Part>>,
+    /// What tasks that are done worked in.
+    scratch: Mutex<Vec<Scratch>>,
+}
+
+struct Frame<'a, E> {
+    source: Source<'a, E>,
+    arrival: Arrival,
+    ring: Vec<RwLock<Chunk>>,
+}
+
+impl<E> Frame<'_, E> {
+    /// Whether its scanlines have to be read in order.
+    fn in_order(&self) -> bool {
+        matches!(self.arrival, Arrival::InOrder(_))
+    }
+}
+
+/// What a task works in.
+struct Scratch {
+    staged: Staged,
+    after: Option<After>,
+    band: Buffer<u8>,
+}
+
+/// What has been begun and done.
+struct State<P> {
+    /// Chunks that have been read, where scanlines come in order, by frame.
+    reads: Vec<InOrder>,
+    /// Chunks of all frames in turns.
+    stages: InOrder,
+    bands: InOrder,
+    parts: std::vec::IntoIter<P>,
+    at_work: usize,
+}
+
+impl<P> State<P> {
+    /// Whether there is nothing left to begin. Scanlines are read to the last even where no window
+    /// reaches it: a file may turn out damaged there.
+    fn all_begun(&self) -> bool {
+        self.bands.all_begun() && self.reads.iter().all(InOrder::all_begun)
+    }
+
+    fn begin_all(&mut self) {
+        for numbers in self.reads.iter_mut().chain([&mut self.bands]) {
+            numbers.begun = numbers.count;
+        }
+    }
+}
+
+enum Task<P> {
+    Read { frame: usize, chunk: usize },
+    Stage { frame: usize, chunk: usize },
+    Band { band: usize, part: P },
+    All(std::vec::IntoIter<P>),
+}
+
+/// Bytes that the ring of a frame takes at most; longer windows are summed up.
+const RING_BYTES: usize = 4 << 20;
+
+/// Source pixels of a chunk at least, so that a task is worth its bookkeeping, and pairs of scanlines.
+const CHUNK_PIXELS: usize = 16 << 10;
+const CHUNK_PAIRS: usize = 8;
+
+impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
+    /// Tasks for `frames` of the resampler's source size, at least one, in bands of `band_lines`, which the
+    /// target's height is a multiple of, for up to `threads` threads. There is a part for each band.
+    pub(crate) fn new(
+        resampler: Arc<Resampler>,
+        writer: &'a W,
+        frames: Vec<Source<'a, E>>,
+        band_lines: usize,
+        parts: Vec<W::Part>,
+        threads: usize,
+    ) -> Result<Self> {
+        assert!(frames.iter().all(|frame| frame.size() == resampler.source));
+        assert!(parts.len() * band_lines == resampler.target.0);
+        let width = resampler.source.1;
+        let source_pairs = resampler.source_pairs();
+        let chunk_pairs = (CHUNK_PIXELS / 2 / width).max(CHUNK_PAIRS).min(source_pairs);
+        let chunks = source_pairs.div_ceil(chunk_pairs);
+        let needed = (0..parts.len()).map(|band| {
+            let pairs = resampler.pairs(band * band_lines..(band + 1) * band_lines);
+            pairs.end.div_ceil(chunk_pairs) - pairs.start / chunk_pairs
+        });
+        // Beside the chunks of one band, some that threads are busy with.
+        let slots = needed.max().unwrap_or(0) + 2 * threads - 1;
+        let slots = slots.min(chunks);
+        let slot_samples = chunk_pairs * resampler.pair_samples();
+        let fits = slots.saturating_mul(slot_samples * size_of::<Pair>()) <= RING_BYTES * threads;
+        let slots = if fits { slots } else { 0 };
+        let frames = frames.into_iter().map(|source| {
+            let arrival = Arrival::of(&source);
+            let chunk = |_| Chunk::new(&resampler, arrival, chunk_pairs).map(RwLock::new);
+            Ok(Frame {
+                ring: (0..slots).map(chunk).collect::<Result<_>>()?,
+                source,
+                arrival,
+            })
+        });
+        let frames = frames.collect::<Result<Vec<_>>>()?;
+        let state = State {
+            reads: frames
+                .iter()
+                .map(|frame| InOrder::new(if frame.in_order() { chunks } else { 0 }))
+                .collect(),
+            stages: InOrder::new(chunks * frames.len()),
+            bands: InOrder::new(parts.len()),
+            parts: parts.into_iter(),
+            at_work: 0,
+        };
+        Ok(Self {
+            resampler,
+            writer,
+            frames,
+            band_lines,
+            chunk_pairs,
+            slots,
+            state: Mutex::new(state),
+            scratch: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Whether some thread is at work here.
+    pub(crate) fn is_shared(&self) -> bool {
+        lock(&self.state).at_work > 0
+    }
+
+    /// Does a task that can be begun.
+    pub(crate) fn step(&self) -> Step<Failure<E>> {
+        let mut state = lock(&self.state);
+        if state.all_begun() {
+            return Step::Finished;
+        }
+        let Some(task) = self.claim(&mut state) else {
+            return Step::Waiting;
+        };
+        state.at_work += 1;
+        drop(state);
+        let done = self.perform(task);
+        let mut state = lock(&self.state);
+        state.at_work -= 1;
+        match done {
+            Ok(Finished::Read { frame, chunk }) => state.reads[frame].finish(chunk),
+            Ok(Finished::Stage { frame, chunk }) => {
+                let unit = chunk * self.frames.len() + frame;
+                state.stages.finish(unit);
+            }
+            Ok(Finished::Band(band)) => state.bands.finish(band),
+            Ok(Finished::All) => {}
+            Err(failure) => return Step::Failed(failure),
+        }
+        Step::Done
+    }
+
+    /// The task to do next, if one can be begun.
+    fn claim(&self, state: &mut State<W::Part>) -> Option<Task<W::Part>> {
+        if self.slots == 0 {
+            // Windows are summed up by one thread, from top to bottom.
+            state.begin_all();
+            return Some(Task::All(std::mem::take(&mut state.parts)));
+        }
+        // Whoever reads scanlines in order keeps the others waiting, so that it is done first as long as
+        // somebody else lets go of slots.
+        if state.at_work > 0
+            && let Some(task) = self.claim_read(state)
+        {
+            return Some(task);
+        }
+        if let Some(band) = state.bands.next() {
+            let chunks = self.chunks(band);
+            if state.stages.done() >= chunks.end * self.frames.len()
+                && let Some(part) = state.parts.next()
+            {
+                state.bands.begin();
+                return Some(Task::Band { band, part });
+            }
+        }
+        if let Some(unit) = state.stages.next() {
+            let (chunk, frame) = (unit / self.frames.len(), unit % self.frames.len());
+            let here = if self.frames[frame].in_order() {
+                state.reads[frame].done() > chunk
+            } else {
+                self.has_slot(state, chunk)
+            };
+            if here {
+                state.stages.begin();
+                return Some(Task::Stage { frame, chunk });
+            }
+        }
+        self.claim_read(state)
+    }
+
+    /// The next scanlines to read, unless somebody is reading or there is no slot.
+    fn claim_read(&self, state: &mut State<W::Part>) -> Option<Task<W::Part>> {
+        for frame in 0..self.frames.len() {
+            let reads = &state.reads[frame];
+            if let Some(chunk) = reads.next()
+                && reads.done() == chunk
+                && self.has_slot(state, chunk)
+            {
+                state.reads[frame].begin();
+                return Some(Task::Read { frame, chunk });
+            }
+        }
+        None
+    }
+
+    /// Whether no band that is to be done needs what lies in the slot of `chunk`.
+    fn has_slot(&self, state: &State<W::Part>, chunk: usize) -> bool {
+        let first = state.bands.done();
+        state.bands.all_done() || chunk < self.chunks(first).start + self.slots
+    }
+
+    /// The chunks that a band is made of.
+    fn chunks(&self, band: usize) -> Range<usize> {
+        let pairs = self.resampler.pairs(self.lines(band));
+        pairs.start / self.chunk_pairs..pairs.end.div_ceil(self.chunk_pairs)
+    }
+
+    /// The output scanlines of a band.
+    fn lines(&self, band: usize) -> Range<usize> {
+        band * self.band_lines..(band + 1) * self.band_lines
+    }
+
+    /// The source scanlines of a chunk.
+    fn scanlines(&self, chunk: usize) -> Range<usize> {
+        let height = self.resampler.source.0;
+        let first = 2 * chunk * self.chunk_pairs;
+        first..height.min(first + 2 * self.chunk_pairs)
+    }
+
+    fn perform(&self, task: Task<W::Part>) -> Result<Finished, Failure<E>> {
+        match task {
+            Task::Read { frame, chunk } => {
+                self.read(frame, chunk)?;
+                Ok(Finished::Read { frame, chunk })
+            }
+            Task::Stage { frame, chunk } => {
+                self.with_scratch(|scratch| self.stage(frame, chunk, scratch))?;
+                Ok(Finished::Stage { frame, chunk })
+            }
+            Task::Band { band, part } => {
+                self.with_scratch(|scratch| self.band(band, part, scratch))?;
+                Ok(Finished::Band(band))
+            }
+            Task::All(parts) => {
+                self.sum_up(parts)?;
+                Ok(Finished::All)
+            }
+        }
+    }
+
+    fn with_scratch<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> Result<T> {
+        let kept = lock(&self.scratch).pop();
+        let mut scratch = match kept {
+            Some(scratch) => scratch,
+            None => self.new_scratch()?,
+        };
+        let result = work(&mut scratch);
+        lock(&self.scratch).push(scratch);
+        Ok(result)
+    }
+
+    fn new_scratch(&self) -> Result<Scratch> {
+        let band = self.frames.len() * self.band_samples();
+        Ok(Scratch {
+            staged: Staged::new(&self.resampler.horizontal)?,
+            after: After::new(&self.resampler)?,
+            band: Buffer::new(band, "a band of scanlines")?,
+        })
+    }
+
+    /// Samples of one band of one frame.
+    fn band_samples(&self) -> usize {
+        self.band_lines * 3 * self.resampler.stride()
+    }
+
+    /// Reads the scanlines of a chunk.
+    fn read(&self, frame: usize, chunk: usize) -> Result<(), Failure<E>> {
+        let Frame { source, ring, .. } = &self.frames[frame];
+        if let Source::Scanlines(scanlines) = source {
+            let count = self.scanlines(chunk).len();
+            writing(&ring[chunk % self.slots]).read(&mut **lock(scanlines), count)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the scanlines of a chunk through the horizontal pass.
+    fn stage(&self, frame: usize, chunk: usize, scratch: &mut Scratch) -> Result<()> {
+        let Frame { source, ring, .. } = &self.frames[frame];
+        let (scanlines, staged) = (self.scanlines(chunk), &mut scratch.staged);
+        writing(&ring[chunk % self.slots]).stage(&self.resampler, source, scanlines, staged)
+    }
+
+    /// Combines a band and hands it on.
+    fn band(&self, band: usize, part: W::Part, scratch: &mut Scratch) {
+        let Scratch {
+            after, band: out, ..
+        } = scratch;
+        let (lines, chunks) = (self.lines(band), self.chunks(band));
+        let needed = self.resampler.pairs(lines.clone());
+        let out_frames = out.chunks_exact_mut(self.band_samples());
+        for (frame, out) in self.frames.iter().zip(out_frames) {
+            let ring = chunks.clone().map(|chunk| reading(&frame.ring[chunk % self.slots]));
+            let ring: Vec<_> = ring.collect();
+            let pair = |pair: usize| {
+                let chunk = &ring[pair / self.chunk_pairs - chunks.start];
+                chunk.pair(pair % self.chunk_pairs)
+            };
+            let pairs: Vec<_> = needed.clone().map(pair).collect();
+            let vertical = &self.resampler.vertical;
+            let combine = |y: usize, out: &mut [u8]| {
+                let range = vertical.pairs(y);
+                let pairs = &pairs[range.start - needed.start..range.end - needed.start];
+                vertical.run(y, pairs, out);
+            };
+            self.resampler
+                .finish(lines.clone(), after.as_mut(), combine, out);
+        }
+        self.hand_on(part, out);
+    }
+
+    fn hand_on(&self, part: W::Part, samples: &[u8]) {
+        let frames: Vec<_> = samples.chunks_exact(self.band_samples()).collect();
+        self.writer.write(part, &frames, self.resampler.stride());
+    }
+
+    /// Does everything, where windows are too long for a ring.
+    fn sum_up(&self, parts: std::vec::IntoIter<W::Part>) -> Result<(), Failure<E>> {
+        let mut frames = Vec::with_capacity(self.frames.len());
+        for frame in &self.frames {
+            frames.push(LongWindows::new(&self.resampler, &frame.source)?);
+        }
+        let mut scratch = self.new_scratch()?;
+        for (band, part) in parts.enumerate() {
+            let out = scratch.band.chunks_exact_mut(self.band_samples());
+            for (frame, out) in frames.iter_mut().zip(out) {
+                let mut failure = None;
+                let combine = |_, out: &mut [u8]| {
+                    if failure.is_none() {
+                        failure = frame.combine(out).err();
+                    }
+                };
+                let after = scratch.after.as_mut();
+                self.resampler
+                    .finish(self.lines(band), after, combine, out);
+                if let Some(failure) = failure {
+                    return Err(failure);
+                }
+            }
+            self.hand_on(part, &scratch.band);
+        }
+        frames.iter_mut().try_for_each(LongWindows::take_rest)
+    }
+}
+
+fn reading(chunk: &RwLock<Chunk>) -> RwLockReadGuard<'_, Chunk> {
+    chunk.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn writing(chunk: &RwLock<Chunk>) -> RwLockWriteGuard<'_, Chunk> {
+    chunk.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a task has done.
+enum Finished {
+    Read { frame: usize, chunk: usize },
+    Stage { frame: usize, chunk: usize },
+    Band(usize),
+    All,
+}
+
+/// Numbers that are begun in order, and done in any.
+struct InOrder {
+    begun: usize,
+    count: usize,
+    /// All below are done.
+    done: usize,
+    /// Those that are done before one below them is.
+    early: Vec<usize>,
+}
+
+impl InOrder {
+    fn new(count: usize) -> Self {
+        Self {
+            begun: 0,
+            count,
+            done: 0,
+            early: Vec::new(),
+        }
+    }
+
+    /// The number to begin next.
+    fn next(&self) -> Option<usize> {
+        (self.begun < self.count).then_some(self.begun)
+    }
+
+    fn begin(&mut self) {
+        self.begun += 1;
+    }
+
+
+    fn all_begun(&self) -> bool {
+        self.begun == self.count
+    }
+
+    /// How many are done before the first that is not.
+    fn done(&self) -> usize {
+        self.done
+    }
+
+    fn all_done(&self) -> bool {
+        self.done == self.count
+    }
+
+    fn finish(&mut self, number: usize) {
+        self.early.push(number);
+        while let Some(place) = self.early.iter().position(|early| *early == self.done) {
+            self.early.swap_remove(place);
+            self.done += 1;
+        }
+    }
+}
