@@ -1,17 +1,21 @@
 //! The one door to threads.
+//!
+//! A process has a private crew of helpers. They start when a call first has a use for them, wait
+//! asleep from then on, and help whichever calls go on. How many work at a time is a matter of
+//! permits: as many threads as there are processors, counting the ones that call. A child of a fork
+//! begins with a crew of its own.
 
+mod attention;
+mod crew;
 mod jobs;
+mod permits;
 mod processors;
+mod progress;
+mod shared;
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
-
+use crew::Crew;
 pub use jobs::{Failure, Job, run_jobs};
 pub use processors::processors;
-
-/// How long the calling thread works, or waits, before it asks whether it has been interrupted.
-const ATTENTION: Duration = Duration::from_millis(50);
 
 /// Work that threads share, one task at a time.
 pub trait Work: Sync {
@@ -19,6 +23,9 @@ pub trait Work: Sync {
     type Error: Send;
 
     /// Does a task that can be begun now.
+    ///
+    /// A task is best a tenth of a millisecond or more of work: between two, a lock is taken that
+    /// the whole process shares.
     fn step(&self) -> Step<Self::Error>;
 }
 
@@ -44,97 +51,31 @@ pub enum Stopped<E> {
     Interrupted(E),
 }
 
-/// Does `work` on up to `threads` threads, the calling one among them.
+/// Does `work` on up to `threads` threads, the calling one among them, and returns when no task is
+/// being done any more.
 ///
-/// `interrupted` is asked by the calling thread about every 50 ms, between its tasks and while it
-/// waits. Returns when no task is being done any more.
+/// There are as many helpers as the other calls leave processors for; they come and go during the
+/// run. Who asks for more threads than there are processors gets them. `interrupted` is asked by
+/// the calling thread about every 50 ms, between tasks and while it waits.
+///
+/// A task may call this function itself. A process may fork during a run, on any thread; a child
+/// that was forked inside a task must not go on with that run.
+///
+/// # Errors
+/// What the first failed task or `interrupted` returned. Then nothing is begun any more, and what
+/// tasks return that had been begun is dropped.
+///
+/// # Panics
+/// If a task does, on whichever thread, with what it panicked with.
 pub fn run<W: Work>(
     threads: usize,
     work: &W,
-    mut interrupted: impl FnMut() -> Result<(), W::Error>,
+    interrupted: impl FnMut() -> Result<(), W::Error>,
 ) -> Result<(), Stopped<W::Error>> {
-    let run = Run {
-        work,
-        state: Mutex::new(State {
-            done: 0,
-            over: false,
-            stopped: None,
-        }),
-        changed: Condvar::new(),
-    };
-    thread::scope(|scope| {
-        for _ in 1..threads {
-            let help = || run.work(|| Ok(()));
-            if thread::Builder::new().spawn_scoped(scope, help).is_err() {
-                break;
-            }
-        }
-        let mut asked = Instant::now();
-        run.work(|| {
-            if asked.elapsed() >= ATTENTION {
-                asked = Instant::now();
-                interrupted()?;
-            }
-            Ok(())
-        });
-    });
-    let state = run.state.into_inner();
-    match state.unwrap_or_else(PoisonError::into_inner).stopped {
-        Some(stopped) => Err(stopped),
-        None => Ok(()),
-    }
-}
-
-struct Run<'a, W: Work> {
-    work: &'a W,
-    state: Mutex<State<W::Error>>,
-    changed: Condvar,
-}
-
-struct State<E> {
-    done: u64,
-    over: bool,
-    stopped: Option<Stopped<E>>,
-}
-
-impl<W: Work> Run<'_, W> {
-    fn work(&self, mut go_on: impl FnMut() -> Result<(), W::Error>) {
-        loop {
-            if let Err(error) = go_on() {
-                return self.end(Some(Stopped::Interrupted(error)));
-            }
-            let state = self.lock();
-            let (seen, over) = (state.done, state.over);
-            drop(state);
-            if over {
-                return;
-            }
-            match self.work.step() {
-                Step::Done => {
-                    self.lock().done += 1;
-                    self.changed.notify_all();
-                }
-                Step::Waiting => {
-                    let state = self.lock();
-                    if state.done == seen && !state.over {
-                        let waited = self.changed.wait_timeout(state, ATTENTION);
-                        drop(waited.unwrap_or_else(PoisonError::into_inner));
-                    }
-                }
-                Step::Finished => return self.end(None),
-                Step::Failed(error) => return self.end(Some(Stopped::Failed(error))),
-            }
-        }
-    }
-
-    fn end(&self, stopped: Option<Stopped<W::Error>>) {
-        let mut state = self.lock();
-        state.over = true;
-        state.stopped = state.stopped.take().or(stopped);
-        self.changed.notify_all();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<W::Error>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    let crew = Crew::of_this_process();
+    if threads > 1 {
+        crew.run(threads, work, interrupted)
+    } else {
+        crew.run_alone(work, interrupted)
     }
 }
