@@ -232,7 +232,7 @@ fn write_images<S: numpy::Element, T: Element>(
         })
     };
     let interrupted = || Python::attach(|py| py.check_signals());
-    let result = py.detach(|| parallel::run(threads, targets.len(), open, interrupted));
+    let result = py.detach(|| parallel::run_jobs(threads, targets.len(), open, interrupted));
     result.map_err(|failure| match failure {
         Failure::Job(number, error) => about_image(py, order[number], error),
         Failure::Interrupted(error) => error,

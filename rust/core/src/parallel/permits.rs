@@ -1,0 +1,153 @@
+//! Who may work: the bookkeeping of a crew, without threads or locks.
+//!
+//! There are as many permits as processors, or as the most threads that a run in progress asks for.
+//! A calling thread takes one whether there is one left or not, as it works in any case. What is
+//! left goes to helpers, one after another to the run that has the fewest, and between two tasks a
+//! helper gives its permit back where too many are out or another run is worse off. So runs that
+//! go on at the same time have equally many helpers, as far as they have a use for them.
+
+use std::ops::{Index, IndexMut};
+
+use super::progress::{Phase, Progress};
+
+/// The permits of a crew, and the runs they are for; a run has a handle `H`, for its helpers.
+pub(super) struct Permits<H> {
+    /// Calling threads.
+    callers: usize,
+    /// Calls that may have helpers, the oldest first.
+    runs: Vec<Run<H>>,
+    /// Runs so far, each of which is called by its number.
+    begun: u64,
+}
+
+/// The name of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RunId(u64);
+
+/// A call that may have helpers.
+pub(super) struct Run<H> {
+    id: RunId,
+    /// Helpers that it has a use for.
+    wanted: usize,
+    /// Permits that there are at least while it goes on.
+    permits: usize,
+    /// Helpers that have a permit for it.
+    pub(super) helpers: usize,
+    pub(super) progress: Progress,
+    pub(super) handle: H,
+}
+
+impl<H> Permits<H> {
+    pub(super) const fn new() -> Self {
+        Self {
+            callers: 0,
+            runs: Vec::new(),
+            begun: 0,
+        }
+    }
+
+    /// A call begins that wants no helpers.
+    pub(super) fn begin_alone(&mut self) {
+        self.callers += 1;
+    }
+
+    pub(super) fn end_alone(&mut self) {
+        self.callers -= 1;
+    }
+
+    /// A call begins that may use `threads` threads.
+    pub(super) fn begin(&mut self, threads: usize, processors: usize, handle: H) -> RunId {
+        let id = RunId(self.begun);
+        self.begun += 1;
+        self.callers += 1;
+        self.runs.push(Run {
+            id,
+            wanted: threads.saturating_sub(1),
+            permits: processors.max(threads),
+            helpers: 0,
+            progress: Progress::new(),
+            handle,
+        });
+        id
+    }
+
+    /// A call ends, after its helpers have left it.
+    pub(super) fn end(&mut self, id: RunId) {
+        self.callers -= 1;
+        self.runs.retain(|run| run.id != id);
+    }
+
+    /// Gives a helper a permit, if one is left, and says for which run.
+    pub(super) fn take(&mut self) -> Option<RunId> {
+        if self.out() >= self.all() {
+            return None;
+        }
+        let open = self.runs.iter_mut().filter(|run| run.room() > 0);
+        let run = open.min_by_key(|run| run.helpers)?;
+        run.helpers += 1;
+        Some(run.id)
+    }
+
+    /// Whether a helper of this run may do another of its tasks.
+    pub(super) fn keeps(&self, id: RunId) -> bool {
+        let run = &self[id];
+        let worse_off = |other: &Run<H>| other.room() > 0 && other.helpers + 1 < run.helpers;
+        run.progress.phase() == Phase::Open
+            && self.out() <= self.all()
+            && !self.runs.iter().any(worse_off)
+    }
+
+    /// A helper leaves this run.
+    pub(super) fn give_back(&mut self, id: RunId) {
+        self[id].helpers -= 1;
+    }
+
+    /// Permits that helpers could take now.
+    pub(super) fn free(&self) -> usize {
+        let room = self.runs.iter().map(Run::room).sum();
+        self.all().saturating_sub(self.out()).min(room)
+    }
+
+    /// Helpers that could have a permit at the same time, were no other call made.
+    pub(super) fn most_helpers(&self) -> usize {
+        let wanted = self.runs.iter().map(|run| run.wanted).sum();
+        self.all().saturating_sub(1).min(wanted)
+    }
+
+    fn all(&self) -> usize {
+        let permits = self.runs.iter().map(|run| run.permits);
+        permits.max().unwrap_or(0)
+    }
+
+    fn out(&self) -> usize {
+        let helpers: usize = self.runs.iter().map(|run| run.helpers).sum();
+        self.callers + helpers
+    }
+}
+
+impl<H> Run<H> {
+    /// Helpers that could still join.
+    fn room(&self) -> usize {
+        match self.progress.phase() {
+            Phase::Open => self.wanted - self.helpers,
+            Phase::Stalled | Phase::Closed => 0,
+        }
+    }
+}
+
+/// Panics if the run has ended.
+impl<H> Index<RunId> for Permits<H> {
+    type Output = Run<H>;
+
+    fn index(&self, id: RunId) -> &Run<H> {
+        let run = self.runs.iter().find(|run| run.id == id);
+        run.expect("a run that goes on")
+    }
+}
+
+impl<H> IndexMut<RunId> for Permits<H> {
+    fn index_mut(&mut self, id: RunId) -> &mut Run<H> {
+        let run = self.runs.iter_mut().find(|run| run.id == id);
+        run.expect("a run that goes on")
+    }
+}
