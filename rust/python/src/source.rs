@@ -77,6 +77,24 @@ enum Loaded {
     File((PyBackedBytes, (String, (usize, usize), u8))),
 }
 
+/// Format, height and width, channels, and the orientation if it is certain.
+type ImageHeader = (&'static str, (usize, usize), usize, Option<u8>);
+
+/// What the header of a file says: `(format, (height, width), channels, orientation)`, or None if
+/// Pillow has to judge the file. The orientation is None if Pillow has to be asked for it.
+#[pyfunction]
+pub(crate) fn image_header(file: &[u8]) -> Option<ImageHeader> {
+    decode::header(file).map(|header| {
+        let size = (header.height, header.width);
+        (
+            header.format.name(),
+            size,
+            header.channels,
+            header.orientation,
+        )
+    })
+}
+
 /// Names of the formats that this build decodes itself.
 #[pyfunction]
 pub(crate) fn decoded_formats() -> Vec<&'static str> {

@@ -3,8 +3,8 @@
 //! Whatever else a file is, or whatever is odd about it, is for Pillow to judge: the answer is then
 //! None, not an error.
 
-#[cfg(feature = "jpeg")]
 mod jpeg;
+mod orientation;
 mod png;
 
 use crate::error::Result;
@@ -36,6 +36,177 @@ impl Format {
             Self::Jpeg => "JPEG",
             Self::Png => "PNG",
         }
+    }
+}
+
+/// What a file says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Its format. The first image of an MPO file is a JPEG.
+    pub format: Format,
+    /// Lines of pixels, as stored.
+    pub height: usize,
+    /// Pixels of a line, as stored.
+    pub width: usize,
+    /// 1 for grey (Pillow's mode L), 3 for RGB.
+    pub channels: usize,
+    /// The EXIF orientation, from 1 to 8. None if Pillow has to be asked, which may refuse the file
+    /// for what it finds.
+    pub orientation: Option<u8>,
+}
+
+/// What the header of a file says, or None if Pillow has to judge the file.
+///
+/// Pillow opens a file with a header and an orientation, and finds the same. It may still refuse to
+/// for its number of pixels: `PIL.Image.MAX_IMAGE_PIXELS` is the caller's to apply.
+///
+/// The time it takes does not depend on the pixels, and no memory depends on the file.
+pub fn header(file: &[u8]) -> Option<Header> {
+    match file {
+        [0xFF, ..] => jpeg::header(file),
+        _ => png::header(file),
+    }
+}
+
+/// A file turned out not to be what its header promised. Pillow may read it, or say what is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the file is damaged")]
+pub struct Damaged;
+
+/// The lines of a file from top to bottom, decoded as they are asked for.
+///
+/// It keeps a few lines of pixels, but for the files that do not hold their lines in order: of an
+/// interlaced PNG it keeps all pixels, of a progressive JPEG all coefficients.
+pub struct Scanlines<'file> {
+    decoder: Decoder<'file>,
+    height: usize,
+    width: usize,
+    channels: usize,
+    /// Lines that were read or passed over.
+    done: usize,
+    is_damaged: bool,
+}
+
+enum Decoder<'file> {
+    #[cfg(feature = "jpeg")]
+    Jpeg(jpeg::Lines<'file>),
+    Png(png::Lines<'file>),
+}
+
+impl<'file> Scanlines<'file> {
+    /// The lines of `file`, whose `header` was read before.
+    ///
+    /// A JPEG is decoded at the smallest of a half, a quarter or an eighth of its size at which no
+    /// side is shorter than `reduced_to`, if given: (height, width) as stored. The pixels are then
+    /// not those of the whole image resized.
+    ///
+    /// Returns None if the file is unusual or damaged, or this build does not decode its format.
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`].
+    pub fn open(
+        file: &'file [u8],
+        header: &Header,
+        reduced_to: Option<(usize, usize)>,
+    ) -> Result<Option<Self>> {
+        match header.format {
+            #[cfg(feature = "jpeg")]
+            Format::Jpeg => Ok(jpeg::Lines::open(file, header, reduced_to)?.map(|lines| {
+                let shape = lines.shape();
+                Self::new(Decoder::Jpeg(lines), shape)
+            })),
+            #[cfg(not(feature = "jpeg"))]
+            Format::Jpeg => Ok(None),
+            Format::Png => Ok(png::Lines::open(file, header)?.map(|lines| {
+                let shape = [header.height, header.width, header.channels];
+                Self::new(Decoder::Png(lines), shape)
+            })),
+        }
+    }
+
+    fn new(decoder: Decoder<'file>, [height, width, channels]: [usize; 3]) -> Self {
+        Self {
+            decoder,
+            height,
+            width,
+            channels,
+            done: 0,
+            is_damaged: false,
+        }
+    }
+
+    /// Lines, at the size that the file is decoded at.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Pixels of a line.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// 1 for grey, 3 for RGB.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Decodes the next lines to `out`, packed: as many as it has room for.
+    ///
+    /// With the last line all else that belongs to the image is read: it is not whole before.
+    ///
+    /// # Errors
+    /// [`Damaged`]: neither these lines nor those before are certain to be Pillow's. Every later
+    /// call fails too.
+    ///
+    /// # Panics
+    /// If `out` is not whole lines, or more than are left.
+    pub fn read(&mut self, out: &mut [u8]) -> std::result::Result<(), Damaged> {
+        let length = self.width * self.channels;
+        let count = out.len() / length;
+        assert_eq!(out.len(), count * length, "whole lines of {length} bytes");
+        self.advance(count, |decoder, is_last| match decoder {
+            #[cfg(feature = "jpeg")]
+            Decoder::Jpeg(lines) => lines.read(out, count),
+            Decoder::Png(lines) => lines.read(out, length, is_last),
+        })
+    }
+
+    /// Passes over the next `count` lines, of which at least one is left: what it reads is whole only
+    /// when the last line is.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    ///
+    /// # Panics
+    /// If no line would be left.
+    pub fn skip(&mut self, count: usize) -> std::result::Result<(), Damaged> {
+        let length = self.width * self.channels;
+        self.advance(count, |decoder, is_last| {
+            assert!(!is_last, "a line is left after {count}");
+            match decoder {
+                #[cfg(feature = "jpeg")]
+                Decoder::Jpeg(lines) => lines.skip(count),
+                Decoder::Png(lines) => lines.skip(count, length),
+            }
+        })
+    }
+
+    /// Moves on by `count` lines with what `decode` does to the decoder, told whether they are the
+    /// last.
+    fn advance(
+        &mut self,
+        count: usize,
+        decode: impl FnOnce(&mut Decoder<'file>, bool) -> std::result::Result<(), Damaged>,
+    ) -> std::result::Result<(), Damaged> {
+        let left = self.height - self.done;
+        assert!(count <= left, "{count} lines of {left} that are left");
+        if self.is_damaged {
+            return Err(Damaged);
+        }
+        self.done += count;
+        let outcome = decode(&mut self.decoder, count == left);
+        self.is_damaged = outcome.is_err();
+        outcome
     }
 }
 
@@ -71,11 +242,21 @@ pub struct Request {
 
 /// The pixels of a file, or None if it is not as requested or in any way unusual.
 pub fn decode(file: &[u8], request: &Request) -> Result<Option<Decoded>> {
-    match request.format {
-        #[cfg(feature = "jpeg")]
-        Format::Jpeg => jpeg::decode(file, request),
-        #[cfg(not(feature = "jpeg"))]
-        Format::Jpeg => Ok(None),
-        Format::Png => png::decode(file, request),
+    let Some(header) = header(file) else {
+        return Ok(None);
+    };
+    if (header.format, (header.height, header.width)) != (request.format, request.size) {
+        return Ok(None);
     }
+    let Some(mut lines) = Scanlines::open(file, &header, request.reduced_to)? else {
+        return Ok(None);
+    };
+    let (height, width, channels) = (lines.height(), lines.width(), lines.channels());
+    let mut bytes = Buffer::new(height * width * channels, "a decoded image")?;
+    Ok(lines.read(&mut bytes).ok().map(|()| Decoded {
+        bytes,
+        height,
+        width,
+        channels,
+    }))
 }
