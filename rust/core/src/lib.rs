@@ -3,26 +3,30 @@
 //! Data flows one way:
 //!
 //! ```text
-//! ImageView -> geometry (target size, grid) -> resize (line by line) -> rows (normalise + patchify)
+//! Source -> geometry (target size, grid) -> resize (chunk by chunk, in cache) -> rows (normalise + patchify)
 //! ```
 //!
 //! Every number this crate produces equals, bit for bit, what `transformers` computes on the CPU
-//! with the named [`Reference`]. A *line* is one row of pixels; a *row* is always one patch row of
+//! with the named [`Reference`]. A *scanline* is one row of pixels; a *row* is always one patch row of
 //! the model input.
 
+pub mod batch;
 pub mod decode;
 pub mod error;
+pub mod filter;
 pub mod geometry;
-pub mod image;
 pub mod index;
+mod kernels;
 pub mod memory;
 pub mod parallel;
+pub mod pixels;
 pub mod resize;
 pub mod rows;
-pub mod simd;
 
 pub use error::{Error, Result};
-pub use geometry::{Grid, smart_resize};
-pub use image::ImageView;
-pub use resize::{Reference, resize};
-pub use rows::{Element, Normalization, PatchLayout, RowWriter, Strips, Temporal};
+pub use filter::Reference;
+pub use geometry::{Grid, PatchLayout, Temporal, smart_resize};
+pub use kernels::Isa;
+pub use pixels::PixelView;
+pub use resize::resize;
+pub use rows::{Element, Normalization, RowWriter};

@@ -8,8 +8,6 @@ mod orientation;
 mod png;
 
 use crate::error::Result;
-use crate::image::ImageView;
-use crate::memory::Buffer;
 
 /// A file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,55 +206,4 @@ impl<'file> Scanlines<'file> {
         self.is_damaged = outcome.is_err();
         outcome
     }
-}
-
-/// Decoded pixels.
-#[derive(Debug)]
-pub struct Decoded {
-    bytes: Buffer<u8>,
-    height: usize,
-    width: usize,
-    channels: usize,
-}
-
-impl Decoded {
-    /// The pixels, packed.
-    pub fn view(&self) -> Result<ImageView<'_>> {
-        let (line, pixel) = (self.width * self.channels, self.channels);
-        let shape = [self.height, self.width, self.channels];
-        ImageView::new(&self.bytes, 0, shape, [line as isize, pixel as isize, 1])
-    }
-}
-
-/// What is known of a file before it is decoded, and asked of the result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request {
-    /// The file's format.
-    pub format: Format,
-    /// Height and width that its header gives.
-    pub size: (usize, usize),
-    /// A JPEG may be decoded at a half, a quarter or an eighth of its size, if both sides stay at
-    /// least this long. The pixels are then not those of the whole image resized.
-    pub reduced_to: Option<(usize, usize)>,
-}
-
-/// The pixels of a file, or None if it is not as requested or in any way unusual.
-pub fn decode(file: &[u8], request: &Request) -> Result<Option<Decoded>> {
-    let Some(header) = header(file) else {
-        return Ok(None);
-    };
-    if (header.format, (header.height, header.width)) != (request.format, request.size) {
-        return Ok(None);
-    }
-    let Some(mut lines) = Scanlines::open(file, &header, request.reduced_to)? else {
-        return Ok(None);
-    };
-    let (height, width, channels) = (lines.height(), lines.width(), lines.channels());
-    let mut bytes = Buffer::new(height * width * channels, "a decoded image")?;
-    Ok(lines.read(&mut bytes).ok().map(|()| Decoded {
-        bytes,
-        height,
-        width,
-        channels,
-    }))
 }

@@ -93,7 +93,9 @@ impl Axis {
 
     /// Whether some weight does not fit in 16 bits.
     pub fn is_wide(&self) -> bool {
-        self.weights.iter().any(|weight| i16::try_from(*weight).is_err())
+        self.weights
+            .iter()
+            .any(|weight| i16::try_from(*weight).is_err())
     }
 }
 

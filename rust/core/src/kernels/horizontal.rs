@@ -1,9 +1,9 @@
 //! The horizontal pass: two staged scanlines to pairs.
 
 use super::isa::{Backend, Isa};
-use super::{Pair, plane_stride, scalar};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64;
+use super::{Pair, plane_stride, scalar};
 use crate::error::Result;
 use crate::filter::Axis;
 use crate::memory::Buffer;

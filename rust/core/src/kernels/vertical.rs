@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use super::isa::{Backend, Isa};
 use super::taps::{Taps, halves};
-use super::{Pair, scalar};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64;
+use super::{Pair, scalar};
 use crate::error::Result;
 use crate::filter::Axis;
 use crate::memory;
@@ -56,17 +56,21 @@ impl Vertical {
             Some(axis) => axis.bounds(position),
             None => (position, KEPT),
         };
-        let total = (0..target).map(|position| {
-            let (start, weights) = taps(position);
-            pairs_of(start, weights.len()).len()
-        });
-        let total = total.sum();
+        // No output ends before the one above it, so that bands need no more than their last one does.
+        let ranges = || {
+            (0..target).scan(0, |end, position| {
+                let (start, weights) = taps(position);
+                let last = start + weights.len();
+                *end = last.div_ceil(2).max(*end);
+                Some(start / 2..*end)
+            })
+        };
+        let total = ranges().map(|pairs| pairs.len()).sum();
         let mut bounds = memory::with_capacity(target, "vertical weights")?;
         let mut low = memory::with_capacity(total, "vertical weights")?;
         let mut high = memory::with_capacity(if wide { total } else { 0 }, "vertical weights")?;
-        for position in 0..target {
+        for (position, pairs) in ranges().enumerate() {
             let (start, weights) = taps(position);
-            let pairs = pairs_of(start, weights.len());
             bounds.push(Bounds {
                 start: pairs.start,
                 first: low.len(),
@@ -105,11 +109,6 @@ impl Vertical {
         start..start + count
     }
 
-    /// The most pairs that an output position is made of.
-    pub(crate) fn most_pairs(&self) -> usize {
-        self.bounds.iter().map(|bounds| bounds.count).max().unwrap_or(0)
-    }
-
     /// Combines `lines`, those of [`Vertical::pairs`] of `position` and as long as `out`, whole registers
     /// each.
     pub(crate) fn run(&self, position: usize, lines: &[&[Pair]], out: &mut [u8]) {
@@ -134,7 +133,13 @@ impl Vertical {
 
     /// Adds those pairs of scanlines from `first` on that output `position` is made of to its `sums`.
     /// [`Vertical::finish`] makes samples of them when all have been added.
-    pub(crate) fn accumulate(&self, position: usize, first: usize, lines: &[&[Pair]], sums: &mut [i32]) {
+    pub(crate) fn accumulate(
+        &self,
+        position: usize,
+        first: usize,
+        lines: &[&[Pair]],
+        sums: &mut [i32],
+    ) {
         let pairs = self.pairs(position);
         let common = pairs.start.max(first)..pairs.end.min(first + lines.len());
         if common.is_empty() {
@@ -154,13 +159,12 @@ impl Vertical {
         let Bounds { start, first, .. } = self.bounds[position];
         let range = pairs.start - start + first..pairs.end - start + first;
         Weights {
-            high: if self.wide { &self.high[range.clone()] } else { &[] },
+            high: if self.wide {
+                &self.high[range.clone()]
+            } else {
+                &[]
+            },
             low: &self.low[range],
         }
     }
-}
-
-/// The pairs that `count` scanlines from `start` on lie in.
-fn pairs_of(start: usize, count: usize) -> Range<usize> {
-    start / 2..(start + count).div_ceil(2)
 }

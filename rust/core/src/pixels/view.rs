@@ -132,7 +132,9 @@ impl<'a> PixelView<'a> {
     /// The scanline at `y`.
     pub fn scanline(&self, y: usize) -> Scanline<'a> {
         assert!(y < self.shape[0]);
-        let origin = self.origin.wrapping_add_signed(y as isize * self.strides[0]);
+        let origin = self
+            .origin
+            .wrapping_add_signed(y as isize * self.strides[0]);
         Scanline {
             bytes: self.bytes,
             origin,
@@ -226,7 +228,8 @@ mod tests {
         (0..view.height())
             .flat_map(|y| {
                 let line = view.scanline(y);
-                (0..line.width()).flat_map(move |x| (0..line.channels()).map(move |c| line.sample(x, c)))
+                (0..line.width())
+                    .flat_map(move |x| (0..line.channels()).map(move |c| line.sample(x, c)))
             })
             .collect()
     }

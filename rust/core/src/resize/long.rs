@@ -78,7 +78,9 @@ impl<'a, 'b, E> LongWindows<'a, 'b, E> {
         }
         self.chunk
             .stage(resampler, self.source, lines, &mut self.staged)?;
-        let scanlines: Vec<_> = (0..pairs.len()).map(|index| self.chunk.pair(index)).collect();
+        let scanlines: Vec<_> = (0..pairs.len())
+            .map(|index| self.chunk.pair(index))
+            .collect();
         for (index, position) in (self.position..vertical.height()).enumerate() {
             if vertical.pairs(position).start >= pairs.end {
                 break;

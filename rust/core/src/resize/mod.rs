@@ -12,6 +12,7 @@ mod stage;
 mod tasks;
 
 use std::convert::Infallible;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 pub(crate) use resampler::Resampler;
@@ -43,24 +44,271 @@ pub fn resize(
         );
         return Err(Error::invalid("out", reason));
     }
-    let parts = out.chunks_exact_mut(line_bytes).collect();
+    let parts = out.chunks_mut(Packed::LINES * line_bytes).collect();
     let frames = vec![Source::<Infallible>::pixels(*image)];
-    let tasks = Tasks::new(resampler, &Packed, frames, 1, parts, 1)?;
+    let packed = Packed {
+        width: target.1,
+        out: PhantomData,
+    };
+    let tasks = Tasks::new(resampler, packed, frames, Packed::LINES, parts, 1)?;
     loop {
         match tasks.step() {
             Step::Done => {}
-            Step::Waiting | Step::Finished => return Ok(()),
             Step::Failed(Failure::Core(error)) => return Err(error),
-            // Neither is there a file, nor a caller who could fail.
-            Step::Failed(_) => return Ok(()),
+            // There is neither a file that could be damaged nor a caller who could fail.
+            Step::Waiting | Step::Finished | Step::Failed(_) => return Ok(()),
         }
     }
 }
 
-/// Scanlines as packed RGB.
-struct Packed;
+/// Bands as packed RGB.
+struct Packed<'a> {
+    width: usize,
+    out: PhantomData<&'a mut [u8]>,
+}
 
-/// One scanline.
-impl BandWriter for Packed {
-    type Part<'a> = &'a mut [u8];
+impl Packed<'_> {
+    /// Scanlines of a band.
+    const LINES: usize = 16;
+}
+
+impl<'a> BandWriter for Packed<'a> {
+    type Part = &'a mut [u8];
+
+    fn write(&self, out: &'a mut [u8], frames: &[&[u8]], stride: usize) {
+        let lines = frames
+            .iter()
+            .flat_map(|frame| frame.chunks_exact(3 * stride));
+        for (out, line) in out.chunks_exact_mut(3 * self.width).zip(lines) {
+            let (red, rest) = line.split_at(stride);
+            let (green, blue) = rest.split_at(stride);
+            for (pixel, ((r, g), b)) in out
+                .as_chunks_mut()
+                .0
+                .iter_mut()
+                .zip(red.iter().zip(green).zip(blue))
+            {
+                *pixel = [*r, *g, *b];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resampler::tests::by_definition;
+    use super::*;
+    use crate::parallel::{self, Work};
+    use proptest::prelude::*;
+    use std::sync::Mutex;
+
+    #[test]
+    fn the_same_size_is_a_copy() {
+        let pixels: Vec<u8> = (0..60).collect();
+        let view = PixelView::packed(&pixels[..], 4, 5, 3).unwrap();
+        let mut out = vec![0; 60];
+        resize(&view, (4, 5), Reference::Torchvision, Isa::best(), &mut out).unwrap();
+        assert_eq!(out, pixels);
+    }
+
+    #[test]
+    fn bad_targets_are_refused() {
+        let pixels = [0u8; 60];
+        let view = PixelView::packed(&pixels[..], 4, 5, 3).unwrap();
+        let refused = |target, out: &mut [u8]| {
+            resize(&view, target, Reference::Torchvision, Isa::best(), out)
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(refused((0, 5), &mut []), "height must be at least 1, got 0");
+        assert_eq!(refused((4, 0), &mut []), "width must be at least 1, got 0");
+        assert_eq!(
+            refused((2, 2), &mut [0; 11]),
+            "out must hold 2x2x3 bytes, got 11"
+        );
+    }
+
+    /// Sizes that ask for every kernel: scales of about 1, of 2 to 5, and far more, on either axis.
+    fn sizes() -> impl Strategy<Value = ((usize, usize), (usize, usize))> {
+        let axis = || {
+            prop_oneof![
+                4 => (1usize..150, 1usize..150),
+                1 => (1usize..150).prop_map(|length| (length, length)),
+                2 => (1usize..900, 1usize..200),
+                1 => (200usize..1500, 1usize..20),
+            ]
+        };
+        (axis(), axis()).prop_map(|((h, to_h), (w, to_w))| {
+            // Of two long axes one is cut, so that a case stays small.
+            let h = if h * w > 200_000 {
+                h.min(200_000 / w).max(1)
+            } else {
+                h
+            };
+            ((h, w), (to_h, to_w))
+        })
+    }
+
+    fn noise(length: usize, seed: u32) -> Vec<u8> {
+        let mut state = seed | 1;
+        let next = || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            // Half of them at the ends, so that sums go beyond both.
+            match state >> 24 {
+                level @ 0..128 => level as u8 * 2,
+                level if level % 2 == 0 => 0,
+                _ => 255,
+            }
+        };
+        std::iter::repeat_with(next).take(length).collect()
+    }
+
+    /// Scanlines out of memory, with a fourth byte of no meaning.
+    struct InOrder<'a> {
+        pixels: &'a [u8],
+        size: (usize, usize),
+        next: usize,
+    }
+
+    impl Scanlines<&'static str> for InOrder<'_> {
+        fn size(&self) -> (usize, usize) {
+            self.size
+        }
+
+        fn pixel_bytes(&self) -> usize {
+            4
+        }
+
+        fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<&'static str>> {
+            let pixels = self.pixels[3 * self.next..].chunks_exact(3);
+            for (out, pixel) in out.chunks_exact_mut(4).zip(pixels) {
+                out.copy_from_slice(&[pixel[0], pixel[1], pixel[2], 99]);
+                self.next += 1;
+            }
+            Ok(())
+        }
+    }
+
+    impl<W: BandWriter, E: Send> Work for Tasks<'_, W, E> {
+        type Error = Failure<E>;
+
+        fn step(&self) -> Step<Failure<E>> {
+            self.step()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_backend_equals_the_definition(
+            (source, target) in sizes(),
+            reference in Reference::any(),
+            planar in any::<bool>(),
+            seed in any::<u32>(),
+        ) {
+            let pixels = noise(source.0 * source.1 * 3, seed);
+            let expected = by_definition(&pixels, source, target, reference);
+            let (height, width) = source;
+            let planes: Vec<u8> = (0..3)
+                .flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied())
+                .collect();
+            let (bytes, strides) = if planar {
+                (&planes, [width, 1, height * width])
+            } else {
+                (&pixels, [3 * width, 3, 1])
+            };
+            let strides = strides.map(|stride| stride as isize);
+            let view = PixelView::new(&bytes[..], 0, [height, width, 3], strides).unwrap();
+            for isa in Isa::available() {
+                let mut out = vec![0; target.0 * target.1 * 3];
+                resize(&view, target, reference, isa, &mut out).unwrap();
+                prop_assert!(out == expected, "{:?}", isa);
+            }
+        }
+
+        #[test]
+        fn neither_threads_nor_the_way_that_lines_come_change_anything(
+            (source, target) in sizes(),
+            reference in Reference::any(),
+            threads in 1usize..5,
+            band in 1usize..40,
+            seed in any::<u32>(),
+        ) {
+            let pixels = noise(source.0 * source.1 * 3, seed);
+            let view = PixelView::packed(&pixels[..], source.0, source.1, 3).unwrap();
+            let mut expected = vec![0; target.0 * target.1 * 3];
+            resize(&view, target, reference, Isa::best(), &mut expected).unwrap();
+            let resampler = Arc::new(Resampler::new(source, target, reference, Isa::best()).unwrap());
+            let in_order = InOrder { pixels: &pixels, size: source, next: 0 };
+            for frames in [vec![Source::pixels(view)], vec![Source::scanlines(in_order)]] {
+                let mut out = vec![0; expected.len()];
+                let parts = out.chunks_mut(band * 3 * target.1).collect();
+                let packed = Packed { width: target.1, out: PhantomData };
+                let tasks = Tasks::new(Arc::clone(&resampler), packed, frames, band, parts, threads);
+                parallel::run(threads, &tasks.unwrap(), || Ok(())).unwrap();
+                prop_assert!(out == expected);
+            }
+        }
+    }
+
+    #[test]
+    fn windows_of_any_length_are_summed_up_as_lines_come() {
+        for (source, target) in [
+            ((60_001, 2), (2, 1)),
+            ((40_000, 30), (3, 30)),
+            ((9, 200_000), (4, 150_000)),
+        ] {
+            let pixels = noise(source.0 * source.1 * 3, 7);
+            for reference in Reference::ALL {
+                let expected = by_definition(&pixels, source, target, reference);
+                let view = PixelView::packed(&pixels[..], source.0, source.1, 3).unwrap();
+                for isa in Isa::available() {
+                    let mut out = vec![0; expected.len()];
+                    resize(&view, target, reference, isa, &mut out).unwrap();
+                    assert!(
+                        out == expected,
+                        "{source:?} {target:?} {reference:?} {isa:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_ends_the_work() {
+        struct Fails(Mutex<usize>);
+        impl Scanlines<&'static str> for Fails {
+            fn size(&self) -> (usize, usize) {
+                (400, 400)
+            }
+            fn pixel_bytes(&self) -> usize {
+                1
+            }
+            fn read(&mut self, _: &mut [u8]) -> Result<(), Failure<&'static str>> {
+                let calls = self.0.get_mut().unwrap();
+                *calls += 1;
+                if *calls < 3 {
+                    Ok(())
+                } else {
+                    Err(Failure::Owner("no more"))
+                }
+            }
+        }
+        let resampler =
+            Resampler::new((400, 400), (56, 56), Reference::Torchvision, Isa::best()).unwrap();
+        let mut out = vec![0; 56 * 56 * 3];
+        let parts = out.chunks_mut(3 * 56 * 8).collect();
+        let packed = Packed {
+            width: 56,
+            out: PhantomData,
+        };
+        let frames = vec![Source::scanlines(Fails(Mutex::new(0)))];
+        let tasks = Tasks::new(Arc::new(resampler), packed, frames, 8, parts, 2).unwrap();
+        let stopped = parallel::run(2, &tasks, || Ok(())).unwrap_err();
+        assert!(matches!(
+            stopped,
+            parallel::Stopped::Failed(Failure::Owner("no more"))
+        ));
+    }
 }

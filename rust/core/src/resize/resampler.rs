@@ -62,6 +62,11 @@ impl Resampler {
         })
     }
 
+    /// `(height, width)` of what comes out.
+    pub(crate) fn target(&self) -> (usize, usize) {
+        self.target
+    }
+
     /// The pairs of source scanlines that the output scanlines `lines` are made of.
     pub(super) fn pairs(&self, lines: Range<usize>) -> Range<usize> {
         self.vertical.pairs(lines.start).start..self.vertical.pairs(lines.end - 1).end
@@ -115,7 +120,8 @@ impl Resampler {
     ) {
         let length = 3 * self.stride();
         assert!(out.len() == lines.len() * length);
-        let (Some((horizontal, apart)), Some(After { staged, pairs })) = (&self.after, after) else {
+        let (Some((horizontal, apart)), Some(After { staged, pairs })) = (&self.after, after)
+        else {
             for (y, out) in lines.zip(out.chunks_exact_mut(length)) {
                 combine(y, out);
             }

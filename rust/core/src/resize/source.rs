@@ -36,8 +36,8 @@ pub enum Failure<E> {
     Core(Error),
     /// A file turned out damaged or unusual after some of it had been decoded.
     Damaged,
-    /// Of the caller's, whom an image was asked of.
-    Caller(E),
+    /// Of the owner's, whom an image was asked of.
+    Owner(E),
 }
 
 impl<E> From<Error> for Failure<E> {
@@ -77,5 +77,7 @@ impl<'a, E> Source<'a, E> {
 /// The contents of a mutex. What it guards is whole even if a thread panicked: the panic reaches the
 /// caller, who drops it.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -3,13 +3,19 @@
 use std::ops::Range;
 
 use crate::filter::Reference;
-use crate::kernels::deinterleave::deinterleave;
 use crate::kernels::Isa;
+use crate::kernels::deinterleave::deinterleave;
 use crate::pixels::{Bytes, PixelFormat, PixelView, Scanline};
 
 /// Writes the samples of scanline `y` to the three planes of `out`, of which each has room for more.
 /// Grey is repeated; RGBA is composited on white with the rounding that `reference` has for arrays.
-pub(super) fn stage(view: &PixelView<'_>, y: usize, isa: Isa, reference: Reference, out: &mut [u8]) {
+pub(super) fn stage(
+    view: &PixelView<'_>,
+    y: usize,
+    isa: Isa,
+    reference: Reference,
+    out: &mut [u8],
+) {
     let line = view.scanline(y);
     let stride = out.len() / 3;
     let (first, rest) = out.split_at_mut(stride);
@@ -63,7 +69,11 @@ fn with_fourth(
         let fourth = &mut fourth[..red.len()];
         let first = 4 * BLOCK * index;
         let pixels = pixels.slice(first..pixels.len().min(first + 4 * fourth.len()));
-        deinterleave(isa, pixels, [&mut *red, &mut *green, &mut *blue, &mut *fourth]);
+        deinterleave(
+            isa,
+            pixels,
+            [&mut *red, &mut *green, &mut *blue, &mut *fourth],
+        );
         finish([red, green, blue], fourth);
     }
 }
@@ -174,7 +184,11 @@ mod tests {
                 let mut colours: Vec<u8> = (0..=255).collect();
                 over_white(&mut colours, &[alpha; 256], reference);
                 for (colour, sample) in (0..=255).zip(colours) {
-                    assert_eq!(sample, blended(colour, alpha, reference), "{colour} {alpha}");
+                    assert_eq!(
+                        sample,
+                        blended(colour, alpha, reference),
+                        "{colour} {alpha}"
+                    );
                 }
             }
         }
@@ -191,22 +205,24 @@ mod tests {
             PixelFormat::Rgbx => (0, [4 * w, 4, 1], 3),
             PixelFormat::Bgrx => (2, [4 * w, 4, -1], 3),
             PixelFormat::Rgba => (0, [4 * w, 4, 1], 4),
-            PixelFormat::Other => (0, [4, 4 * h, 1], 4),
+            PixelFormat::Other => (4 * height * width - 4, [-4 * w, -4, 1], 4),
         };
         (origin, strides, channels)
     }
 
     fn any_format() -> impl Strategy<Value = PixelFormat> {
-        proptest::sample::select(&[
-            PixelFormat::Grey,
-            PixelFormat::Planes,
-            PixelFormat::Rgb,
-            PixelFormat::Bgr,
-            PixelFormat::Rgbx,
-            PixelFormat::Bgrx,
-            PixelFormat::Rgba,
-            PixelFormat::Other,
-        ][..])
+        proptest::sample::select(
+            &[
+                PixelFormat::Grey,
+                PixelFormat::Planes,
+                PixelFormat::Rgb,
+                PixelFormat::Bgr,
+                PixelFormat::Rgbx,
+                PixelFormat::Bgrx,
+                PixelFormat::Rgba,
+                PixelFormat::Other,
+            ][..],
+        )
     }
 
     proptest! {

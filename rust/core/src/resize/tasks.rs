@@ -36,7 +36,7 @@ pub(crate) trait BandWriter: Sync {
 /// Frames of one size on their way to bands.
 pub(crate) struct Tasks<'a, W: BandWriter, E> {
     resampler: Arc<Resampler>,
-    writer: &'a W,
+    writer: W,
     frames: Vec<Frame<'a, E>>,
     /// Output scanlines of a band.
     band_lines: usize,
@@ -109,24 +109,28 @@ const CHUNK_PIXELS: usize = 16 << 10;
 const CHUNK_PAIRS: usize = 8;
 
 impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
-    /// Tasks for `frames` of the resampler's source size, at least one, in bands of `band_lines`, which the
-    /// target's height is a multiple of, for up to `threads` threads. There is a part for each band.
+    /// Tasks for `frames` of the resampler's source size, in bands of `band_lines`, of which the last may have
+    /// less, for up to `threads` threads. There is a part for each band.
     pub(crate) fn new(
         resampler: Arc<Resampler>,
-        writer: &'a W,
+        writer: W,
         frames: Vec<Source<'a, E>>,
         band_lines: usize,
         parts: Vec<W::Part>,
         threads: usize,
     ) -> Result<Self> {
         assert!(frames.iter().all(|frame| frame.size() == resampler.source));
-        assert!(parts.len() * band_lines == resampler.target.0);
+        let height = resampler.target.0;
+        assert!(parts.len() == height.div_ceil(band_lines));
         let width = resampler.source.1;
         let source_pairs = resampler.source_pairs();
-        let chunk_pairs = (CHUNK_PIXELS / 2 / width).max(CHUNK_PAIRS).min(source_pairs);
+        let chunk_pairs = (CHUNK_PIXELS / 2 / width)
+            .max(CHUNK_PAIRS)
+            .min(source_pairs);
         let chunks = source_pairs.div_ceil(chunk_pairs);
         let needed = (0..parts.len()).map(|band| {
-            let pairs = resampler.pairs(band * band_lines..(band + 1) * band_lines);
+            let lines = band * band_lines..height.min((band + 1) * band_lines);
+            let pairs = resampler.pairs(lines);
             pairs.end.div_ceil(chunk_pairs) - pairs.start / chunk_pairs
         });
         // Beside the chunks of one band, some that threads are busy with.
@@ -266,7 +270,8 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
 
     /// The output scanlines of a band.
     fn lines(&self, band: usize) -> Range<usize> {
-        band * self.band_lines..(band + 1) * self.band_lines
+        let first = band * self.band_lines;
+        first..self.resampler.target.0.min(first + self.band_lines)
     }
 
     /// The source scanlines of a chunk.
@@ -283,7 +288,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
                 Ok(Finished::Read { frame, chunk })
             }
             Task::Stage { frame, chunk } => {
-                self.with_scratch(|scratch| self.stage(frame, chunk, scratch))?;
+                self.with_scratch(|scratch| self.stage(frame, chunk, scratch))??;
                 Ok(Finished::Stage { frame, chunk })
             }
             Task::Band { band, part } => {
@@ -309,7 +314,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
     }
 
     fn new_scratch(&self) -> Result<Scratch> {
-        let band = self.frames.len() * self.band_samples();
+        let band = self.frames.len() * self.band_lines * self.line_samples();
         Ok(Scratch {
             staged: Staged::new(&self.resampler.horizontal)?,
             after: After::new(&self.resampler)?,
@@ -317,9 +322,9 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
         })
     }
 
-    /// Samples of one band of one frame.
-    fn band_samples(&self) -> usize {
-        self.band_lines * 3 * self.resampler.stride()
+    /// Samples of one output scanline.
+    fn line_samples(&self) -> usize {
+        3 * self.resampler.stride()
     }
 
     /// Reads the scanlines of a chunk.
@@ -346,9 +351,12 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
         } = scratch;
         let (lines, chunks) = (self.lines(band), self.chunks(band));
         let needed = self.resampler.pairs(lines.clone());
-        let out_frames = out.chunks_exact_mut(self.band_samples());
-        for (frame, out) in self.frames.iter().zip(out_frames) {
-            let ring = chunks.clone().map(|chunk| reading(&frame.ring[chunk % self.slots]));
+        let length = lines.len() * self.line_samples();
+        let out = &mut out[..self.frames.len() * length];
+        for (frame, out) in self.frames.iter().zip(out.chunks_exact_mut(length)) {
+            let ring = chunks
+                .clone()
+                .map(|chunk| reading(&frame.ring[chunk % self.slots]));
             let ring: Vec<_> = ring.collect();
             let pair = |pair: usize| {
                 let chunk = &ring[pair / self.chunk_pairs - chunks.start];
@@ -364,12 +372,8 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             self.resampler
                 .finish(lines.clone(), after.as_mut(), combine, out);
         }
-        self.hand_on(part, out);
-    }
-
-    fn hand_on(&self, part: W::Part, samples: &[u8]) {
-        let frames: Vec<_> = samples.chunks_exact(self.band_samples()).collect();
-        self.writer.write(part, &frames, self.resampler.stride());
+        let out: Vec<_> = out.chunks_exact(length).collect();
+        self.writer.write(part, &out, self.resampler.stride());
     }
 
     /// Does everything, where windows are too long for a ring.
@@ -380,8 +384,10 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
         }
         let mut scratch = self.new_scratch()?;
         for (band, part) in parts.enumerate() {
-            let out = scratch.band.chunks_exact_mut(self.band_samples());
-            for (frame, out) in frames.iter_mut().zip(out) {
+            let lines = self.lines(band);
+            let length = lines.len() * self.line_samples();
+            let out = &mut scratch.band[..frames.len() * length];
+            for (frame, out) in frames.iter_mut().zip(out.chunks_exact_mut(length)) {
                 let mut failure = None;
                 let combine = |_, out: &mut [u8]| {
                     if failure.is_none() {
@@ -389,13 +395,13 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
                     }
                 };
                 let after = scratch.after.as_mut();
-                self.resampler
-                    .finish(self.lines(band), after, combine, out);
+                self.resampler.finish(lines.clone(), after, combine, out);
                 if let Some(failure) = failure {
                     return Err(failure);
                 }
             }
-            self.hand_on(part, &scratch.band);
+            let out: Vec<_> = out.chunks_exact(length).collect();
+            self.writer.write(part, &out, self.resampler.stride());
         }
         frames.iter_mut().try_for_each(LongWindows::take_rest)
     }
@@ -445,7 +451,6 @@ impl InOrder {
     fn begin(&mut self) {
         self.begun += 1;
     }
-
 
     fn all_begun(&self) -> bool {
         self.begun == self.count

@@ -2,37 +2,49 @@
 
 use half::{bf16, f16};
 
-use crate::simd::Lanes;
-
-/// A type that rows are stored in.
-pub trait Element: Lanes + Copy + Default + Send + Sync {
-    /// The element for a pixel of `level` whose normalised value is `value`.
+/// A type that rows are stored in: float32, float16, bfloat16 or uint8, and no other.
+pub trait Element: sealed::Element {
+    /// The element for a pixel of `sample` whose normalised value is `value`.
     ///
-    /// Floats round `value` to nearest even, as torch's cast does. `u8` keeps the level: the model
+    /// Floats round `value` to nearest even, as torch's cast does. `u8` keeps the sample: the model
     /// folds rescaling and normalisation into its first layer.
-    fn from_level(level: u8, value: f32) -> Self;
+    fn from_sample(sample: u8, value: f32) -> Self;
+}
+
+mod sealed {
+    use half::{bf16, f16};
+
+    use crate::kernels::rows::Store;
+
+    /// What kernels ask of an element. It cannot be named outside, so that nobody else implements it.
+    pub trait Element: Store + Copy + Default + Send + Sync {}
+
+    impl Element for f32 {}
+    impl Element for f16 {}
+    impl Element for bf16 {}
+    impl Element for u8 {}
 }
 
 impl Element for f32 {
-    fn from_level(_: u8, value: f32) -> Self {
+    fn from_sample(_: u8, value: f32) -> Self {
         value
     }
 }
 
 impl Element for f16 {
-    fn from_level(_: u8, value: f32) -> Self {
+    fn from_sample(_: u8, value: f32) -> Self {
         Self::from_f32(value)
     }
 }
 
 impl Element for bf16 {
-    fn from_level(_: u8, value: f32) -> Self {
+    fn from_sample(_: u8, value: f32) -> Self {
         Self::from_f32(value)
     }
 }
 
 impl Element for u8 {
-    fn from_level(level: u8, _: f32) -> Self {
-        level
+    fn from_sample(sample: u8, _: f32) -> Self {
+        sample
     }
 }

@@ -1,11 +1,10 @@
-//! Patch rows: the model's input, written in one pass over resized lines.
+//! Patch rows: the model's input, written in one pass over resized bands.
 
-mod band;
 mod element;
 mod normalize;
 mod writer;
 
-pub use band::{Band, RowShape};
 pub use element::Element;
-pub use normalize::{Affine, Divisor, Levels, Normalization, Values};
-pub use writer::{PatchLayout, RowWriter, Strips, Temporal};
+pub use normalize::Normalization;
+pub use writer::RowWriter;
+pub(crate) use writer::Rows;

@@ -2,79 +2,18 @@
 
 use super::element::Element;
 use crate::error::{Error, Result};
-use crate::resize::Reference;
+use crate::filter::Reference;
+use crate::kernels::rows::{Affine, Factor, Values};
 
-/// What each of the 256 levels of each of the 3 channels becomes.
-pub type Levels = [[f32; 256]; 3];
-
-/// A channel's levels as float32 arithmetic: `(level / divisor - mean) / std`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Affine {
-    /// What levels are divided by first.
-    pub divisor: Divisor,
-    /// What is then subtracted.
-    pub mean: f32,
-    /// What the difference is divided by.
-    pub std: Divisor,
-}
-
-impl Affine {
-    /// The levels as they are.
-    pub const IDENTITY: Self = Self {
-        divisor: Divisor::ONE,
-        mean: 0.0,
-        std: Divisor::ONE,
-    };
-
-    fn apply(self, level: f32) -> f32 {
-        self.std.divide(self.divisor.divide(level) - self.mean)
-    }
-}
-
-/// A number to divide by with two multiply-adds, which take a fraction of the time of a division.
-///
-/// One step of Newton's method corrects the product with the reciprocal. The result is the quotient
-/// rounded to nearest for nearly every number, not for every one: whoever uses it must have checked.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Divisor {
-    /// The number.
-    pub value: f32,
-    /// What it is multiplied by first.
-    pub reciprocal: f32,
-}
-
-impl Divisor {
-    const ONE: Self = Self::new(1.0);
-
-    const fn new(value: f32) -> Self {
-        Self {
-            value,
-            reciprocal: 1.0 / value,
-        }
-    }
-
-    fn divide(self, number: f32) -> f32 {
-        let quotient = number * self.reciprocal;
-        let missing = (-quotient).mul_add(self.value, number);
-        missing.mul_add(self.reciprocal, quotient)
-    }
-}
-
-/// The levels as elements of rows, and as arithmetic where that gives the same bits.
-#[derive(Debug, Clone)]
-pub struct Values<T> {
-    /// The elements, by channel and level.
-    pub table: Box<[[T; 256]; 3]>,
-    /// The arithmetic, by channel.
-    pub affine: Option<[Affine; 3]>,
-}
+/// What each of the 256 values that a sample of each of the 3 channels can have becomes.
+type Levels = [[f32; 256]; 3];
 
 impl<T: Element> Values<T> {
     /// The elements for `normalization` in the order of operations of `reference`.
-    pub fn new(normalization: &Normalization, reference: Reference) -> Result<Self> {
+    pub(super) fn new(normalization: &Normalization, reference: Reference) -> Result<Self> {
         let levels = normalization.levels(reference)?;
         let element =
-            |channel: usize, level: usize| T::from_level(level as u8, levels[channel][level]);
+            |channel: usize, level: usize| T::from_sample(level as u8, levels[channel][level]);
         Ok(Self {
             table: Box::new(std::array::from_fn(|channel| {
                 std::array::from_fn(|level| element(channel, level))
@@ -99,7 +38,7 @@ impl Normalization {
     /// torchvision folds the rescaling into mean and deviation, in float32
     /// (`TorchvisionBackend._fuse_mean_std_and_rescale_factor`); the Pillow backend rescales in
     /// float64 first (`image_transforms.rescale` and `normalize`).
-    pub fn levels(&self, reference: Reference) -> Result<Levels> {
+    fn levels(&self, reference: Reference) -> Result<Levels> {
         self.check()?;
         let identity: [f32; 256] = std::array::from_fn(|level| level as f32);
         let fused = reference == Reference::Torchvision && self.mean_std.is_some();
@@ -124,18 +63,19 @@ impl Normalization {
         }))
     }
 
-    /// The same as arithmetic, if it gives the bits of `levels` for every level.
+    /// The same as arithmetic, if it gives the bits of `levels` for every sample.
     fn affine(&self, reference: Reference, levels: &Levels) -> Option<[Affine; 3]> {
         let (mean, std) = self.mean_std.unwrap_or(([0.0; 3], [1.0; 3]));
         let factor = self.rescale_factor.unwrap_or(1.0);
-        let (divisor, unscale) = match reference {
+        let (scale, unscale) = match reference {
             Reference::Torchvision if self.mean_std.is_some() => (1.0, (1.0 / factor) as f32),
-            _ => ((1.0 / factor) as f32, 1.0),
+            Reference::Torchvision => (f64::from(factor as f32), 1.0),
+            Reference::Pillow12 | Reference::Pillow13 => (factor, 1.0),
         };
         let affine = std::array::from_fn(|channel| Affine {
-            divisor: Divisor::new(divisor),
+            scale: Factor::new(scale),
             mean: mean[channel] as f32 * unscale,
-            std: Divisor::new(std[channel] as f32 * unscale),
+            inverse_std: Factor::new(1.0 / f64::from(std[channel] as f32 * unscale)),
         });
         let exact = affine.iter().zip(levels).all(|(affine, levels)| {
             let computed = (0..256u16).map(|level| affine.apply(f32::from(level)));

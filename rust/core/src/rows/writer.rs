@@ -1,77 +1,21 @@
 //! The order of rows and columns, and the pass that fills them.
 //!
-//! A *band* is the pixels that one line of merge blocks covers: `merge * patch` lines high. Its rows
-//! are adjacent in the output, so a band is written as soon as its lines are resized, while they
-//! are in cache.
+//! A *band* is what one line of merge blocks covers: `merge * patch` scanlines. Its rows are adjacent in
+//! the output, so a band is written as soon as its scanlines are resized, while they are in cache.
 
-use std::sync::{Mutex, PoisonError};
-use std::vec;
+use std::convert::Infallible;
+use std::sync::Arc;
 
-use super::band::{Band, RowShape};
 use super::element::Element;
-use super::normalize::{Normalization, Values};
+use super::normalize::Normalization;
 use crate::error::{Error, Result};
-use crate::geometry::Grid;
-use crate::image::{ImageView, RgbImage};
-use crate::memory::Buffer;
-use crate::resize::{Reference, Resampler, plane_stride};
-use crate::simd::{self, Isa};
-
-/// How pixels are cut into rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PatchLayout {
-    /// Side of a patch in pixels.
-    pub patch: usize,
-    /// Frames that a row holds.
-    pub temporal_patch: usize,
-    /// Side, in patches, of the blocks that the model merges into one token.
-    pub merge: usize,
-}
-
-/// Whether a still image's patch is stored for every frame of a row, or once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Temporal {
-    /// `3 * temporal_patch * patch * patch` columns.
-    Full,
-    /// `3 * patch * patch` columns, for still images only.
-    Compact,
-}
-
-impl PatchLayout {
-    /// Refuses a layout without extent.
-    fn check(self) -> Result<()> {
-        for (argument, value) in [
-            ("patch_size", self.patch),
-            ("temporal_patch_size", self.temporal_patch),
-            ("merge_size", self.merge),
-        ] {
-            if !(1..=1024).contains(&value) {
-                let reason = format!("must be between 1 and 1024, got {value}");
-                return Err(Error::invalid(argument, reason));
-            }
-        }
-        Ok(())
-    }
-
-    /// The grid of `frames` frames of `height` by `width` pixels; an incomplete last group of
-    /// frames counts. Sides must be multiples of `patch * merge`.
-    pub fn grid(self, frames: usize, height: usize, width: usize) -> Result<Grid> {
-        let factor = self.patch * self.merge;
-        for (argument, side) in [("height", height), ("width", width)] {
-            if side == 0 || side % factor != 0 {
-                let reason = format!(
-                    "must be a positive multiple of patch_size * merge_size = {factor}, got {side}"
-                );
-                return Err(Error::invalid(argument, reason));
-            }
-        }
-        Ok(Grid {
-            t: frames.div_ceil(self.temporal_patch),
-            h: height / self.patch,
-            w: width / self.patch,
-        })
-    }
-}
+use crate::filter::Reference;
+use crate::geometry::{Grid, PatchLayout, Temporal};
+use crate::kernels::Isa;
+use crate::kernels::rows::{Band, RowShape, Values, write_band};
+use crate::parallel::Step;
+use crate::pixels::PixelView;
+use crate::resize::{BandWriter, Failure, Resampler, Source, Tasks};
 
 /// Writes rows of `T`: rescaled, normalised and in the order that the model reads them.
 ///
@@ -88,7 +32,7 @@ pub struct RowWriter<T> {
 }
 
 impl<T: Element> RowWriter<T> {
-    /// A writer that resizes and normalises as `reference` does, by the arm of `isa`.
+    /// A writer that resizes and normalises as `reference` does, with the kernels of `isa`.
     pub fn new(
         layout: PatchLayout,
         temporal: Temporal,
@@ -113,6 +57,11 @@ impl<T: Element> RowWriter<T> {
         })
     }
 
+    /// How pixels are cut into rows.
+    pub fn layout(&self) -> PatchLayout {
+        self.layout
+    }
+
     /// Elements in a row.
     pub fn columns(&self) -> usize {
         self.shape.columns()
@@ -125,187 +74,103 @@ impl<T: Element> RowWriter<T> {
     /// fills one group by itself.
     pub fn write(
         &self,
-        frames: &[ImageView<'_>],
+        frames: &[PixelView<'_>],
         target: (usize, usize),
         out: &mut [T],
     ) -> Result<Grid> {
+        let Some(first) = frames.first() else {
+            let reason = "must hold at least one frame, got 0";
+            return Err(Error::invalid("frames", reason));
+        };
+        if frames.len() > 1 && self.shape.slots < self.layout.temporal_patch {
+            let reason = format!("\"compact\" is for one frame, got {}", frames.len());
+            return Err(Error::invalid("temporal", reason));
+        }
         let grid = self.layout.grid(frames.len(), target.0, target.1)?;
-        let strips = Strips::new(self, frames, target, out, 1)?;
-        while let Some(written) = strips.write_next(frames) {
-            written?;
+        let columns = self.columns();
+        if out.len() != grid.patches() * columns {
+            let rows = grid.patches();
+            let reason = format!("must hold {rows} x {columns} elements, got {}", out.len());
+            return Err(Error::invalid("out", reason));
+        }
+        let resampler = Arc::new(self.resampler(first.size(), target)?);
+        let stream = Rows::<T>::outgrow_the_cache(out);
+        let groups = out.chunks_exact_mut(grid.h * grid.w * columns);
+        for (group, out) in frames.chunks(self.layout.temporal_patch).zip(groups) {
+            let frames = group
+                .iter()
+                .map(|frame| Source::<Infallible>::pixels(*frame));
+            let resampler = Arc::clone(&resampler);
+            let tasks = self.tasks(resampler, frames.collect(), out, stream, 1)?;
+            loop {
+                match tasks.step() {
+                    Step::Done => {}
+                    Step::Failed(Failure::Core(error)) => return Err(error),
+                    // There is neither a file that could be damaged nor a caller who could fail.
+                    Step::Waiting | Step::Finished | Step::Failed(_) => break,
+                }
+            }
         }
         Ok(grid)
     }
 
-    /// `out`, which must hold exactly the rows of still images that are resized to `targets`, in parts
-    /// that belong to them.
-    pub fn split<'a>(
+    /// Tables for images of size `source` becoming `target`.
+    pub(crate) fn resampler(
         &self,
-        targets: &[(usize, usize)],
-        mut out: &'a mut [T],
-    ) -> Result<Vec<&'a mut [T]>> {
-        let mut parts = Vec::with_capacity(targets.len());
-        let given = out.len() / self.columns();
-        for (height, width) in targets {
-            let rows = self.layout.grid(1, *height, *width)?.patches();
-            let Some(part) = out.split_off_mut(..rows * self.columns()) else {
-                let reason = format!(
-                    "must hold the rows of {} images, got {given}",
-                    targets.len()
-                );
-                return Err(Error::invalid("out", reason));
-            };
-            parts.push(part);
-        }
-        Ok(parts)
-    }
-
-    /// The most strips that an image resized to `target` is worth.
-    pub fn most_strips(&self, target: (usize, usize)) -> usize {
-        let bands = target.0 / (self.layout.merge * self.layout.patch);
-        (bands / LEAST_BANDS).max(1)
-    }
-
-    /// Elements in the rows of one band of a target of `width` pixels.
-    fn band_elements(&self, width: usize) -> usize {
-        self.layout.merge * (width / self.layout.patch) * self.columns()
-    }
-
-    /// Writes the rows of one group of frames from band `first` on, as many as `out` holds.
-    fn write_bands(
-        &self,
-        frames: &[ImageView<'_>],
-        resampler: &Resampler,
-        width: usize,
-        first: usize,
-        out: &mut [T],
-    ) -> Result<()> {
-        let PatchLayout { patch, merge, .. } = self.layout;
-        let images = frames
-            .iter()
-            .map(|frame| RgbImage::new(*frame, self.reference))
-            .collect::<Result<Vec<_>>>()?;
-        let mut sources = images
-            .iter()
-            .map(|image| resampler.lines(image, first * merge * patch))
-            .collect::<Result<Vec<_>>>()?;
-        let line_bytes = 3 * plane_stride(width);
-        let band_bytes = merge * patch * line_bytes;
-        let mut bytes = Buffer::new(frames.len() * band_bytes, "a band of lines")?;
-        for rows in out.chunks_exact_mut(self.band_elements(width)) {
-            for (lines, band) in sources.iter_mut().zip(bytes.chunks_exact_mut(band_bytes)) {
-                for line in band.chunks_exact_mut(line_bytes) {
-                    lines.read(line);
-                }
-            }
-            let bands: Vec<_> = bytes
-                .chunks_exact(band_bytes)
-                .map(|band| Band::new(band, width))
-                .collect();
-            simd::write_band(self.isa, &bands, self.shape, &self.values, rows);
-        }
-        Ok(())
-    }
-}
-
-/// Rows that are still to be written, in strips of bands that threads can share.
-#[derive(Debug)]
-pub struct Strips<'a, T> {
-    writer: &'a RowWriter<T>,
-    resampler: Resampler,
-    source: (usize, usize),
-    width: usize,
-    strips: Mutex<vec::IntoIter<Strip<'a, T>>>,
-}
-
-/// Adjacent bands of one group of frames.
-#[derive(Debug)]
-struct Strip<'a, T> {
-    group: usize,
-    first_band: usize,
-    rows: &'a mut [T],
-}
-
-/// A strip computes the lines above it that its first windows reach up to once more, so it has at
-/// least as many bands.
-const LEAST_BANDS: usize = 12;
-
-impl<'a, T: Element> Strips<'a, T> {
-    /// The rows that `writer` makes of `frames` resized to `target`, for up to `threads` threads. See
-    /// [`RowWriter::write`].
-    pub fn new(
-        writer: &'a RowWriter<T>,
-        frames: &[ImageView<'_>],
+        source: (usize, usize),
         target: (usize, usize),
-        out: &'a mut [T],
-        threads: usize,
-    ) -> Result<Self> {
-        let layout = writer.layout;
-        let first = frames
-            .first()
-            .ok_or_else(|| Error::invalid("frames", "must hold at least one frame, got 0"))?;
-        if frames.len() > 1 && writer.shape.slots < layout.temporal_patch {
-            let reason = format!("\"compact\" is for one frame, got {}", frames.len());
-            return Err(Error::invalid("temporal", reason));
-        }
-        let grid = layout.grid(frames.len(), target.0, target.1)?;
-        if out.len() != grid.patches() * writer.columns() {
-            let (rows, columns) = (grid.patches(), writer.columns());
-            let reason = format!("must hold {rows} x {columns} elements, got {}", out.len());
-            return Err(Error::invalid("out", reason));
-        }
-        let source = (first.height(), first.width());
-        let bands = grid.h / layout.merge;
-        let strip_bands = if threads > 1 && !first.needs_copy() {
-            bands.div_ceil(2 * threads).max(LEAST_BANDS)
-        } else {
-            bands
-        };
-        let band_elements = writer.band_elements(target.1);
-        let mut strips = Vec::new();
-        for (group, rows) in out.chunks_exact_mut(bands * band_elements).enumerate() {
-            let rows = rows.chunks_mut(strip_bands * band_elements);
-            strips.extend(rows.enumerate().map(|(index, rows)| Strip {
-                group,
-                first_band: index * strip_bands,
-                rows,
-            }));
-        }
-        Ok(Self {
-            writer,
-            resampler: Resampler::new(source, target, writer.reference, writer.isa)?,
-            source,
-            width: target.1,
-            strips: Mutex::new(strips.into_iter()),
-        })
+    ) -> Result<Resampler> {
+        Resampler::new(source, target, self.reference, self.isa)
     }
 
-    /// Writes a strip that nobody has begun, of the same frames, or returns None if there is no more.
-    pub fn write_next(&self, frames: &[ImageView<'_>]) -> Option<Result<()>> {
-        let Strip {
-            group,
-            first_band,
-            rows,
-        } = self
-            .strips
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .next()?;
-        let group = frames
-            .chunks(self.writer.layout.temporal_patch)
-            .nth(group)
-            .unwrap_or_default();
-        assert!(!group.is_empty());
-        assert!(
-            group
-                .iter()
-                .all(|frame| (frame.height(), frame.width()) == self.source)
-        );
-        let (resampler, width) = (&self.resampler, self.width);
-        Some(
-            self.writer
-                .write_bands(group, resampler, width, first_band, rows),
-        )
+    /// Tasks that write the rows of one group of `frames` to `out`, which has room for just these.
+    pub(crate) fn tasks<'a, E>(
+        &'a self,
+        resampler: Arc<Resampler>,
+        frames: Vec<Source<'a, E>>,
+        out: &'a mut [T],
+        stream: bool,
+        threads: usize,
+    ) -> Result<Tasks<'a, Rows<'a, T>, E>> {
+        let PatchLayout { patch, merge, .. } = self.layout;
+        let (_, width) = resampler.target();
+        let band_rows = merge * (width / patch);
+        let parts = out.chunks_exact_mut(band_rows * self.columns()).collect();
+        let rows = Rows {
+            writer: self,
+            stream,
+        };
+        Tasks::new(resampler, rows, frames, merge * patch, parts, threads)
+    }
+}
+
+/// Bands as rows.
+pub(crate) struct Rows<'a, T> {
+    writer: &'a RowWriter<T>,
+    stream: bool,
+}
+
+impl<T> Rows<'_, T> {
+    /// Whether rows are so many that they leave the cache before anybody reads them.
+    pub(crate) fn outgrow_the_cache(rows: &[T]) -> bool {
+        /// About half of the cache that processors of a server share.
+        const BYTES: usize = 16 << 20;
+        size_of_val(rows) >= BYTES
+    }
+}
+
+impl<'a, T: Element> BandWriter for Rows<'a, T> {
+    type Part = &'a mut [T];
+
+    fn write(&self, rows: &'a mut [T], frames: &[&[u8]], stride: usize) {
+        let bands: Vec<_> = frames
+            .iter()
+            .map(|samples| Band::new(samples, stride))
+            .collect();
+        let RowWriter {
+            isa, shape, values, ..
+        } = self.writer;
+        write_band(*isa, &bands, *shape, values, rows, self.stream);
     }
 }
 
@@ -375,8 +240,8 @@ mod tests {
         assert_eq!(message, "patch_size must be between 1 and 1024, got 0");
 
         let pixels = [0u8; 4 * 4 * 3];
-        let frame = ImageView::packed_rgb(&pixels, 4, 4).unwrap();
-        let refused = |temporal, frames: &[ImageView<'_>], target, length| {
+        let frame = PixelView::packed(&pixels[..], 4, 4, 3).unwrap();
+        let refused = |temporal, frames: &[PixelView<'_>], target, length| {
             let writer = writer(LAYOUT, temporal).unwrap();
             let mut out = vec![0.0; length];
             writer
@@ -404,7 +269,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_arm_writes_the_rows_of_the_definition(
+        fn every_backend_writes_the_rows_of_the_definition(
             (patch, temporal_patch, merge) in (1usize..18, 1usize..4, 1usize..4),
             (blocks_y, blocks_x) in (1usize..3, 1usize..4),
             (count, height, width) in (1usize..6, 1usize..20, 1usize..20),
@@ -418,13 +283,13 @@ mod tests {
             let frames: Vec<_> = noise
                 .chunks_exact(height * width * 3)
                 .take(count)
-                .map(|pixels| ImageView::packed_rgb(pixels, height, width).unwrap())
+                .map(|pixels| PixelView::packed(pixels, height, width, 3).unwrap())
                 .collect();
             let resized: Vec<Vec<u8>> = frames
                 .iter()
                 .map(|frame| {
                     let mut out = vec![0; target.0 * target.1 * 3];
-                    resize(frame, target, reference, Isa::Scalar, &mut out).unwrap();
+                    resize(frame, target, reference, Isa::SCALAR, &mut out).unwrap();
                     out
                 })
                 .collect();

@@ -15,7 +15,10 @@ pub(in crate::kernels) fn resample(axis: &Axis, lines: &Staged, out: &mut [Pair]
                     .iter()
                     .zip(&plane[start..])
                     .map(|(weight, sample)| weight * i32::from(*sample));
-                i16::from(to_sample(half(precision) + products.sum::<i32>(), precision))
+                i16::from(to_sample(
+                    half(precision) + products.sum::<i32>(),
+                    precision,
+                ))
             });
         }
     }

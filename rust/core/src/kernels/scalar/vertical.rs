@@ -37,7 +37,8 @@ pub(in crate::kernels) fn round(sums: &[i32], precision: u32, out: &mut [u8]) {
 
 /// Adds the samples of `lines` from `first` on, times their weights, to `sums`.
 ///
-/// The sum of all taps fits in 32 bits; those of the halves alone need not, but their excess cancels.
+/// The sum of all taps of a sample fits in 32 bits. That of some need not, nor that of what lies in the
+/// padding, where there are no samples.
 fn add(lines: &[&[Pair]], weights: Weights<'_>, first: usize, sums: &mut [i32]) {
     let scaled = |[a, b]: Taps, bits: u32| [i32::from(a) << bits, i32::from(b) << bits];
     for (index, line) in lines.iter().enumerate() {
@@ -48,8 +49,9 @@ fn add(lines: &[&[Pair]], weights: Weights<'_>, first: usize, sums: &mut [i32]) 
         };
         let (a, b) = (low_a + high_a, low_b + high_b);
         for (sum, [above, below]) in sums.iter_mut().zip(&line[first..]) {
-            let products = (a * i32::from(*above)).wrapping_add(b * i32::from(*below));
-            *sum = sum.wrapping_add(products);
+            *sum = sum
+                .wrapping_add(a.wrapping_mul(i32::from(*above)))
+                .wrapping_add(b.wrapping_mul(i32::from(*below)));
         }
     }
 }

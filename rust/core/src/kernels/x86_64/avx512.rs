@@ -6,8 +6,6 @@ use std::arch::x86_64::*;
 use crate::kernels::Pair;
 use crate::kernels::taps::LOW_BITS;
 
-pub(super) type Register = __m512i;
-
 /// Bytes of a register.
 pub(super) const BYTES: usize = 64;
 /// 32-bit sums, or pairs, in a register.

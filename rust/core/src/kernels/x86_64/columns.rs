@@ -21,7 +21,7 @@ use crate::pixels::Bytes;
 
 /// The tables of an axis.
 #[derive(Debug)]
-pub(super) struct Columns {
+pub(in crate::kernels) struct Columns {
     isa: Isa,
     width: usize,
     precision: u32,
@@ -245,9 +245,37 @@ macro_rules! kernel {
     };
 }
 
-kernel!(with_avx2, avx2, "avx2", [
-    (1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (5, 4), (6, 4), (6, 3), (7, 3), (7, 2), (8, 2)
-]);
-kernel!(with_avx512, avx512, "avx512f,avx512bw,avx512vbmi,avx512vnni", [
-    (1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (7, 7), (8, 6), (8, 5)
-]);
+kernel!(
+    with_avx2,
+    avx2,
+    "avx2",
+    [
+        (1, 1),
+        (2, 2),
+        (3, 3),
+        (4, 4),
+        (5, 5),
+        (5, 4),
+        (6, 4),
+        (6, 3),
+        (7, 3),
+        (7, 2),
+        (8, 2)
+    ]
+);
+kernel!(
+    with_avx512,
+    avx512,
+    "avx512f,avx512bw,avx512vbmi,avx512vnni",
+    [
+        (1, 1),
+        (2, 2),
+        (3, 3),
+        (4, 4),
+        (5, 5),
+        (6, 6),
+        (7, 7),
+        (8, 6),
+        (8, 5)
+    ]
+);

@@ -17,7 +17,7 @@ const TAPS: usize = 16;
 
 /// The tables of an axis.
 #[derive(Debug)]
-pub(super) struct Dots {
+pub(in crate::kernels) struct Dots {
     isa: Isa,
     precision: u32,
     wide: bool,

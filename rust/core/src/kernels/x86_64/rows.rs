@@ -146,9 +146,9 @@ pub(in crate::kernels) fn write_band<T: Store + Copy>(
         _ if !T::COMPUTED => Some([Affine::IDENTITY; 3]),
         affine => affine,
     };
-    let Some(affine) = affine.filter(|_| {
-        shape.patch >= SAMPLES && isa.backend() != Backend::Scalar
-    }) else {
+    let Some(affine) =
+        affine.filter(|_| shape.patch >= SAMPLES && isa.backend() != Backend::Scalar)
+    else {
         return scalar::write_band(bands, shape, values, rows);
     };
     // SAFETY: the processor has AVX2, FMA and F16C, as it has with AVX-512. Patches have eight samples

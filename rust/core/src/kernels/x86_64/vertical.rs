@@ -59,7 +59,10 @@ macro_rules! kernel {
                         // bytes in `out`, of which this block is a part.
                         let (taps, samples) = unsafe {
                             let taps = *weights.low.get_unchecked(index);
-                            (taps, &*line.as_ptr().add(block * BYTES).cast::<[[Pair; SUMS]; 4]>())
+                            (
+                                taps,
+                                &*line.as_ptr().add(block * BYTES).cast::<[[Pair; SUMS]; 4]>(),
+                            )
                         };
                         let taps = splat(word(taps));
                         for (sum, samples) in low.iter_mut().zip(samples) {

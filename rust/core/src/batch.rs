@@ -1,0 +1,384 @@
+//! Still images of one batch, each on its way from pixels or a file to its rows.
+
+use std::cmp::Reverse;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::decode::{self, Header};
+use crate::error::{Error, Result};
+use crate::memory::Buffer;
+use crate::parallel::{self, Step, Stopped, Work};
+use crate::pixels::PixelView;
+use crate::resize::{Failure, Pixels, Scanlines, Source, Tasks};
+use crate::rows::{Element, RowWriter, Rows};
+
+/// One image of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Image<'a> {
+    /// Where its pixels come from.
+    pub input: Input<'a>,
+    /// `(height, width)` that it is resized to, multiples of what the layout of the rows asks for.
+    pub target: (usize, usize),
+}
+
+/// Where the pixels of an image come from.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// From memory.
+    Pixels(PixelView<'a>),
+    /// From a file that is decoded here, unless it turns out unusual: then from the [`Owner`].
+    File {
+        /// The whole file.
+        bytes: &'a [u8],
+        /// What [`decode::header`] says of it.
+        header: Header,
+        /// Its EXIF orientation, 1 to 8.
+        orientation: u8,
+        /// Whether it may be decoded at a fraction of its size that is no smaller than the target.
+        reduced: bool,
+    },
+    /// From the [`Owner`].
+    Owner {
+        /// `(height, width)`.
+        size: (usize, usize),
+    },
+}
+
+impl Input<'_> {
+    /// About how long it takes to get the pixels and to resize them, in nanoseconds.
+    fn cost(&self) -> u64 {
+        let (pixels, each) = match self {
+            Self::Pixels(view) => (view.height() * view.width(), 1),
+            Self::File { header, .. } => (header.height * header.width, 6),
+            Self::Owner { size } => (size.0 * size.1, 4),
+        };
+        each * pixels as u64
+    }
+}
+
+/// Whoever has the images that cannot be read here. Asked by several threads.
+pub trait Owner: Sync {
+    /// Why an image cannot be had.
+    type Error: Send;
+
+    /// The pixels of the image at `index`, of the size that was given for it.
+    fn open(&self, index: usize) -> Result<Source<'_, Self::Error>, Self::Error>;
+}
+
+/// What stopped a batch.
+#[derive(Debug)]
+pub enum Stop<E> {
+    /// The image at this index.
+    Image(usize, Failure<E>),
+    /// The output or the memory for it.
+    Core(Error),
+    /// The calling thread was interrupted.
+    Interrupted(E),
+}
+
+/// Writes the rows of `images`, one after another, to `out`, which must hold exactly these, on up to
+/// `threads` threads. `interrupted` is asked by the calling thread now and then.
+pub fn write<T: Element, O: Owner>(
+    writer: &RowWriter<T>,
+    images: &[Image<'_>],
+    owner: &O,
+    out: &mut [T],
+    threads: usize,
+    mut interrupted: impl FnMut() -> Result<(), O::Error>,
+) -> Result<(), Stop<O::Error>> {
+    let mut every: Vec<_> = (0..images.len()).collect();
+    let threads = worthwhile(images, size_of_val(out)).min(threads).max(1);
+    if threads > 1 {
+        // The largest first, so that no thread is left alone with one that has to be decoded.
+        every.sort_by_key(|index| Reverse(images[*index].input.cost()));
+    }
+    let damaged = write_some(writer, images, owner, out, every, threads, &mut interrupted)?;
+    if damaged.is_empty() {
+        return Ok(());
+    }
+    // What has been written of these is written again, from pixels of the owner's.
+    let mut images = images.to_vec();
+    for index in &damaged {
+        if let Input::File {
+            header,
+            orientation,
+            ..
+        } = images[*index].input
+        {
+            let size = oriented(&header, orientation);
+            images[*index].input = Input::Owner { size };
+        }
+    }
+    write_some(
+        writer,
+        &images,
+        owner,
+        out,
+        damaged,
+        threads,
+        &mut interrupted,
+    )
+    .map(drop)
+}
+
+/// How many threads the work is worth: one more for each half a millisecond, which waking and sharing
+/// must not outweigh.
+fn worthwhile(images: &[Image<'_>], out_bytes: usize) -> usize {
+    const WORTH: u64 = 500_000;
+    let cost: u64 = images.iter().map(|image| image.input.cost()).sum();
+    let written = out_bytes as u64 / 8;
+    usize::try_from((cost + written) / WORTH)
+        .unwrap_or(usize::MAX)
+        .saturating_add(1)
+}
+
+/// Writes the rows of the images at `indices`, and returns which of them were damaged.
+fn write_some<T: Element, O: Owner>(
+    writer: &RowWriter<T>,
+    images: &[Image<'_>],
+    owner: &O,
+    out: &mut [T],
+    indices: Vec<usize>,
+    threads: usize,
+    interrupted: &mut impl FnMut() -> Result<(), O::Error>,
+) -> Result<Vec<usize>, Stop<O::Error>> {
+    let stream = Rows::outgrow_the_cache(out);
+    let parts = split(writer, images, out).map_err(Stop::Core)?;
+    let run = Run {
+        writer,
+        images,
+        owner,
+        threads,
+        stream,
+        state: Mutex::new(State {
+            next: indices.into_iter(),
+            parts: parts.into_iter().map(Some).collect(),
+            opening: 0,
+            open: Vec::new(),
+            damaged: Vec::new(),
+        }),
+    };
+    let interrupted = || interrupted().map_err(|error| (usize::MAX, Failure::Owner(error)));
+    match parallel::run(threads, &run, interrupted) {
+        Ok(()) => {
+            let state = run.state.into_inner();
+            let mut damaged = state.unwrap_or_else(PoisonError::into_inner).damaged;
+            damaged.sort_unstable();
+            damaged.dedup();
+            Ok(damaged)
+        }
+        Err(Stopped::Failed((index, failure))) => Err(Stop::Image(index, failure)),
+        Err(Stopped::Interrupted((_, Failure::Owner(error)))) => Err(Stop::Interrupted(error)),
+        Err(Stopped::Interrupted((index, failure))) => Err(Stop::Image(index, failure)),
+    }
+}
+
+/// `out` in parts that belong to the images.
+fn split<'a, T: Element>(
+    writer: &RowWriter<T>,
+    images: &[Image<'_>],
+    mut out: &'a mut [T],
+) -> Result<Vec<&'a mut [T]>> {
+    let (given, columns) = (out.len(), writer.columns());
+    let mut parts = Vec::with_capacity(images.len());
+    let mut rows = 0;
+    for Image { target, .. } in images {
+        let grid = writer.layout().grid(1, target.0, target.1)?;
+        rows += grid.patches();
+        parts.extend(out.split_off_mut(..grid.patches() * columns));
+    }
+    if rows * columns != given {
+        let reason = format!("must hold {rows} x {columns} elements, got {given}");
+        return Err(Error::invalid("out", reason));
+    }
+    Ok(parts)
+}
+
+/// `(height, width)` as an image is seen.
+fn oriented(header: &Header, orientation: u8) -> (usize, usize) {
+    match orientation {
+        5..=8 => (header.width, header.height),
+        _ => (header.height, header.width),
+    }
+}
+
+/// A batch that threads work on.
+struct Run<'a, T: Element, O: Owner> {
+    writer: &'a RowWriter<T>,
+    images: &'a [Image<'a>],
+    owner: &'a O,
+    threads: usize,
+    stream: bool,
+    state: Mutex<State<'a, T, O::Error>>,
+}
+
+struct State<'a, T: Element, E> {
+    /// Images that nobody has opened.
+    next: std::vec::IntoIter<usize>,
+    parts: Vec<Option<&'a mut [T]>>,
+    /// Images that are being opened.
+    opening: usize,
+    /// Images that have tasks to begin.
+    open: Vec<(usize, Arc<ImageTasks<'a, T, E>>)>,
+    damaged: Vec<usize>,
+}
+
+type ImageTasks<'a, T, E> = Tasks<'a, Rows<'a, T>, E>;
+
+impl<'a, T: Element, O: Owner> Run<'a, T, O> {
+    fn lock(&self) -> MutexGuard<'_, State<'a, T, O::Error>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does a task of an image that is open, of one that nobody is at work on if there is such a one
+    /// and `shared` says so. None if there is none to begin.
+    fn step_open(&self, shared: bool) -> Option<Step<(usize, Failure<O::Error>)>> {
+        let open = self.lock().open.clone();
+        for (index, tasks) in open {
+            if tasks.is_shared() != shared {
+                continue;
+            }
+            match tasks.step() {
+                Step::Done => return Some(Step::Done),
+                Step::Waiting => {}
+                Step::Finished => self.close(index),
+                Step::Failed(failure) => return Some(self.fail(index, failure)),
+            }
+        }
+        None
+    }
+
+    /// Opens the next image. None if there is no more.
+    fn open_next(&self) -> Option<Step<(usize, Failure<O::Error>)>> {
+        let mut state = self.lock();
+        let index = state.next.next()?;
+        let part = state.parts[index].take().unwrap_or_default();
+        state.opening += 1;
+        drop(state);
+        let opened = self.open(index, part);
+        let mut state = self.lock();
+        state.opening -= 1;
+        match opened {
+            Ok(tasks) => state.open.push((index, Arc::new(tasks))),
+            Err(failure) => {
+                drop(state);
+                return Some(self.fail(index, failure));
+            }
+        }
+        Some(Step::Done)
+    }
+
+    fn open(
+        &self,
+        index: usize,
+        part: &'a mut [T],
+    ) -> Result<ImageTasks<'a, T, O::Error>, Failure<O::Error>> {
+        let Image { input, target } = self.images[index];
+        let source = match input {
+            Input::Pixels(view) => Source::pixels(view),
+            Input::Owner { .. } => self.owner.open(index).map_err(Failure::Owner)?,
+            Input::File {
+                bytes,
+                header,
+                orientation,
+                reduced,
+            } => {
+                let least = reduced.then_some(match orientation {
+                    5..=8 => (target.1, target.0),
+                    _ => target,
+                });
+                let lines = decode::Scanlines::open(bytes, &header, least)?;
+                let lines = lines.ok_or(Failure::Damaged)?;
+                match orientation {
+                    1 => Source::scanlines(lines),
+                    _ => Source::pixels(Turned::new(lines, orientation)?),
+                }
+            }
+        };
+        let resampler = Arc::new(self.writer.resampler(source.size(), target)?);
+        let tasks = self
+            .writer
+            .tasks(resampler, vec![source], part, self.stream, self.threads)?;
+        Ok(tasks)
+    }
+
+    fn close(&self, index: usize) {
+        self.lock().open.retain(|(open, _)| *open != index);
+    }
+
+    /// A damaged image is put aside, any other failure ends the run.
+    fn fail(&self, index: usize, failure: Failure<O::Error>) -> Step<(usize, Failure<O::Error>)> {
+        let Failure::Damaged = failure else {
+            return Step::Failed((index, failure));
+        };
+        self.lock().damaged.push(index);
+        self.close(index);
+        Step::Done
+    }
+}
+
+impl<T: Element, O: Owner> Work for Run<'_, T, O> {
+    type Error = (usize, Failure<O::Error>);
+
+    /// An image that was opened is done before another is, so that few are open at a time, but each by as
+    /// few threads as there are images for the others.
+    fn step(&self) -> Step<Self::Error> {
+        let step = self
+            .step_open(false)
+            .or_else(|| self.open_next())
+            .or_else(|| self.step_open(true));
+        step.unwrap_or_else(|| {
+            let state = self.lock();
+            if state.opening > 0 || !state.open.is_empty() {
+                Step::Waiting
+            } else {
+                Step::Finished
+            }
+        })
+    }
+}
+
+impl<E> Scanlines<E> for decode::Scanlines<'_> {
+    fn size(&self) -> (usize, usize) {
+        (self.height(), self.width())
+    }
+
+    fn pixel_bytes(&self) -> usize {
+        self.channels()
+    }
+
+    fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<E>> {
+        self.read(out).map_err(|decode::Damaged| Failure::Damaged)
+    }
+}
+
+/// A whole decoded image, as its orientation says that it is to be seen.
+struct Turned {
+    pixels: Buffer<u8>,
+    shape: [usize; 3],
+    orientation: u8,
+}
+
+impl Turned {
+    fn new<E>(mut lines: decode::Scanlines<'_>, orientation: u8) -> Result<Self, Failure<E>> {
+        let shape = [lines.height(), lines.width(), lines.channels()];
+        let mut pixels = Buffer::new(shape.into_iter().product(), "a decoded image")?;
+        lines
+            .read(&mut pixels)
+            .map_err(|decode::Damaged| Failure::Damaged)?;
+        let turned = Self {
+            pixels,
+            shape,
+            orientation,
+        };
+        Ok(turned)
+    }
+}
+
+impl Pixels for Turned {
+    fn view(&self) -> PixelView<'_> {
+        let [height, width, channels] = self.shape;
+        PixelView::packed(&self.pixels[..], height, width, channels)
+            .expect("a decoder writes whole pixels")
+            .oriented(self.orientation)
+    }
+}
