@@ -25,12 +25,12 @@ import torch
 from PIL import Image
 
 from qvl_fast import _native
+from qvl_fast.bench.peak import peak_bytes
+from qvl_fast.bench.timing import paired_medians, seconds_of
 from qvl_fast.cli.errors import CommandError, Failure
 from qvl_fast.cli.paths import collect
-from qvl_fast.cli.peak import peak_bytes
 from qvl_fast.cli.report import show_failures, show_table
-from qvl_fast.cli.timing import paired_medians, seconds_of
-from qvl_fast.image import ImageProcessor
+from qvl_fast.processors.image import ImageProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -291,7 +291,7 @@ def _stock_runs(
     case: Case, ours: ImageProcessor, corpus: Corpus
 ) -> dict[str, Callable[[], object]]:
     """The ways of transformers through the images of a case, and that of the Qwen utilities."""
-    from qvl_fast.cli.stock_images import decoded, qwen_utilities, stock_processor
+    from qvl_fast.bench.stock_images import decoded, qwen_utilities, stock_processor
 
     stock = stock_processor(ours)
     images = corpus.form(case.inputs)
@@ -323,7 +323,7 @@ def _stock_runs(
 
 def _check(ours: ImageProcessor, case: Case, corpus: Corpus) -> None:
     """Refuses to measure what differs."""
-    from qvl_fast.cli.stock_images import stock_processor
+    from qvl_fast.bench.stock_images import stock_processor
 
     raw = {"do_rescale": False, "do_normalize": False} if ours.dtype == "uint8" else {}
     stock = stock_processor(ours, **raw)

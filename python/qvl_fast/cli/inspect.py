@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qvl_fast.cli.errors import Failure
 from qvl_fast.cli.report import printable, show_failures, show_table
-from qvl_fast.image import ImageProcessor, image_size
+from qvl_fast.processors.image import ImageProcessor, image_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,16 +9,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from qvl_fast.cli.errors import CommandError, Failure
-from qvl_fast.cli.index import Index
 from qvl_fast.cli.paths import collect
 from qvl_fast.cli.report import printable, show_failures, show_table, tracking
-from qvl_fast.cli.shards import ShardWriter
+from qvl_fast.store.index import Index
+from qvl_fast.store.shards import ShardWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from qvl_fast.image import ImageProcessor
+    from qvl_fast.processors.image import ImageProcessor
 
 
 def preprocess(

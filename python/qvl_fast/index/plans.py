@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qvl_fast import _native
-from qvl_fast.arrays import integer_array
+from qvl_fast._input.arrays import integer_array
 from qvl_fast.config import ModelConfig, TowerConfig, positive_integer, tower_config
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from qvl_fast.cli.atomic import replacing
 from qvl_fast.cli.errors import CommandError
+from qvl_fast.store.atomic import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

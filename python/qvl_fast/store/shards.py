@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qvl_fast.cli.atomic import replacing
+from qvl_fast._output.rows import hand_out, storage
 from qvl_fast.cli.errors import CommandError
-from qvl_fast.cli.index import Entry
-from qvl_fast.image import image_size
-from qvl_fast.rows import hand_out, storage
+from qvl_fast.processors.image import image_size
+from qvl_fast.store.atomic import replacing
+from qvl_fast.store.index import Entry
 
 if TYPE_CHECKING:
-    from qvl_fast.cli.index import Index
+    from qvl_fast._output.rows import ReturnTensors, Rows
     from qvl_fast.cli.paths import Source
-    from qvl_fast.image import ImageProcessor
-    from qvl_fast.rows import ReturnTensors, Rows
+    from qvl_fast.processors.image import ImageProcessor
+    from qvl_fast.store.index import Index
 
 # What an image adds to `image_grid_thw`.
 _GRID_BYTES = 3 * 8
