@@ -141,10 +141,14 @@ def _add_preprocess(parser: argparse.ArgumentParser) -> None:
 
 def _preprocess(args: argparse.Namespace) -> int:
     from qvl_fast.cli.preprocess import preprocess
+    from qvl_fast.store.errors import StoreError
 
-    return preprocess(
-        args.paths, args.out, _processor(args), shard_size=args.shard_size, resume=args.resume
-    )
+    try:
+        return preprocess(
+            args.paths, args.out, _processor(args), shard_size=args.shard_size, resume=args.resume
+        )
+    except StoreError as error:
+        raise CommandError(str(error)) from error
 
 
 def _processor(args: argparse.Namespace) -> ImageProcessor:
