@@ -27,7 +27,7 @@ from transformers.vision_utils import (
 )
 
 import qvl_fast
-from qvl_fast.cli.timing import paired_medians
+from qvl_fast.bench.timing import paired_medians
 
 IMAGES = torch.tensor([[1, 52, 94]] * 32)
 VIDEO = torch.tensor([[384, 24, 30]])

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 import qvl_fast
-from qvl_fast.cli.peak import peak_bytes
+from qvl_fast.bench.peak import peak_bytes
 
 HEIGHT, WIDTH = 3072, 4096
 

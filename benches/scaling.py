@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 
 import qvl_fast
-from qvl_fast.cli.paths import collect
-from qvl_fast.cli.timing import paired_medians
+from qvl_fast.bench.timing import paired_medians
+from qvl_fast.store.sources import collect
 
 
 def contestants(files: list[bytes | np.ndarray], dtype: str, temporal: str) -> dict:

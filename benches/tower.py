@@ -20,9 +20,9 @@ import torch
 import transformers
 
 import qvl_fast
-from qvl_fast.cli.stock import stock_tower
-from qvl_fast.cli.timing import paired_medians
-from qvl_fast.cli.tower_timing import grid_of, our_pass, random_tower, shares, stock_pass
+from qvl_fast.bench.stock_tower import stock_tower
+from qvl_fast.bench.timing import paired_medians
+from qvl_fast.bench.tower import grid_of, our_pass, random_tower, shares, stock_pass
 from qvl_fast.config import TOWERS
 
 SMALL = ("8 images of 448x448", [(448, 448)] * 8)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from qvl_fast.cli import bench_images, main
+from qvl_fast.bench import images
+from qvl_fast.cli import main
 
 
 @pytest.fixture
@@ -24,10 +25,8 @@ def test_every_case_is_checked_timed_and_recorded(folder, capsys):
     assert main(command) == 0
     out = capsys.readouterr().out
     content = json.loads(record.read_text())
-    assert [result["case"] for result in content["results"]] == [
-        case.name for case in bench_images.CASES
-    ]
-    assert all(case.name in out for case in bench_images.CASES)
+    assert [result["case"] for result in content["results"]] == [case.name for case in images.CASES]
+    assert all(case.name in out for case in images.CASES)
     for result in content["results"]:
         seconds = result["seconds"]
         assert all(value > 0 for value in seconds.values())
@@ -37,14 +36,14 @@ def test_every_case_is_checked_timed_and_recorded(folder, capsys):
 
 
 def test_rows_that_differ_are_not_measured(folder, capsys, monkeypatch):
-    right = bench_images.ImageProcessor.__call__
+    right = images.ImageProcessor.__call__
 
     def wrong(self, *arguments, **options):
         result = right(self, *arguments, **options)
         result["pixel_values"][0, 0] += 1
         return result
 
-    monkeypatch.setattr(bench_images.ImageProcessor, "__call__", wrong)
+    monkeypatch.setattr(images.ImageProcessor, "__call__", wrong)
     assert main(["bench", "images", str(folder)]) == 2
     assert "the rows of image 0 differ" in capsys.readouterr().err
 

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from qvl_fast import ImageProcessor
 from qvl_fast.cli import main
 from qvl_fast.cli.options import byte_size
-from qvl_fast.cli.paths import collect
+from qvl_fast.store.sources import collect
 
 SCRIPT = Path(sys.executable).with_name("qvl-fast")
 
@@ -205,7 +205,7 @@ def test_sizes_that_are_refused(text, capsys):
 def test_a_shard_larger_than_memory_is_refused(images, tmp_path, capsys, size, dtype):
     out = tmp_path / "out"
     assert preprocess(*images, "-o", out, "--shard-size", size, "--dtype", dtype) == 2
-    assert "--shard-size: no memory for a shard of 9999" in capsys.readouterr().err
+    assert "error: no memory for a shard of 9999" in capsys.readouterr().err
     assert not out.exists()
 
 

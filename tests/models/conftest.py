@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from qvl_fast import models
-from qvl_fast.cli.stock import stock_tower
+from qvl_fast.bench.stock_tower import stock_tower
 from qvl_fast.config import TOWERS
 
 TOWER_CLASSES = {

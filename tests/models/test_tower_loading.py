@@ -157,7 +157,7 @@ def test_presets_are_the_shapes_of_their_generation():
 
 
 def test_what_a_configuration_leaves_out_is_as_in_transformers(name):
-    from qvl_fast.cli.stock import stock_tower
+    from qvl_fast.bench.stock_tower import stock_tower
 
     settings = stock_tower(TOWERS[name]).config.to_dict()
     model_type = settings["model_type"].removesuffix("_vision")

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image, ImageFile, ImageOps
 from test_files import chunk, encode, upright_rgb
 
-import qvl_fast.image
+import qvl_fast.processors.image
 from qvl_fast import ImageProcessor, _native, resize
 
 HEIGHT, WIDTH = 61, 84
@@ -510,7 +510,7 @@ def no_pillow(monkeypatch):
     def read_pixels(source):
         raise LeftToPillowError
 
-    monkeypatch.setattr(qvl_fast.image, "read_pixels", read_pixels)
+    monkeypatch.setattr(qvl_fast.processors.image, "read_pixels", read_pixels)
 
 
 @pytest.mark.parametrize(

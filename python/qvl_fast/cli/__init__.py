@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from qvl_fast._output.rows import DType, Temporal
 from qvl_fast.cli.errors import CommandError
 from qvl_fast.cli.options import byte_size, image_batch, model_config, positive_integer
 from qvl_fast.config import PRESETS, TOWERS
-from qvl_fast.image import ImageProcessor, Reference
-from qvl_fast.rows import DType, Temporal
+from qvl_fast.processors.image import ImageProcessor, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,10 +141,14 @@ def _add_preprocess(parser: argparse.ArgumentParser) -> None:
 
 def _preprocess(args: argparse.Namespace) -> int:
     from qvl_fast.cli.preprocess import preprocess
+    from qvl_fast.store.errors import StoreError
 
-    return preprocess(
-        args.paths, args.out, _processor(args), shard_size=args.shard_size, resume=args.resume
-    )
+    try:
+        return preprocess(
+            args.paths, args.out, _processor(args), shard_size=args.shard_size, resume=args.resume
+        )
+    except StoreError as error:
+        raise CommandError(str(error)) from error
 
 
 def _processor(args: argparse.Namespace) -> ImageProcessor:

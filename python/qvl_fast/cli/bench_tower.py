@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from qvl_fast.bench.timing import paired_medians
+from qvl_fast.bench.tower import grid_of, our_pass, random_tower, shares, stock_pass
 from qvl_fast.cli.errors import CommandError
 from qvl_fast.cli.report import show_table
-from qvl_fast.cli.timing import paired_medians
-from qvl_fast.cli.tower_timing import grid_of, our_pass, random_tower, shares, stock_pass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ def bench_tower(
         grids = [grid_of(height, width, config)] * count
         runs = {("qvl_fast", kernel): our_pass(tower, grids)}
         if find_spec("transformers"):
-            from qvl_fast.cli.stock import stock_tower
+            from qvl_fast.bench.stock_tower import stock_tower
 
             stock = stock_tower(config).to(place, type_)
             runs["transformers", stock.config._attn_implementation] = stock_pass(stock, grids)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qvl_fast.cli.errors import Failure
 from qvl_fast.cli.report import printable, show_failures, show_table
-from qvl_fast.image import ImageProcessor, image_size
+from qvl_fast.processors.image import ImageProcessor, image_size
+from qvl_fast.store.sources import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

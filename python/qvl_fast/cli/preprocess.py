@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qvl_fast.cli.errors import CommandError, Failure
-from qvl_fast.cli.index import Index
-from qvl_fast.cli.paths import collect
+from qvl_fast.cli.errors import CommandError
 from qvl_fast.cli.report import printable, show_failures, show_table, tracking
-from qvl_fast.cli.shards import ShardWriter
+from qvl_fast.store.index import Index
+from qvl_fast.store.shards import ShardWriter
+from qvl_fast.store.sources import collect
+from qvl_fast.store.writing import configuration, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from qvl_fast.image import ImageProcessor
+    from qvl_fast.processors.image import ImageProcessor
 
 
 def preprocess(
@@ -37,7 +36,8 @@ def preprocess(
         0, or 1 if a file failed, or 130 if interrupted; what was done by then is written.
 
     Raises:
-        CommandError: there is no file to process, or ``out`` cannot be written to.
+        CommandError: there is no file to process.
+        StoreError: ``out`` cannot be written to.
     """
     start = time.perf_counter()
     sources, failures = collect(paths)
@@ -45,23 +45,17 @@ def preprocess(
     if not sources:
         show_failures(failures)
         raise CommandError(f"no image file in {', '.join(map(printable, paths))}")
-    index = Index(out, _configuration(processor), resume=resume)
+    index = Index(out, configuration(processor), resume=resume)
     pending = index.retain(sources)
     writer = ShardWriter(processor, index, shard_size)
     index.claim()
     interrupted = False
     try:
         with tracking(pending) as tracked:
-            for source in tracked:
-                try:
-                    writer.add(source)
-                except (OSError, ValueError, MemoryError) as error:
-                    failures.append(Failure(source.path, error))
-        writer.flush()
+            write(tracked, writer, failures)
         index.commit([])
     except KeyboardInterrupt:
         interrupted = True
-        writer.flush()
     seconds = time.perf_counter() - start
     written = [entry for source in pending if (entry := index.entries.get(str(source.path)))]
     shards = {entry.shard for entry in written}
@@ -86,14 +80,3 @@ def preprocess(
         print("interrupted; --resume goes on from here", file=sys.stderr)
         return 130
     return 1 if failures else 0
-
-
-def _configuration(processor: ImageProcessor) -> dict[str, Any]:
-    """All that decides what the rows of an image are, in JSON's types."""
-    settings = {
-        **asdict(processor.config),
-        "reference": processor.reference,
-        "dtype": processor.dtype,
-        "temporal": processor.temporal,
-    }
-    return json.loads(json.dumps(settings))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
     from pathlib import Path
 
-    from qvl_fast.cli.errors import Failure
+    from qvl_fast.store.sources import Failure
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from qvl_fast.plan import EqualSegments
+from qvl_fast.index.plans import EqualSegments
 
 Kernel = Literal["flash-attn", "varlen", "sdpa"]
 Choice = Literal["auto", "flash-attn", "varlen", "sdpa"]

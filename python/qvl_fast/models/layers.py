@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from qvl_fast.index.rope import rotate
 from qvl_fast.models.attention import attention
 from qvl_fast.models.dtypes import compute_dtype
-from qvl_fast.rope import rotate
 
 if TYPE_CHECKING:
     from qvl_fast.config import ImageConfig, TowerConfig

@@ -18,7 +18,7 @@ from torch import Tensor
 from qvl_fast.models.attention import Kernel, Segments
 
 if TYPE_CHECKING:
-    from qvl_fast.plan import IndexPlan
+    from qvl_fast.index.plans import IndexPlan
 
 
 class Layout(NamedTuple):

@@ -11,8 +11,9 @@ from qvl_fast.models.tower import TowerOutput, VisionTower
 
 if TYPE_CHECKING:
     from qvl_fast.config import ModelConfig, TowerConfig
+    from qvl_fast.index.grids import Grids
+    from qvl_fast.index.plans import IndexPlan
     from qvl_fast.models.attention import Choice
-    from qvl_fast.plan import Grids, IndexPlan
 
 
 class Qwen2VisionTower(VisionTower):

@@ -13,17 +13,18 @@ from torch import Tensor, nn
 
 from qvl_fast.config import TowerConfig, image_config, tower_config
 from qvl_fast.config.checks import check_choice
+from qvl_fast.index.grids import grid_array
+from qvl_fast.index.plans import IndexPlan, plan
+from qvl_fast.index.rope import vision_rotary
 from qvl_fast.models.attention import Choice, Kernel, choose_kernel
 from qvl_fast.models.dtypes import compute_dtype
 from qvl_fast.models.layout import Layout, lay_out
-from qvl_fast.plan import IndexPlan, grid_array, plan
-from qvl_fast.rope import vision_rotary
 
 if TYPE_CHECKING:
     from qvl_fast.config import ImageConfig, ModelConfig
+    from qvl_fast.index.grids import Grids
     from qvl_fast.models.attention import Segments
     from qvl_fast.models.layers import PatchEmbedding
-    from qvl_fast.plan import Grids
 
 
 # Rows that a block takes at once on the CPU: results of a few MB, which stay in the cache.

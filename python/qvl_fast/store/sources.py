@@ -1,4 +1,4 @@
-"""From the paths on the command line to the files they stand for."""
+"""The files that rows are made of: found below folders, and told apart from later versions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image
-
-from qvl_fast.cli.errors import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,6 +28,27 @@ class Source(NamedTuple):
     path: Path
     size: int
     mtime_ns: int
+
+
+class Failure(NamedTuple):
+    """A file that could not be used.
+
+    Attributes:
+        path: the file.
+        error: what its use raised.
+    """
+
+    path: Path
+    error: Exception
+
+    @property
+    def reason(self) -> str:
+        """What went wrong, without the path."""
+        if isinstance(self.error, OSError) and self.error.strerror:
+            return self.error.strerror
+        # An image that cannot be decoded: the error itself repeats the path, its cause says why.
+        cause = self.error.__cause__ or self.error
+        return str(cause) or type(cause).__name__
 
 
 def collect(paths: Iterable[Path]) -> tuple[list[Source], list[Failure]]:

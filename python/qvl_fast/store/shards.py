@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qvl_fast.cli.atomic import replacing
-from qvl_fast.cli.errors import CommandError
-from qvl_fast.cli.index import Entry
-from qvl_fast.image import image_size
-from qvl_fast.rows import hand_out, storage
+from qvl_fast._output.rows import hand_out, storage
+from qvl_fast.processors.image import image_size
+from qvl_fast.store.atomic import replacing
+from qvl_fast.store.errors import StoreError
+from qvl_fast.store.index import Entry
 
 if TYPE_CHECKING:
-    from qvl_fast.cli.index import Index
-    from qvl_fast.cli.paths import Source
-    from qvl_fast.image import ImageProcessor
-    from qvl_fast.rows import ReturnTensors, Rows
+    from pathlib import Path
+
+    from qvl_fast._output.rows import ReturnTensors, Rows
+    from qvl_fast.processors.image import ImageProcessor
+    from qvl_fast.store.index import Index
+    from qvl_fast.store.sources import Source
 
 # What an image adds to `image_grid_thw`.
 _GRID_BYTES = 3 * 8
@@ -37,7 +39,7 @@ class ShardWriter:
         size: bytes of a shard file, exceeded only by an image that is larger alone.
 
     Raises:
-        CommandError: there is no memory for a shard of this size.
+        StoreError: there is no memory for a shard of this size.
         ModuleNotFoundError: bfloat16 without torch.
     """
 
@@ -49,14 +51,12 @@ class ShardWriter:
         # NumPy, and so its half of safetensors, has no bfloat16.
         tensors = processor.dtype == "bfloat16"
         self._form: ReturnTensors = "pt" if tensors else "np"
-        self._save = import_module(f"safetensors.{'torch' if tensors else 'numpy'}").save_file
+        self._safetensors = import_module(f"safetensors.{'torch' if tensors else 'numpy'}")
         self._row_bytes = self._allocate(1).nbytes
         try:
             self._buffer = self._allocate(size // self._row_bytes)
         except (MemoryError, ValueError):
-            raise CommandError(
-                f"argument --shard-size: no memory for a shard of {size} bytes"
-            ) from None
+            raise StoreError(f"no memory for a shard of {size} bytes") from None
         self._begin()
 
     def add(self, source: Source) -> None:
@@ -64,7 +64,7 @@ class ShardWriter:
 
         Raises:
             ValueError, OSError, MemoryError: the file is to blame; the others are as they were.
-            CommandError: the shard could not be written.
+            StoreError: the shard could not be written.
         """
         rows = self._processor.num_patches(*image_size(source.path))
         needed = rows * self._row_bytes + _GRID_BYTES + _quoted_twice(str(source.path))
@@ -78,7 +78,8 @@ class ShardWriter:
             source.path, out=self._target[first_row:], return_tensors=self._form
         )
         self._bytes += needed
-        # One step for an interrupt to come before or after: all else follows from the entries.
+        # Everything else follows from the entries, so an interrupt comes before or after this one
+        # step and cannot leave the writer in between.
         self._entries.append(
             Entry(
                 path=str(source.path),
@@ -95,7 +96,7 @@ class ShardWriter:
         """Write what has been gathered, if anything; to be called again if it was interrupted.
 
         Raises:
-            CommandError: a file could not be written.
+            StoreError: a file could not be written.
         """
         if not self._entries:
             return
@@ -112,6 +113,14 @@ class ShardWriter:
             self._save(tensors, temporary, metadata)
         self._index.commit(self._entries)
         self._begin()
+
+    def _save(self, tensors: dict[str, Rows], path: Path, metadata: dict[str, str]) -> None:
+        from safetensors import SafetensorError
+
+        try:
+            self._safetensors.save_file(tensors, path, metadata)
+        except SafetensorError as error:  # which hides what the system said
+            raise OSError(str(error)) from error
 
     def _begin(self) -> None:
         self._entries: list[Entry] = []

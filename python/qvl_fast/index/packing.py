@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qvl_fast import _native
-from qvl_fast.arrays import integer_array
+from qvl_fast._input.arrays import integer_array
 from qvl_fast.config.checks import check_choice, integer, positive_integer
 
 if TYPE_CHECKING:

@@ -12,27 +12,8 @@ import PIL
 from numpy.typing import NDArray
 
 from qvl_fast import _native, environment
-from qvl_fast.arrays import is_tensor, pixel_array
-from qvl_fast.config import (
-    MAX_INTEGER,
-    ImageConfig,
-    ModelConfig,
-    image_config,
-    positive_integer,
-)
-from qvl_fast.config.checks import check_choice
-from qvl_fast.rows import (
-    DType,
-    ReturnTensors,
-    Rows,
-    Temporal,
-    check_form,
-    check_pinning,
-    hand_out,
-    pinned,
-    storage,
-)
-from qvl_fast.source import (
+from qvl_fast._input.arrays import is_tensor, pixel_array
+from qvl_fast._input.source import (
     Encoding,
     Header,
     ImageBatch,
@@ -43,6 +24,25 @@ from qvl_fast.source import (
     read_header,
     read_pixels,
 )
+from qvl_fast._output.rows import (
+    DType,
+    ReturnTensors,
+    Rows,
+    Temporal,
+    check_form,
+    check_pinning,
+    hand_out,
+    pinned,
+    storage,
+)
+from qvl_fast.config import (
+    MAX_INTEGER,
+    ImageConfig,
+    ModelConfig,
+    image_config,
+    positive_integer,
+)
+from qvl_fast.config.checks import check_choice
 from qvl_fast.threads import default_num_threads
 
 if TYPE_CHECKING:

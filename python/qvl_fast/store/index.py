@@ -6,14 +6,14 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from qvl_fast.cli.atomic import replacing
-from qvl_fast.cli.errors import CommandError
+from qvl_fast.store.atomic import replacing
+from qvl_fast.store.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from qvl_fast.cli.paths import Source
+    from qvl_fast.store.sources import Source
 
 _SHARD = re.compile(r"rows-([0-9]{5,})\.safetensors")
 
@@ -52,7 +52,7 @@ class Index:
         resume: whether to take over what the folder holds.
 
     Raises:
-        CommandError: the folder is in use and ``resume`` is not given, or holds something else.
+        StoreError: the folder is in use and ``resume`` is not given, or holds something else.
     """
 
     def __init__(self, folder: Path, configuration: dict[str, Any], *, resume: bool) -> None:
@@ -63,12 +63,13 @@ class Index:
         self._number = 0
         if self._path.exists():
             if not resume:
-                raise CommandError(
-                    f"{self._path} exists; pass --resume to go on from it, or choose another folder"
+                raise StoreError(
+                    f"{self._path} exists; resume (resume=True, --resume) to go on from it, or "
+                    "choose another folder"
                 )
             self._load()
         elif _shards(folder):
-            raise CommandError(f"{folder} holds shards but no index.json; choose another folder")
+            raise StoreError(f"{folder} holds shards but no index.json; choose another folder")
 
     @property
     def next_shard(self) -> str:
@@ -104,7 +105,7 @@ class Index:
         """Write the index with further entries, then delete the shards that no entry names.
 
         Raises:
-            CommandError: the index could not be written; it is as it was.
+            StoreError: the index could not be written; it is as it was.
         """
         merged = self.entries | {entry.path: entry for entry in entries}
         content = {
@@ -120,7 +121,7 @@ class Index:
             try:
                 (self.folder / name).unlink()
             except OSError as error:
-                raise CommandError(f"cannot delete a shard that is not used: {error}") from error
+                raise StoreError(f"cannot delete a shard that is not used: {error}") from error
 
     def _load(self) -> None:
         try:
@@ -129,7 +130,7 @@ class Index:
             same = content["configuration"] == self.configuration
             self._number = _next_number(entry.shard for entry in entries)
         except (KeyError, TypeError, ValueError) as error:
-            raise CommandError(f"{self._path} is no index of qvl-fast: {error!r}") from None
+            raise StoreError(f"{self._path} is no index of qvl-fast: {error!r}") from None
         if same:
             self.entries = {entry.path: entry for entry in entries}
 

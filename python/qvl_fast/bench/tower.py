@@ -8,8 +8,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from qvl_fast import _native
+from qvl_fast.index.plans import plan
 from qvl_fast.models import Qwen2_5VisionTower, Qwen2VisionTower, Qwen3VisionTower, VisionTower
-from qvl_fast.plan import plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qvl_fast import _native
-from qvl_fast.arrays import integer_array, is_tensor, number_array
+from qvl_fast._input.arrays import integer_array, is_tensor, number_array
 from qvl_fast.config import ModelConfig, RopeConfig, rope_config
 from qvl_fast.config.checks import check_choice, integer, positive_integer
-from qvl_fast.plan import Grids, grid_array
+from qvl_fast.index.grids import Grids, grid_array
 
 if TYPE_CHECKING:
     import torch

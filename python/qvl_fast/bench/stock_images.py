@@ -14,7 +14,7 @@ from transformers import Qwen2VLImageProcessor, Qwen2VLImageProcessorPil
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qvl_fast.image import ImageProcessor
+    from qvl_fast.processors.image import ImageProcessor
 
 
 def stock_processor(ours: ImageProcessor, **options: Any) -> Callable[[Any], torch.Tensor]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qvl_fast.arrays import is_tensor
+from qvl_fast._input.arrays import is_tensor
 from qvl_fast.config import ModelConfig, RopeConfig, rope_config
 from qvl_fast.config.checks import positive_integer, positive_number
 

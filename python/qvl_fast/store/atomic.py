@@ -7,9 +7,7 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError
-
-from qvl_fast.cli.errors import CommandError
+from qvl_fast.store.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -24,7 +22,7 @@ def replacing(path: Path) -> Generator[Path]:
     further ones of random names: what a killed process leaves goes with the next file written.
 
     Raises:
-        CommandError: the file could not be written; ``path`` is as it was.
+        StoreError: the file could not be written; ``path`` is as it was.
     """
     scratch = path.parent / ".partial"
     temporary = scratch / path.name
@@ -41,5 +39,5 @@ def replacing(path: Path) -> Generator[Path]:
             temporary.replace(path)
         finally:
             shutil.rmtree(scratch)
-    except (OSError, SafetensorError) as error:
-        raise CommandError(f"cannot write {path}: {error}") from error
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error}") from error

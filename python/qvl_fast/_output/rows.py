@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qvl_fast import _native
-from qvl_fast.arrays import is_tensor, tensor_memory
+from qvl_fast._input.arrays import is_tensor, tensor_memory
 from qvl_fast.config.checks import check_choice
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from qvl_fast import _native
-from qvl_fast.arrays import is_tensor, pixel_array
+from qvl_fast._input.arrays import is_tensor, pixel_array
 
 if TYPE_CHECKING:
     import torch

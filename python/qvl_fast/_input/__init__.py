@@ -1,0 +1,1 @@
+"""How pixels arrive: arrays and tensors, files, PIL images."""

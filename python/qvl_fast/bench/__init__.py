@@ -1,0 +1,1 @@
+"""The measuring behind ``qvl-fast bench`` and ``benches/``."""

@@ -1,0 +1,1 @@
+"""From images to the rows and grids that the models read."""
