@@ -102,6 +102,10 @@ impl<'file> Scanlines<'file> {
     ///
     /// # Errors
     /// [`crate::Error::Memory`].
+    #[cfg_attr(
+        not(feature = "jpeg"),
+        expect(unused_variables, reason = "only JPEG is reduced")
+    )]
     pub fn open(
         file: &'file [u8],
         header: &Header,
@@ -169,23 +173,28 @@ impl<'file> Scanlines<'file> {
         })
     }
 
-    /// Passes over the next `count` lines, of which at least one is left: what it reads is whole only
-    /// when the last line is.
+    /// Passes over the first `count` lines, before any is read. The others are those of a whole image.
+    ///
+    /// Of a JPEG in one scan only the codes are read: the lines' damage is found, their pixels are not
+    /// computed.
     ///
     /// # Errors
     /// As for [`Self::read`].
     ///
     /// # Panics
-    /// If no line would be left.
+    /// If a line has been read or passed over, or if none would be left.
     pub fn skip(&mut self, count: usize) -> std::result::Result<(), Damaged> {
+        // libjpeg gets context wrong after lines that were read, and does not look at the codes of
+        // the last lines.
+        assert!(
+            self.done == 0 && count < self.height,
+            "to skip {count} lines"
+        );
         let length = self.width * self.channels;
-        self.advance(count, |decoder, is_last| {
-            assert!(!is_last, "a line is left after {count}");
-            match decoder {
-                #[cfg(feature = "jpeg")]
-                Decoder::Jpeg(lines) => lines.skip(count),
-                Decoder::Png(lines) => lines.skip(count, length),
-            }
+        self.advance(count, |decoder, _| match decoder {
+            #[cfg(feature = "jpeg")]
+            Decoder::Jpeg(lines) => lines.skip(count),
+            Decoder::Png(lines) => lines.skip(count, length),
         })
     }
 

@@ -8,3 +8,7 @@ mod lines;
 pub(super) use header::header;
 #[cfg(feature = "jpeg")]
 pub(super) use lines::Lines;
+
+#[cfg(feature = "jpeg")]
+#[cfg(test)]
+mod tests;

@@ -5,3 +5,6 @@ mod lines;
 
 pub(super) use header::header;
 pub(super) use lines::Lines;
+
+#[cfg(test)]
+mod tests;
