@@ -254,28 +254,31 @@ class ImageProcessor:
         """
         check_form(return_tensors, self.dtype)
         sources = flatten(images)
+        batch = _native.Batch(self._writer)
         headers: list[Header] = []
-        targets: list[tuple[int, int]] = []
-        grids = np.empty((len(sources), 3), np.int64)
         for index, source in enumerate(sources):
             try:
-                headers.append(read_header(source))
-                targets.append(self.resized_size(*headers[-1].size))
-                grids[index] = self._writer.grid(1, *targets[-1])
+                header = read_header(source)
+                headers.append(header)
+                if header.pixels is not None:
+                    batch.add_pixels(header.pixels)
+                elif header.encoding is None or not batch.add_file(
+                    read_file(source), header.encoding[2]
+                ):
+                    batch.add_opened(*header.size)
             except Exception as error:
                 _blame(error, index, source)
                 raise
-        shape = int(grids.prod(axis=1).sum()), self.columns
+        grids = np.array(batch.grids, np.int64)
+        shape = batch.rows, self.columns
         if out is None and self.pin_memory:
             out = pinned(shape, self.dtype)
         arrays = [header.pixels for header in headers]
         rows = storage(shape, self.dtype, out, [array for array in arrays if array is not None])
         try:
-            self._writer.write_images(
-                arrays,
-                _Loader(sources, headers),
-                targets,
+            batch.write(
                 rows,
+                _Loader(sources, headers),
                 num_threads=self.num_threads or default_num_threads(),
                 reduced=self.decode == "scaled",
             )
@@ -364,6 +367,7 @@ def _row_writer(
         config.patch_size,
         config.temporal_patch_size,
         config.merge_size,
+        pixels=(config.min_pixels, config.max_pixels) if config.do_resize else None,
         temporal=temporal,
         dtype=dtype,
         reference=reference,
@@ -383,12 +387,10 @@ class _Loader:
         self._origins = [_origin(source) for source in sources]
         self._locks = {origin: Lock() for origin in self._origins}
 
-    def __call__(self, index: int, encoded: bool) -> NDArray[np.uint8] | tuple[bytes, Encoding]:
+    def __call__(self, index: int) -> NDArray[np.uint8]:
         source: Any = self._sources[index]
         header = self._headers[index]
         with self._locks[self._origins[index]]:
-            if encoded and header.encoding is not None:
-                return read_file(source), header.encoding
             pixels = read_pixels(source)
         if pixels.shape[:2] != header.size:
             raise ValueError(

@@ -193,8 +193,8 @@ fn split<'a, T: Element>(
     Ok(parts)
 }
 
-/// `(height, width)` as an image is seen.
-fn oriented(header: &Header, orientation: u8) -> (usize, usize) {
+/// `(height, width)` of a file as its image is seen.
+pub fn oriented(header: &Header, orientation: u8) -> (usize, usize) {
     match orientation {
         5..=8 => (header.width, header.height),
         _ => (header.height, header.width),
@@ -229,22 +229,26 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does a task of an image that is open, of one that nobody is at work on if there is such a one
-    /// and `shared` says so. None if there is none to begin.
+    /// Does a task of an image that is open, one that others are at work on too if `shared` says so. None
+    /// if there is none to begin.
     fn step_open(&self, shared: bool) -> Option<Step<(usize, Failure<O::Error>)>> {
-        let open = self.lock().open.clone();
-        for (index, tasks) in open {
+        let mut passed = 0;
+        loop {
+            let state = self.lock();
+            let (index, tasks) = state.open.get(passed)?;
+            let (index, tasks) = (*index, Arc::clone(tasks));
+            drop(state);
             if tasks.is_shared() != shared {
+                passed += 1;
                 continue;
             }
             match tasks.step() {
                 Step::Done => return Some(Step::Done),
-                Step::Waiting => {}
+                Step::Waiting => passed += 1,
                 Step::Finished => self.close(index),
                 Step::Failed(failure) => return Some(self.fail(index, failure)),
             }
         }
-        None
     }
 
     /// Opens the next image. None if there is no more.

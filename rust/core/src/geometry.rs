@@ -88,6 +88,31 @@ impl PatchLayout {
     }
 }
 
+/// How a still image becomes a grid: resized to a size that fits a budget, then cut into patches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fit {
+    /// How it is cut.
+    pub layout: PatchLayout,
+    /// The least and the largest area in pixels; None where images keep their size.
+    pub pixels: Option<(i64, i64)>,
+}
+
+impl Fit {
+    /// The size that an image of `(height, width)` is resized to.
+    pub fn target(self, (height, width): (i64, i64)) -> Result<(usize, usize)> {
+        let factor = self.layout.patch * self.layout.merge;
+        let (height, width) = match self.pixels {
+            Some((least, most)) => smart_resize(height, width, factor as i64, least, most)?,
+            None => (height, width),
+        };
+        let side = |argument, side: i64| {
+            let reason = || format!("must be at least 0, got {side}");
+            usize::try_from(side).map_err(|_| Error::invalid(argument, reason()))
+        };
+        Ok((side("height", height)?, side("width", width)?))
+    }
+}
+
 /// The size an image is resized to: `(height, width)`, both multiples of `factor`, of an area
 /// within `min_pixels..=max_pixels` where rounding allows, of about the same aspect ratio.
 ///

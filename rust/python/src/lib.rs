@@ -3,6 +3,7 @@
 
 mod argument;
 mod arrow;
+mod batch;
 mod error;
 mod geometry;
 mod index;
@@ -20,6 +21,8 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use crate::arrow::arrow_pixels;
+    #[pymodule_export]
+    use crate::batch::Batch;
     #[pymodule_export]
     use crate::geometry::smart_resize;
     #[pymodule_export]

@@ -3,7 +3,7 @@
 use numpy::{PyArray3, PyArray4, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use qvl_core::simd::Isa;
+use qvl_core::Isa;
 
 use crate::{argument, error, pixels};
 
@@ -20,8 +20,8 @@ pub(crate) fn resize_into(
 ) -> PyResult<()> {
     let reference = argument::reference(reference)?;
     let isa = Isa::named(isa).map_err(error::to_python)?;
-    let image = argument::reading("image", image)?;
-    let frames = pixels::frames(&image)?;
+    let _borrowed = argument::reading("image", image)?;
+    let frames = pixels::frames(image)?;
     let [frame] = frames[..] else {
         let message = format!("image must be one frame, got {}", frames.len());
         return Err(PyValueError::new_err(message));

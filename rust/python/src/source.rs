@@ -1,81 +1,18 @@
-//! Images on their way from Python to the core: pixels in memory, or a file to decode.
+//! Images on their way from Python to the core: pixels in memory, a file, or what Python is asked for.
 
-use numpy::PyArray3;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use numpy::{PyArray3, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
-use qvl_core::ImageView;
-use qvl_core::decode::{self, Decoded, Format, Request};
+use qvl_core::PixelView;
+use qvl_core::batch::Owner;
+use qvl_core::decode::{self, Format};
+use qvl_core::pixels::Bytes;
+use qvl_core::resize::{Failure, Pixels, Scanlines, Source};
 
-use crate::error::to_python;
-use crate::pixels::OwnedImage;
-
-/// An image that a thread can read without Python.
-pub(crate) enum LoadedImage {
-    Array(OwnedImage),
-    Decoded { pixels: Decoded, orientation: u8 },
-}
-
-impl LoadedImage {
-    /// The image at `index` as the Python function `load` has it: pixels `(H, W, C)`, or a file and
-    /// what its header says. `load(index, False)` must give pixels.
-    ///
-    /// Attaches to Python while `load` runs, not while a file is decoded. A reduced size of at least
-    /// `reduced_to`, as the image is seen, is taken where given.
-    pub(crate) fn load(
-        load: &Py<PyAny>,
-        index: usize,
-        reduced_to: Option<(usize, usize)>,
-    ) -> PyResult<Self> {
-        let loaded = Python::attach(|py| {
-            let loaded = load.bind(py).call1((index, true))?;
-            match loaded.cast_into::<PyArray3<u8>>() {
-                Ok(array) => OwnedImage::new(array).map(Loaded::Pixels),
-                Err(other) => other.into_inner().extract().map(Loaded::File),
-            }
-        })?;
-        let (file, (format, size, orientation)) = match loaded {
-            Loaded::File(file) => file,
-            Loaded::Pixels(array) => return Ok(Self::Array(array)),
-        };
-        let sideways = matches!(orientation, 5..=8);
-        let request = Request {
-            format: named_format(&format)?,
-            size,
-            reduced_to: reduced_to.map(|(height, width)| match sideways {
-                true => (width, height),
-                false => (height, width),
-            }),
-        };
-        if let Some(pixels) = decode::decode(&file, &request).map_err(to_python)? {
-            return Ok(Self::Decoded {
-                pixels,
-                orientation,
-            });
-        }
-        Python::attach(|py| {
-            let pixels = load.bind(py).call1((index, false))?;
-            OwnedImage::new(pixels.cast_into()?).map(Self::Array)
-        })
-    }
-
-    pub(crate) fn view(&self) -> PyResult<ImageView<'_>> {
-        match self {
-            Self::Array(array) => Ok(array.view()),
-            Self::Decoded {
-                pixels,
-                orientation,
-            } => Ok(pixels.view().map_err(to_python)?.oriented(*orientation)),
-        }
-    }
-}
-
-/// What Python has for an image.
-enum Loaded {
-    Pixels(OwnedImage),
-    /// A file, its format, its height and width as stored, and its EXIF orientation.
-    File((PyBackedBytes, (String, (usize, usize), u8))),
-}
+use crate::pixels::KeptImage;
 
 /// Format, height and width, channels, and the orientation if it is certain.
 type ImageHeader = (&'static str, (usize, usize), usize, Option<u8>);
@@ -101,9 +38,128 @@ pub(crate) fn decoded_formats() -> Vec<&'static str> {
     Format::available().into_iter().map(Format::name).collect()
 }
 
-fn named_format(name: &str) -> PyResult<Format> {
-    Format::available()
-        .into_iter()
-        .find(|format| format.name() == name)
-        .ok_or_else(|| PyValueError::new_err(format!("no decoder for '{name}' in this build")))
+/// The Python function that has the images of a batch that are not in memory, or not decoded here.
+pub(crate) struct Opener {
+    open: Py<PyAny>,
+    /// The addresses that no image may lie at.
+    out: Range<usize>,
+    /// What was opened. Only a thread that is attached may let go of Python's objects, so that these are
+    /// the last to refer to them.
+    kept: Mutex<Vec<Arc<dyn Send + Sync>>>,
+}
+
+impl Opener {
+    pub(crate) fn new(open: Py<PyAny>, out: Range<usize>) -> Self {
+        Self {
+            open,
+            out,
+            kept: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Keeps `object` until nobody else does.
+    fn keep<T: Send + Sync + 'static>(&self, object: T) -> Arc<T> {
+        let object = Arc::new(object);
+        lock(&self.kept).push(Arc::clone(&object) as Arc<dyn Send + Sync>);
+        object
+    }
+
+    /// Lets go of objects that nobody needs any more.
+    pub(crate) fn clear(&self, _: Python<'_>) {
+        lock(&self.kept).retain(|object| Arc::strong_count(object) > 1);
+    }
+
+    /// Refuses pixels that would change while rows are written.
+    pub(crate) fn check_overlap(&self, pixels: &PixelView<'_>) -> PyResult<()> {
+        let memory = pixels.memory();
+        let first = memory.as_ptr().addr();
+        if first < self.out.end && self.out.start < first + memory.len() {
+            let message = "out shares memory with the image";
+            return Err(PyValueError::new_err(message));
+        }
+        Ok(())
+    }
+}
+
+impl Owner for Opener {
+    type Error = PyErr;
+
+    /// What `open(index)` returns: uint8 pixels `(H, W, C)`, or an object whose `lines(first, last)`
+    /// returns those of some scanlines, four bytes a pixel of which the last has no meaning.
+    fn open(&self, index: usize) -> Result<Source<'_, PyErr>, PyErr> {
+        Python::attach(|py| {
+            self.clear(py);
+            let opened = self.open.bind(py).call1((index,))?;
+            match opened.cast_into::<PyArray3<u8>>() {
+                Ok(array) => {
+                    let image = KeptImage::new(array)?;
+                    self.check_overlap(&image.view())?;
+                    Ok(Source::pixels(OpenedImage(self.keep(image))))
+                }
+                Err(other) => {
+                    let pieces = other.into_inner();
+                    let size = pieces.getattr("size")?.extract()?;
+                    Ok(Source::scanlines(Pieces {
+                        pieces: self.keep(pieces.unbind()),
+                        size,
+                        next: 0,
+                    }))
+                }
+            }
+        })
+    }
+}
+
+/// An array that was returned.
+struct OpenedImage(Arc<KeptImage>);
+
+impl Pixels for OpenedImage {
+    fn view(&self) -> PixelView<'_> {
+        self.0.view()
+    }
+}
+
+/// An image of which Python hands out some scanlines at a time.
+struct Pieces {
+    pieces: Arc<Py<PyAny>>,
+    size: (usize, usize),
+    next: usize,
+}
+
+impl Scanlines<PyErr> for Pieces {
+    fn size(&self) -> (usize, usize) {
+        self.size
+    }
+
+    fn pixel_bytes(&self) -> usize {
+        4
+    }
+
+    fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<PyErr>> {
+        let last = self.next + out.len() / (4 * self.size.1);
+        let lines = self.next..last;
+        self.next = last;
+        Python::attach(|py| {
+            let lines = self
+                .pieces
+                .bind(py)
+                .call_method1("lines", (lines.start, lines.end))?
+                .cast_into::<PyArray3<u8>>()?;
+            let lines = lines.try_readonly()?;
+            if !lines.is_c_contiguous() || lines.len() != out.len() {
+                return Err(PyValueError::new_err(format!(
+                    "lines must be {} bytes in C order, got shape {:?}",
+                    out.len(),
+                    lines.shape()
+                )));
+            }
+            Bytes::from(lines.as_slice()?).copy_to(out);
+            Ok(())
+        })
+        .map_err(Failure::Owner)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

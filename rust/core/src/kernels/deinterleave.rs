@@ -6,13 +6,13 @@ use super::scalar;
 use super::x86_64;
 use crate::pixels::Bytes;
 
-/// Writes byte `c` of every `N` of `pixels` to plane `c`. The last bytes of the last pixel may be
-/// missing; the samples of their planes are then what they were. Planes are as long as there are pixels.
+/// Writes byte `c` of every `N` of `pixels` to plane `c`, which is as long as there are pixels. The last bytes
+/// of the last pixel may be missing; their samples are then of no particular value.
 pub(crate) fn deinterleave<const N: usize>(isa: Isa, pixels: Bytes<'_>, planes: [&mut [u8]; N]) {
     let width = pixels.len().div_ceil(N);
     assert!(planes.iter().all(|plane| plane.len() == width));
     match isa.backend() {
-        Backend::Scalar => scalar::deinterleave(pixels, planes, 0),
+        Backend::Scalar => scalar::deinterleave(pixels, planes),
         #[cfg(target_arch = "x86_64")]
         Backend::Avx2 | Backend::Avx512 => x86_64::deinterleave(isa, pixels, planes),
     }

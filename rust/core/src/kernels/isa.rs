@@ -15,7 +15,7 @@ pub(super) enum Backend {
     /// AVX2 with FMA and F16C: x86-64 since about 2013.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// The same and AVX-512 with BW, VBMI and VNNI: servers since about 2019, desktops since Zen 4.
+    /// The same and AVX-512 with BW, VL, VBMI and VNNI: servers since about 2019, desktops since Zen 4.
     #[cfg(target_arch = "x86_64")]
     Avx512,
 }
@@ -35,6 +35,7 @@ impl Isa {
             found.push(Self(Backend::Avx2));
             if std::is_x86_feature_detected!("avx512f")
                 && std::is_x86_feature_detected!("avx512bw")
+                && std::is_x86_feature_detected!("avx512vl")
                 && std::is_x86_feature_detected!("avx512vbmi")
                 && std::is_x86_feature_detected!("avx512vnni")
             {

@@ -1,7 +1,7 @@
 //! The inner loops: samples and weights in, samples out.
 //!
-//! Each operation has a door, which chooses the backend of an [`Isa`]: [`deinterleave`], [`horizontal`],
-//! [`vertical`], [`rows`]. The scalar backend is the oracle: every other equals it on every input, and
+//! Each operation has a door, which chooses the backend of an [`Isa`]: [`deinterleave`], [`blend`],
+//! [`horizontal`], [`vertical`], [`rows`]. The scalar backend is the oracle: every other equals it on every input, and
 //! is only added together with the suite that executes it. Kernels see slices and tables alone; where
 //! pixels come from and what becomes of them is for `resize` and `rows` to know.
 //!
@@ -9,6 +9,7 @@
 //! [`Pair`]: 16-bit neighbours are what the multiply-add of the vertical pass takes from memory, so
 //! that pass shuffles nothing.
 
+pub(crate) mod blend;
 pub(crate) mod deinterleave;
 pub(crate) mod horizontal;
 mod isa;

@@ -108,6 +108,11 @@ impl<'a> PixelView<'a> {
         (self.height(), self.width())
     }
 
+    /// The memory that the pixels lie in, and what lies between them.
+    pub fn memory(&self) -> Bytes<'a> {
+        self.bytes
+    }
+
     /// How the samples of a scanline lie.
     pub fn format(&self) -> PixelFormat {
         let [_, pixel, channel] = self.strides;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::resampler::Resampler;
 use super::source::{Failure, Scanlines, Source, lock};
-use super::stage::{memory_of, stage, turned};
+use super::stage::{memory_of, turned};
 use crate::error::Result;
 use crate::kernels::Pair;
 use crate::kernels::horizontal::Staged;
@@ -125,8 +125,7 @@ fn pair_up(
     let pairs = pairs.chunks_exact_mut(resampler.pair_samples());
     for (first, pairs) in lines.clone().step_by(2).zip(pairs) {
         for (index, y) in (first..lines.end.min(first + 2)).enumerate() {
-            let out = staged.line_mut(index);
-            stage(view, y, resampler.isa, resampler.reference, out);
+            resampler.stage(view, y, staged.line_mut(index));
         }
         ahead.clear();
         if fetch_ahead {

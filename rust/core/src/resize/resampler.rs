@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
+use super::stage::stage;
 use crate::error::{Error, Result};
 use crate::filter::{Axis, Reference};
 use crate::kernels::horizontal::{Horizontal, Staged};
 use crate::kernels::vertical::Vertical;
 use crate::kernels::{Isa, Pair, plane_stride};
 use crate::memory::Buffer;
+use crate::pixels::PixelView;
 
 /// The tables between two sizes.
 ///
@@ -17,8 +19,8 @@ use crate::memory::Buffer;
 pub(crate) struct Resampler {
     pub(super) source: (usize, usize),
     pub(super) target: (usize, usize),
-    pub(super) reference: Reference,
-    pub(super) isa: Isa,
+    reference: Reference,
+    isa: Isa,
     pub(super) horizontal: Horizontal,
     pub(super) vertical: Vertical,
     /// The horizontal pass after the vertical one, and a vertical pass that takes its pairs apart.
@@ -60,6 +62,11 @@ impl Resampler {
             vertical,
             after,
         })
+    }
+
+    /// Writes scanline `y` of `view` to three planes.
+    pub(super) fn stage(&self, view: &PixelView<'_>, y: usize, out: &mut [u8]) {
+        stage(view, y, self.isa, self.reference, out);
     }
 
     /// `(height, width)` of what comes out.

@@ -42,6 +42,8 @@ pub(crate) struct Tasks<'a, W: BandWriter, E> {
     band_lines: usize,
     /// Pairs of source scanlines of a chunk.
     chunk_pairs: usize,
+    /// Whether bands are made of scanlines as they are, without any pass.
+    direct: bool,
     /// Slots of the ring; none if the windows are too long for one.
     slots: usize,
     state: Mutex<State<W::Part>>,
@@ -127,7 +129,14 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
         let chunk_pairs = (CHUNK_PIXELS / 2 / width)
             .max(CHUNK_PAIRS)
             .min(source_pairs);
-        let chunks = source_pairs.div_ceil(chunk_pairs);
+        let arrivals: Vec<_> = frames.iter().map(Arrival::of).collect();
+        let direct = resampler.source == resampler.target
+            && arrivals.iter().all(|arrival| *arrival == Arrival::InPlace);
+        let chunks = if direct {
+            0
+        } else {
+            source_pairs.div_ceil(chunk_pairs)
+        };
         let needed = (0..parts.len()).map(|band| {
             let lines = band * band_lines..height.min((band + 1) * band_lines);
             let pairs = resampler.pairs(lines);
@@ -139,8 +148,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
         let slot_samples = chunk_pairs * resampler.pair_samples();
         let fits = slots.saturating_mul(slot_samples * size_of::<Pair>()) <= RING_BYTES * threads;
         let slots = if fits { slots } else { 0 };
-        let frames = frames.into_iter().map(|source| {
-            let arrival = Arrival::of(&source);
+        let frames = frames.into_iter().zip(arrivals).map(|(source, arrival)| {
             let chunk = |_| Chunk::new(&resampler, arrival, chunk_pairs).map(RwLock::new);
             Ok(Frame {
                 ring: (0..slots).map(chunk).collect::<Result<_>>()?,
@@ -165,6 +173,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             frames,
             band_lines,
             chunk_pairs,
+            direct,
             slots,
             state: Mutex::new(state),
             scratch: Mutex::new(Vec::new()),
@@ -205,7 +214,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
 
     /// The task to do next, if one can be begun.
     fn claim(&self, state: &mut State<W::Part>) -> Option<Task<W::Part>> {
-        if self.slots == 0 {
+        if self.slots == 0 && !self.direct {
             // Windows are summed up by one thread, from top to bottom.
             state.begin_all();
             return Some(Task::All(std::mem::take(&mut state.parts)));
@@ -264,6 +273,9 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
 
     /// The chunks that a band is made of.
     fn chunks(&self, band: usize) -> Range<usize> {
+        if self.direct {
+            return 0..0;
+        }
         let pairs = self.resampler.pairs(self.lines(band));
         pairs.start / self.chunk_pairs..pairs.end.div_ceil(self.chunk_pairs)
     }
@@ -354,6 +366,13 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
         let length = lines.len() * self.line_samples();
         let out = &mut out[..self.frames.len() * length];
         for (frame, out) in self.frames.iter().zip(out.chunks_exact_mut(length)) {
+            if let (true, Source::Pixels(pixels)) = (self.direct, &frame.source) {
+                let view = pixels.view();
+                for (y, out) in lines.clone().zip(out.chunks_exact_mut(self.line_samples())) {
+                    self.resampler.stage(&view, y, out);
+                }
+                continue;
+            }
             let ring = chunks
                 .clone()
                 .map(|chunk| reading(&frame.ring[chunk % self.slots]));

@@ -1,10 +1,12 @@
 //! Portable kernels, in plain Rust that the compiler can vectorise.
 
+mod blend;
 mod deinterleave;
 mod horizontal;
 mod rows;
 mod vertical;
 
+pub(super) use blend::{BLEND_SCALE, BLEND_UNSCALE, over_white};
 pub(super) use deinterleave::deinterleave;
 pub(super) use horizontal::{keep, resample};
 pub(super) use rows::write_band;

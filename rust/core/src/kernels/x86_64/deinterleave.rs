@@ -9,39 +9,61 @@ use crate::pixels::Bytes;
 /// Pixels that are taken at once: a register of each plane.
 const PIXELS: usize = 32;
 
+/// Bytes of that many pixels, of four bytes at most.
+const BYTES: usize = 4 * PIXELS;
+
 /// See [`crate::kernels::deinterleave::deinterleave`].
 pub(in crate::kernels) fn deinterleave<const N: usize>(
     isa: Isa,
     pixels: Bytes<'_>,
-    mut planes: [&mut [u8]; N],
+    planes: [&mut [u8]; N],
 ) {
-    let done = match (isa.backend(), N) {
+    match (isa.backend(), N) {
         // SAFETY: the processor has AVX2, as it has with AVX-512.
-        (Backend::Avx2 | Backend::Avx512, 3 | 4) => unsafe { blocks(pixels, &mut planes) },
-        _ => 0,
-    };
-    scalar::deinterleave(pixels, planes, done);
+        (Backend::Avx2 | Backend::Avx512, 3 | 4) => unsafe { blocks(pixels, planes) },
+        _ => scalar::deinterleave(pixels, planes),
+    }
 }
 
-/// Takes whole blocks of pixels, and returns how many pixels those are.
 #[target_feature(enable = "avx2")]
-fn blocks<const N: usize>(pixels: Bytes<'_>, planes: &mut [&mut [u8]; N]) -> usize {
+fn blocks<const N: usize>(pixels: Bytes<'_>, mut planes: [&mut [u8]; N]) {
     let whole = pixels.len() / (N * PIXELS) * PIXELS;
     for x in (0..whole).step_by(PIXELS) {
-        let block = |index: usize| lanes(pixels, N * x + 16 * index, 16 * N);
-        let separate: [__m256i; 4] = if N == 3 {
-            let [red, green, blue] = of_three([block(0), block(1), block(2)]);
-            [red, green, blue, _mm256_setzero_si256()]
-        } else {
-            of_four([block(0), block(1), block(2), block(3)])
-        };
+        let separate = block::<N>(pixels.slice(N * x..N * (x + PIXELS)));
         for (plane, samples) in planes.iter_mut().zip(separate) {
-            let out: &mut [u8] = &mut plane[x..x + PIXELS];
-            // SAFETY: 32 bytes.
-            unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), samples) };
+            plane[x..x + PIXELS].copy_from_slice(&samples);
         }
     }
-    whole
+    let rest = pixels.slice(N * whole..pixels.len());
+    if !rest.is_empty() {
+        let mut padded = [0; BYTES];
+        rest.copy_to(&mut padded);
+        let separate = block::<N>(padded[..N * PIXELS].into());
+        for (plane, samples) in planes.iter_mut().zip(separate) {
+            let plane = &mut plane[whole..];
+            let length = plane.len();
+            plane.copy_from_slice(&samples[..length]);
+        }
+    }
+}
+
+/// The samples of a block of pixels, by channel.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn block<const N: usize>(pixels: Bytes<'_>) -> [[u8; PIXELS]; 4] {
+    let part = |index: usize| lanes(pixels, 16 * index, 16 * N);
+    let registers = if N == 3 {
+        let [red, green, blue] = of_three([part(0), part(1), part(2)]);
+        [red, green, blue, _mm256_setzero_si256()]
+    } else {
+        of_four([part(0), part(1), part(2), part(3)])
+    };
+    let mut samples = [[0; PIXELS]; 4];
+    for (samples, register) in samples.iter_mut().zip(registers) {
+        // SAFETY: 32 bytes.
+        unsafe { _mm256_storeu_si256(samples.as_mut_ptr().cast(), register) };
+    }
+    samples
 }
 
 /// 16 bytes from `at` on, and as many from `step` bytes further: one lane for the first 16 pixels of a

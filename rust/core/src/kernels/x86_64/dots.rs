@@ -75,58 +75,73 @@ impl Dots {
     pub(super) fn run(&self, lines: &Staged, ahead: &[Bytes<'_>], out: &mut [Pair]) {
         assert!(lines.stride() >= self.reach);
         let ahead = Ahead::new(ahead, self.starts.len());
-        match (self.isa.backend(), self.wide) {
-            (Backend::Scalar, _) => {}
-            // SAFETY: the processor has AVX2, as it has with AVX-512.
-            (_, false) => unsafe { resample::<false>(self, lines, ahead, out) },
-            // SAFETY: as above.
-            (_, true) => unsafe { resample::<true>(self, lines, ahead, out) },
+        // SAFETY: the processor has the instructions of an `Isa`.
+        unsafe {
+            match (self.isa.backend(), self.wide) {
+                (Backend::Scalar, _) => {}
+                (Backend::Avx2, false) => with_avx2::resample::<false>(self, lines, ahead, out),
+                (Backend::Avx2, true) => with_avx2::resample::<true>(self, lines, ahead, out),
+                (Backend::Avx512, false) => with_vnni::resample::<false>(self, lines, ahead, out),
+                (Backend::Avx512, true) => with_vnni::resample::<true>(self, lines, ahead, out),
+            }
         }
     }
 }
 
-#[target_feature(enable = "avx2")]
-fn resample<const WIDE: bool>(
-    table: &Dots,
-    lines: &Staged,
-    mut ahead: Ahead<'_>,
-    out: &mut [Pair],
-) {
-    let half = _mm_set1_epi32(scalar::half(table.precision));
-    let precision = _mm_cvtsi32_si128(table.precision as i32);
-    let stride = plane_stride(table.starts.len());
-    let record = table.blocks * (1 + usize::from(WIDE));
-    let records = table.weights.chunks_exact(record);
-    for (x, (start, record)) in table.starts.iter().zip(records).enumerate() {
-        ahead.step();
-        let (low, high) = record.split_at(table.blocks);
-        let mut sums = [half; 2];
-        for (line, sums) in sums.iter_mut().enumerate() {
-            let mut lows = [_mm256_setzero_si256(); 3];
-            let mut highs = [_mm256_setzero_si256(); 3];
-            for channel in 0..3 {
-                let (samples, _) = lines.plane(line, channel)[*start..].as_chunks();
-                for (block, samples) in samples[..table.blocks].iter().enumerate() {
-                    let samples = widened(samples);
-                    lows[channel] = multiply_add(lows[channel], samples, &low[block]);
-                    if WIDE {
-                        highs[channel] = multiply_add(highs[channel], samples, &high[block]);
+macro_rules! kernel {
+    ($module:ident, $multiply_add:ident, $features:literal) => {
+        mod $module {
+            use super::*;
+
+            #[target_feature(enable = $features)]
+            pub(super) fn resample<const WIDE: bool>(
+                table: &Dots,
+                lines: &Staged,
+                mut ahead: Ahead<'_>,
+                out: &mut [Pair],
+            ) {
+                let half = _mm_set1_epi32(scalar::half(table.precision));
+                let precision = _mm_cvtsi32_si128(table.precision as i32);
+                let stride = plane_stride(table.starts.len());
+                let record = table.blocks * (1 + usize::from(WIDE));
+                let records = table.weights.chunks_exact(record);
+                for (x, (start, record)) in table.starts.iter().zip(records).enumerate() {
+                    ahead.step();
+                    let (low, high) = record.split_at(table.blocks);
+                    let mut sums = [half; 2];
+                    for (line, sums) in sums.iter_mut().enumerate() {
+                        let mut lows = [_mm256_setzero_si256(); 3];
+                        let mut highs = [_mm256_setzero_si256(); 3];
+                        for channel in 0..3 {
+                            let (samples, _) = lines.plane(line, channel)[*start..].as_chunks();
+                            for (block, samples) in samples[..table.blocks].iter().enumerate() {
+                                let samples = widened(samples);
+                                lows[channel] = $multiply_add(lows[channel], samples, &low[block]);
+                                if WIDE {
+                                    highs[channel] =
+                                        $multiply_add(highs[channel], samples, &high[block]);
+                                }
+                            }
+                        }
+                        *sums = _mm_add_epi32(*sums, totals(lows));
+                        if WIDE {
+                            let upper = _mm_slli_epi32::<{ LOW_BITS as i32 }>(totals(highs));
+                            *sums = _mm_add_epi32(*sums, upper);
+                        }
+                    }
+                    let [a, b] = sums.map(|sums| clamped(_mm_sra_epi32(sums, precision)));
+                    let both = _mm_or_si128(a, _mm_slli_epi32::<16>(b));
+                    for (channel, pair) in pairs(both)[..3].iter().enumerate() {
+                        out[channel * stride + x] = *pair;
                     }
                 }
             }
-            *sums = _mm_add_epi32(*sums, totals(lows));
-            if WIDE {
-                let upper = _mm_slli_epi32::<{ LOW_BITS as i32 }>(totals(highs));
-                *sums = _mm_add_epi32(*sums, upper);
-            }
         }
-        let [a, b] = sums.map(|sums| clamped(_mm_sra_epi32(sums, precision)));
-        let both = _mm_or_si128(a, _mm_slli_epi32::<16>(b));
-        for (channel, pair) in pairs(both)[..3].iter().enumerate() {
-            out[channel * stride + x] = *pair;
-        }
-    }
+    };
 }
+
+kernel!(with_avx2, multiply_add, "avx2");
+kernel!(with_vnni, multiply_accumulate, "avx2,avx512vl,avx512vnni");
 
 /// Sixteen samples in 16 bits each.
 #[target_feature(enable = "avx2")]
@@ -142,6 +157,15 @@ fn multiply_add(sums: __m256i, samples: __m256i, weights: &[i16; TAPS]) -> __m25
     // SAFETY: 16 times 2 bytes.
     let weights = unsafe { _mm256_loadu_si256(weights.as_ptr().cast()) };
     _mm256_add_epi32(sums, _mm256_madd_epi16(samples, weights))
+}
+
+/// The same in one instruction.
+#[target_feature(enable = "avx2,avx512vl,avx512vnni")]
+#[inline]
+fn multiply_accumulate(sums: __m256i, samples: __m256i, weights: &[i16; TAPS]) -> __m256i {
+    // SAFETY: 16 times 2 bytes.
+    let weights = unsafe { _mm256_loadu_si256(weights.as_ptr().cast()) };
+    _mm256_dpwssd_epi32(sums, samples, weights)
 }
 
 /// The sums of each register, and nothing of meaning in the last place.

@@ -10,6 +10,7 @@
 mod ahead;
 mod avx2;
 mod avx512;
+mod blend;
 mod columns;
 mod deinterleave;
 mod dots;
@@ -18,6 +19,7 @@ mod keep;
 mod rows;
 mod vertical;
 
+pub(super) use blend::over_white;
 pub(super) use deinterleave::deinterleave;
 pub(super) use horizontal::Horizontal;
 pub(super) use keep::keep;

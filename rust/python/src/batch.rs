@@ -1,0 +1,207 @@
+//! Bindings of `qvl_core::batch`.
+
+use half::slice::HalfBitsSliceExt;
+use numpy::{PyArray2, PyArray3};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use qvl_core::batch::{self, Image, Input, Stop};
+use qvl_core::decode::{self, Header};
+use qvl_core::resize::Failure;
+use qvl_core::{Element, Grid};
+
+use crate::error::{about_image, to_python};
+use crate::rows::{RowWriter, TypedWriter};
+use crate::source::Opener;
+use crate::{argument, pixels};
+
+/// Still images whose rows are written in one call.
+///
+/// Images are added in order; each is resized to the size that the writer's budget gives it.
+#[pyclass(module = "qvl_fast._native")]
+pub(crate) struct Batch {
+    writer: Py<RowWriter>,
+    entries: Vec<Entry>,
+    grids: Vec<Grid>,
+}
+
+struct Entry {
+    source: EntrySource,
+    target: (usize, usize),
+}
+
+enum EntrySource {
+    Pixels(Py<PyArray3<u8>>),
+    File {
+        bytes: PyBackedBytes,
+        header: Header,
+        orientation: u8,
+    },
+    Opened {
+        size: (usize, usize),
+    },
+}
+
+#[pymethods]
+impl Batch {
+    #[new]
+    fn new(writer: Py<RowWriter>) -> Self {
+        Self {
+            writer,
+            entries: Vec::new(),
+            grids: Vec::new(),
+        }
+    }
+
+    /// Adds an image in memory, uint8 `(H, W, C)` with 1, 3 or 4 channels and any strides.
+    fn add_pixels(&mut self, image: Bound<'_, PyArray3<u8>>) -> PyResult<()> {
+        let size = pixels::image(&image)?.size();
+        self.add(size, EntrySource::Pixels(image.unbind()))
+    }
+
+    /// Adds a file that is decoded here if its header says that it can be, with its EXIF orientation
+    /// where the header leaves that open. Returns whether it was added.
+    #[pyo3(signature = (file, orientation=None))]
+    fn add_file(&mut self, file: PyBackedBytes, orientation: Option<u8>) -> PyResult<bool> {
+        let Some(header) = decode::header(&file) else {
+            return Ok(false);
+        };
+        let Some(orientation) = header.orientation.or(orientation) else {
+            return Ok(false);
+        };
+        let size = batch::oriented(&header, orientation);
+        let source = EntrySource::File {
+            bytes: file,
+            header,
+            orientation,
+        };
+        self.add(size, source)?;
+        Ok(true)
+    }
+
+    /// Adds an image of `height` by `width` pixels that is opened when its turn comes.
+    fn add_opened(&mut self, height: usize, width: usize) -> PyResult<()> {
+        let size = (height, width);
+        self.add(size, EntrySource::Opened { size })
+    }
+
+    /// The grid `(t, h, w)` of each image.
+    #[getter]
+    fn grids(&self) -> Vec<(usize, usize, usize)> {
+        self.grids.iter().map(|grid| (*grid).into()).collect()
+    }
+
+    /// Rows of all images.
+    #[getter]
+    fn rows(&self) -> usize {
+        self.grids.iter().map(|grid| grid.patches()).sum()
+    }
+
+    /// Writes the rows of all images, one after another, to `out`, on up to `num_threads` threads.
+    ///
+    /// `open(index)` is asked for the images that are opened when their turn comes, and for files that
+    /// turn out damaged or unusual; by several threads. It returns uint8 pixels `(H, W, C)`, or an object
+    /// with their `size` whose `lines(first, last)` returns some scanlines of four bytes a pixel. With
+    /// `reduced`, a JPEG may be decoded at a fraction of its size that is no smaller than its target.
+    ///
+    /// An exception about an image has its index in the attribute `index`.
+    #[pyo3(signature = (out, open, *, num_threads, reduced))]
+    fn write(
+        &self,
+        py: Python<'_>,
+        out: &Bound<'_, PyAny>,
+        open: Py<PyAny>,
+        num_threads: usize,
+        reduced: bool,
+    ) -> PyResult<()> {
+        macro_rules! write {
+            ($writer:expr, $elements:expr) => {
+                self.write_typed(py, $writer, out, open, num_threads, reduced, $elements)
+            };
+        }
+        match &self.writer.get().writer {
+            TypedWriter::Float32(writer) => write!(writer, |out| out),
+            TypedWriter::Float16(writer) => write!(writer, |out| out),
+            TypedWriter::Bfloat16(writer) => write!(writer, <[u16]>::reinterpret_cast_mut),
+            TypedWriter::Uint8(writer) => write!(writer, |out| out),
+        }
+    }
+}
+
+impl Batch {
+    fn add(&mut self, size: (usize, usize), source: EntrySource) -> PyResult<()> {
+        let fit = self.writer.get().fit;
+        let place = |(height, width): (usize, usize)| {
+            let target = fit.target((height as i64, width as i64))?;
+            Ok((target, fit.layout.grid(1, target.0, target.1)?))
+        };
+        let (target, grid) = place(size).map_err(to_python)?;
+        self.entries.push(Entry { source, target });
+        self.grids.push(grid);
+        Ok(())
+    }
+
+    /// See [`Batch::write`]; `elements` turns what NumPy has into what the writer writes.
+    #[expect(clippy::too_many_arguments, reason = "keywords on the Python side")]
+    fn write_typed<S: numpy::Element, T: Element>(
+        &self,
+        py: Python<'_>,
+        writer: &qvl_core::RowWriter<T>,
+        out: &Bound<'_, PyAny>,
+        open: Py<PyAny>,
+        num_threads: usize,
+        reduced: bool,
+        elements: fn(&mut [S]) -> &mut [T],
+    ) -> PyResult<()> {
+        let mut out = argument::writing("out", out.cast::<PyArray2<S>>()?)?;
+        let out = elements(argument::contiguous(&mut out)?);
+        let memory = out.as_ptr_range();
+        let opener = Opener::new(open, memory.start.addr()..memory.end.addr());
+        let mut borrowed = Vec::new();
+        let mut images = Vec::with_capacity(self.entries.len());
+        for (index, entry) in self.entries.iter().enumerate() {
+            let blame = |error| about_image(py, index, error);
+            let input = match &entry.source {
+                EntrySource::Pixels(array) => {
+                    let array = array.bind(py);
+                    borrowed.push(argument::reading("image", array).map_err(blame)?);
+                    let view = pixels::image(array).map_err(blame)?;
+                    opener.check_overlap(&view).map_err(blame)?;
+                    Input::Pixels(view)
+                }
+                EntrySource::File {
+                    bytes,
+                    header,
+                    orientation,
+                } => Input::File {
+                    bytes,
+                    header: *header,
+                    orientation: *orientation,
+                    reduced,
+                },
+                EntrySource::Opened { size } => Input::Owner { size: *size },
+            };
+            images.push(Image {
+                input,
+                target: entry.target,
+            });
+        }
+        let interrupted = || Python::attach(|py| py.check_signals());
+        let written =
+            py.detach(|| batch::write(writer, &images, &opener, out, num_threads, interrupted));
+        opener.clear(py);
+        written.map_err(|stop| match stop {
+            Stop::Image(index, failure) => {
+                let error = match failure {
+                    Failure::Core(error) => to_python(error),
+                    Failure::Owner(error) => error,
+                    // Damaged files are asked of the owner.
+                    Failure::Damaged => PyValueError::new_err("image is damaged"),
+                };
+                about_image(py, index, error)
+            }
+            Stop::Core(error) => to_python(error),
+            Stop::Interrupted(error) => error,
+        })
+    }
+}
