@@ -21,17 +21,21 @@ pub trait Store: Sized {
     /// Whether elements are computed from samples, rather than the samples themselves.
     const COMPUTED: bool;
 
-    /// Stores the elements of eight samples, which `values` holds in float32 if they are computed.
+    /// Stores the elements of eight samples, normalised by `constants` if they are computed, and rescaled
+    /// before that if `RESCALES`.
     ///
     /// # Safety
     /// AVX2, FMA and F16C; 8 readable bytes at `samples` and 8 writable elements at `out`.
-    unsafe fn store(out: *mut Self, samples: *const u8, affine: &Constants);
+    unsafe fn store<const RESCALES: bool>(
+        out: *mut Self,
+        samples: *const u8,
+        constants: &Constants,
+    );
 }
 
 /// [`Affine`] in registers.
 #[derive(Debug, Clone, Copy)]
 pub struct Constants {
-    rescales: bool,
     scale: [__m256; 2],
     mean: __m256,
     inverse_std: [__m256; 2],
@@ -43,7 +47,6 @@ impl Constants {
     fn new(affine: &Affine) -> Self {
         let factor = |factor: Factor| [_mm256_set1_ps(factor.high), _mm256_set1_ps(factor.low)];
         Self {
-            rescales: affine.scale != Affine::IDENTITY.scale,
             scale: factor(affine.scale),
             mean: _mm256_set1_ps(affine.mean),
             inverse_std: factor(affine.inverse_std),
@@ -57,11 +60,11 @@ impl Constants {
 /// 8 readable bytes.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-unsafe fn normalised(samples: *const u8, constants: &Constants) -> __m256 {
+unsafe fn normalised<const RESCALES: bool>(samples: *const u8, constants: &Constants) -> __m256 {
     // SAFETY: by the contract above.
     let samples = unsafe { _mm_loadl_epi64(samples.cast()) };
     let mut values = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(samples));
-    if constants.rescales {
+    if RESCALES {
         values = times(values, constants.scale);
     }
     times(_mm256_sub_ps(values, constants.mean), constants.inverse_std)
@@ -78,9 +81,13 @@ impl Store for f32 {
 
     #[target_feature(enable = "avx2,fma,f16c")]
     #[inline]
-    unsafe fn store(out: *mut Self, samples: *const u8, constants: &Constants) {
+    unsafe fn store<const RESCALES: bool>(
+        out: *mut Self,
+        samples: *const u8,
+        constants: &Constants,
+    ) {
         // SAFETY: by the trait's contract.
-        unsafe { _mm256_storeu_ps(out, normalised(samples, constants)) };
+        unsafe { _mm256_storeu_ps(out, normalised::<RESCALES>(samples, constants)) };
     }
 }
 
@@ -89,10 +96,14 @@ impl Store for f16 {
 
     #[target_feature(enable = "avx2,fma,f16c")]
     #[inline]
-    unsafe fn store(out: *mut Self, samples: *const u8, constants: &Constants) {
+    unsafe fn store<const RESCALES: bool>(
+        out: *mut Self,
+        samples: *const u8,
+        constants: &Constants,
+    ) {
         // SAFETY: by the trait's contract.
         unsafe {
-            let values = normalised(samples, constants);
+            let values = normalised::<RESCALES>(samples, constants);
             let halves = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(values);
             _mm_storeu_si128(out.cast(), halves);
         }
@@ -111,9 +122,13 @@ impl Store for bf16 {
     /// ```
     #[target_feature(enable = "avx2,fma,f16c")]
     #[inline]
-    unsafe fn store(out: *mut Self, samples: *const u8, constants: &Constants) {
+    unsafe fn store<const RESCALES: bool>(
+        out: *mut Self,
+        samples: *const u8,
+        constants: &Constants,
+    ) {
         // SAFETY: by the trait's contract.
-        let bits = unsafe { _mm256_castps_si256(normalised(samples, constants)) };
+        let bits = unsafe { _mm256_castps_si256(normalised::<RESCALES>(samples, constants)) };
         let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
         let bias = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
         let upper = _mm256_srli_epi32::<16>(_mm256_add_epi32(bits, bias));
@@ -129,7 +144,7 @@ impl Store for u8 {
 
     #[target_feature(enable = "avx2,fma,f16c")]
     #[inline]
-    unsafe fn store(out: *mut Self, samples: *const u8, _: &Constants) {
+    unsafe fn store<const RESCALES: bool>(out: *mut Self, samples: *const u8, _: &Constants) {
         // SAFETY: by the trait's contract.
         unsafe { std::ptr::copy_nonoverlapping(samples, out, SAMPLES) };
     }
@@ -153,13 +168,19 @@ pub(in crate::kernels) fn write_band<T: Store + Copy>(
     else {
         return scalar::write_band(bands, shape, values, rows);
     };
+    let rescales = affine
+        .iter()
+        .any(|affine| affine.scale != Affine::IDENTITY.scale);
     // SAFETY: the processor has AVX2, FMA and F16C, as it has with AVX-512. Patches have eight samples
     // at least, and bands hold all of them.
     unsafe {
-        match shape.patch {
-            14 => write_rows::<T, 14>(bands, shape, &affine, rows, stream),
-            16 => write_rows::<T, 16>(bands, shape, &affine, rows, stream),
-            _ => write_rows::<T, 0>(bands, shape, &affine, rows, stream),
+        match (shape.patch, rescales) {
+            (14, false) => write_rows::<T, 14, false>(bands, shape, &affine, rows, stream),
+            (14, true) => write_rows::<T, 14, true>(bands, shape, &affine, rows, stream),
+            (16, false) => write_rows::<T, 16, false>(bands, shape, &affine, rows, stream),
+            (16, true) => write_rows::<T, 16, true>(bands, shape, &affine, rows, stream),
+            (_, false) => write_rows::<T, 0, false>(bands, shape, &affine, rows, stream),
+            (_, true) => write_rows::<T, 0, true>(bands, shape, &affine, rows, stream),
         }
     }
 }
@@ -169,7 +190,7 @@ pub(in crate::kernels) fn write_band<T: Store + Copy>(
 /// # Safety
 /// Patches of at least 8 pixels; bands that hold all of them.
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn write_rows<T: Store + Copy, const PATCH: usize>(
+unsafe fn write_rows<T: Store + Copy, const PATCH: usize, const RESCALES: bool>(
     bands: &[Band<'_>],
     shape: RowShape,
     affine: &[Affine; 3],
@@ -182,7 +203,7 @@ unsafe fn write_rows<T: Store + Copy, const PATCH: usize>(
         for (index, row) in rows.chunks_exact_mut(columns).enumerate() {
             let (top, left) = shape.corner(first + index);
             // SAFETY: by the contract above, for the patch at this corner.
-            unsafe { write_row::<T, PATCH>(bands, shape, &constants, top, left, row) };
+            unsafe { write_row::<T, PATCH, RESCALES>(bands, shape, &constants, top, left, row) };
         }
     };
     let Some(mut cached) = Cached::new(rows, columns).filter(|_| stream) else {
@@ -250,7 +271,7 @@ impl<T: Copy> Cached<T> {
 /// Patches of at least 8 pixels; bands that hold the one at `top` and `left`.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-unsafe fn write_row<T: Store + Copy, const PATCH: usize>(
+unsafe fn write_row<T: Store + Copy, const PATCH: usize, const RESCALES: bool>(
     bands: &[Band<'_>],
     shape: RowShape,
     constants: &[Constants; 3],
@@ -272,11 +293,11 @@ unsafe fn write_row<T: Store + Copy, const PATCH: usize>(
                 unsafe {
                     let samples = band.samples().as_ptr().add(first + y * line);
                     for x in (0..patch - SAMPLES).step_by(SAMPLES) {
-                        T::store(out.add(x), samples.add(x), constants);
+                        T::store::<RESCALES>(out.add(x), samples.add(x), constants);
                     }
                     // The last store is moved back to end where the run does.
                     let last = patch - SAMPLES;
-                    T::store(out.add(last), samples.add(last), constants);
+                    T::store::<RESCALES>(out.add(last), samples.add(last), constants);
                 }
             }
         }
