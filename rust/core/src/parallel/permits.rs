@@ -114,12 +114,21 @@ impl<H> Permits<H> {
         self.all().saturating_sub(1).min(wanted)
     }
 
+    /// Runs that have nothing to begin.
+    #[cfg(test)]
+    pub(super) fn without_a_task(&self) -> usize {
+        let open = |run: &&Run<H>| run.progress.phase() == Phase::Open;
+        self.runs.len() - self.runs.iter().filter(open).count()
+    }
+
+    /// Permits that there are.
     fn all(&self) -> usize {
         let permits = self.runs.iter().map(|run| run.permits);
         permits.max().unwrap_or(0)
     }
 
-    fn out(&self) -> usize {
+    /// Permits that have been taken.
+    pub(super) fn out(&self) -> usize {
         let helpers: usize = self.runs.iter().map(|run| run.helpers).sum();
         self.callers + helpers
     }
@@ -149,5 +158,112 @@ impl<H> IndexMut<RunId> for Permits<H> {
     fn index_mut(&mut self, id: RunId) -> &mut Run<H> {
         let run = self.runs.iter_mut().find(|run| run.id == id);
         run.expect("a run that goes on")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cmp::Reverse;
+
+    struct Machine(Permits<()>);
+
+    impl Machine {
+        fn begin(&mut self, threads: usize, processors: usize) -> RunId {
+            self.0.begin(threads, processors, ())
+        }
+
+        /// Helpers do tasks and take what permits they may have, until nothing changes any more.
+        /// The helpers of each run, the most first.
+        fn settle(&mut self) -> Vec<usize> {
+            loop {
+                let before = self.helpers();
+                for number in 0..before.len() {
+                    let id = self.0.runs[number].id;
+                    for _ in 0..before[number] {
+                        if !self.0.keeps(id) {
+                            self.0.give_back(id);
+                            self.0.take();
+                        }
+                    }
+                }
+                while self.0.take().is_some() {}
+                assert!(self.0.out() <= self.0.all().max(self.0.callers));
+                if self.helpers() == before {
+                    let mut settled = before;
+                    settled.sort_by_key(|helpers| Reverse(*helpers));
+                    return settled;
+                }
+            }
+        }
+
+        fn helpers(&self) -> Vec<usize> {
+            self.0.runs.iter().map(|run| run.helpers).collect()
+        }
+    }
+
+    #[test]
+    fn a_run_alone_has_the_helpers_it_wants_within_the_processors() {
+        for (threads, processors, helpers) in [(4, 8, 3), (8, 8, 7), (8, 2, 7), (2, 32, 1)] {
+            let mut machine = Machine(Permits::new());
+            machine.begin(threads, processors);
+            assert_eq!(machine.0.free(), helpers);
+            assert_eq!(machine.0.most_helpers(), helpers);
+            assert_eq!(machine.settle(), [helpers]);
+            assert_eq!(machine.0.free(), 0);
+        }
+    }
+
+    #[test]
+    fn helpers_make_room_for_callers_and_come_back() {
+        let mut machine = Machine(Permits::new());
+        machine.begin(4, 4);
+        assert_eq!(machine.settle(), [3]);
+        for callers in 1..=6 {
+            machine.0.begin_alone();
+            assert_eq!(machine.settle(), [3_usize.saturating_sub(callers)]);
+        }
+        for callers in (0..6).rev() {
+            machine.0.end_alone();
+            assert_eq!(machine.settle(), [3_usize.saturating_sub(callers)]);
+        }
+    }
+
+    #[test]
+    fn runs_share_helpers_evenly_as_far_as_they_want_them() {
+        let mut machine = Machine(Permits::new());
+        let first = machine.begin(32, 32);
+        assert_eq!(machine.settle(), [31]);
+        machine.begin(32, 32);
+        assert_eq!(machine.settle(), [15, 15]);
+        let small = machine.begin(3, 32);
+        assert_eq!(machine.settle(), [14, 13, 2]);
+        machine.0[small].progress.stall(0);
+        for _ in 0..2 {
+            machine.0.give_back(small);
+        }
+        assert_eq!(machine.settle(), [15, 14, 0]);
+        machine.0[small].progress.advance();
+        assert_eq!(machine.settle(), [14, 13, 2]);
+        machine.0[first].progress.close();
+        for _ in 0..machine.0[first].helpers {
+            machine.0.give_back(first);
+        }
+        machine.0.end(first);
+        assert_eq!(machine.settle(), [28, 2]);
+    }
+
+    #[test]
+    fn who_asks_for_more_threads_than_processors_has_them_while_it_goes_on() {
+        let mut machine = Machine(Permits::new());
+        machine.begin(2, 2);
+        let large = machine.begin(6, 2);
+        assert_eq!(machine.settle(), [3, 1]);
+        machine.0[large].progress.close();
+        for _ in 0..3 {
+            machine.0.give_back(large);
+        }
+        machine.0.end(large);
+        assert_eq!(machine.settle(), [1]);
     }
 }
