@@ -23,7 +23,7 @@ use std::{mem, process, ptr, thread};
 
 use super::affinity::Affinity;
 use super::attention::{ATTENTION, Attention};
-use super::permits::{Permits, RunId};
+use super::permits::{Permits, Run, RunId};
 use super::progress::Phase;
 use super::shared::{Shared, Stepped, Task};
 use super::{Step, Stopped, Work};
@@ -49,7 +49,7 @@ struct State {
 /// What a helper needs to take part in a run.
 struct Handle {
     task: &'static dyn Task,
-    /// Where the caller sleeps while the run is stalled, and until the last helper has left.
+    /// Where the caller waits while the run is stalled, and for the last helper to leave.
     caller: Arc<Condvar>,
     /// Where the caller may run.
     affinity: Option<Affinity>,
@@ -147,7 +147,10 @@ impl Crew {
             let state = self.lock();
             match state.permits[id].progress.phase() {
                 Phase::Open => drop(self.step(state, id)),
-                Phase::Stalled => in_progress.wait_for_a_task(state),
+                Phase::Stalled => {
+                    let mut state = in_progress.wait(state);
+                    state.permits[id].progress.reopen();
+                }
                 Phase::Closed => break,
             }
             if attention.is_due()
@@ -172,7 +175,7 @@ impl Crew {
         match stepped {
             Stepped::Done => {
                 if run.progress.advance() {
-                    run.handle.caller.notify_one();
+                    wake_caller(run);
                     self.call_helpers(&mut state);
                 }
             }
@@ -200,9 +203,9 @@ impl Crew {
                 state = self.step(state, id);
             }
             state.permits.give_back(id);
-            let run = &state.permits[id];
+            let run = &mut state.permits[id];
             if run.helpers == 0 && run.progress.phase() == Phase::Closed {
-                run.handle.caller.notify_one();
+                wake_caller(run);
             }
         }
     }
@@ -252,7 +255,6 @@ impl Crew {
             asleep: state.asleep - state.called,
             at_work: state.permits.out(),
             free: state.permits.free(),
-            without_a_task: state.permits.without_a_task(),
         }
     }
 
@@ -272,8 +274,6 @@ pub(super) struct Census {
     pub(super) at_work: usize,
     /// Permits that helpers could take now.
     pub(super) free: usize,
-    /// Runs whose caller sleeps, or is about to, unless it is doing a task.
-    pub(super) without_a_task: usize,
 }
 
 type Locked<'a> = MutexGuard<'a, State>;
@@ -323,22 +323,30 @@ impl InProgress {
         begun
     }
 
-    /// Sleeps until a task is done, but not long.
-    fn wait_for_a_task(&self, state: Locked<'_>) {
+    /// Sleeps until woken, but not long; without a permit.
+    fn wait<'a>(&self, mut state: Locked<'a>) -> Locked<'a> {
+        state.permits[self.id].caller_waits = true;
+        self.crew.call_helpers(&mut state);
         let waited = self.caller.wait_timeout(state, ATTENTION);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.permits[self.id].progress.reopen();
+        state.permits[self.id].caller_waits = false;
+        state
     }
+}
+
+/// The caller goes on, and counts again as of now.
+fn wake_caller(run: &mut Run<Handle>) {
+    run.caller_waits = false;
+    run.handle.caller.notify_one();
 }
 
 impl Drop for InProgress {
     fn drop(&mut self) {
         let mut state = self.crew.lock();
         state.permits[self.id].progress.close();
-        let left = self
-            .caller
-            .wait_while(state, |state| state.permits[self.id].helpers > 0);
-        state = left.unwrap_or_else(PoisonError::into_inner);
+        while state.permits[self.id].helpers > 0 {
+            state = self.wait(state);
+        }
         state.permits.end(self.id);
         self.crew.call_helpers(&mut state);
     }

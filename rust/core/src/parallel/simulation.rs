@@ -1,12 +1,11 @@
 //! A machine with any number of processors, on which time passes by the task and not by the clock.
 //!
 //! The threads are those of a real crew. A task says how long it takes by [`Machine::spend`], which
-//! returns when the time has come; and it comes when each thread that has a permit is in a task, or
-//! has none to begin. So the time a run takes, and the permits nobody used, do not depend on how
+//! returns when the time has come; and it comes when each thread that has a permit is in a task. So the time a run takes, and the permits nobody used, do not depend on how
 //! fast the machine underneath is or what else it does.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
+use std::thread;
 use std::time::Duration;
 
 use super::Work;
@@ -23,10 +22,8 @@ pub(super) struct Machine {
 #[derive(Default)]
 struct State {
     now: u64,
-    /// The caller of the run, which may have to wait for others.
-    caller: Option<ThreadId>,
-    /// Threads in a task, and when it is done.
-    spending: Vec<(ThreadId, u64)>,
+    /// When each of the tasks that are being done is done.
+    ends: Vec<u64>,
     /// Permits that were not used, times the time they were not.
     idle: u64,
     over: bool,
@@ -54,20 +51,15 @@ impl Machine {
 
     /// What a task takes, which is one tick at least; called in the task.
     pub(super) fn spend(&self, ticks: u64) {
-        let own = thread::current().id();
         let mut state = self.lock();
         let end = state.now + ticks;
-        state.spending.push((own, end));
-        drop(
-            self.ticked
-                .wait_while(state, |state| state.now < end)
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        state.ends.push(end);
+        let waited = self.ticked.wait_while(state, |state| state.now < end);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Does `work` on up to `threads` threads.
     pub(super) fn run<W: Work>(&self, threads: usize, work: &W) -> Report {
-        self.lock().caller = Some(thread::current().id());
         thread::scope(|scope| {
             scope.spawn(|| {
                 while !self.lock().over {
@@ -86,23 +78,18 @@ impl Machine {
         }
     }
 
-    /// Time goes on to the end of the next task if every thread that could be in a task is.
+    /// Time goes on to the end of the next task if every thread that may be in a task is.
     fn tick(&self) {
         let mut state = self.lock();
         let census = self.crew.census();
-        let caller_spends = state
-            .spending
-            .iter()
-            .any(|(id, _)| Some(*id) == state.caller);
-        let waiting = usize::from(census.without_a_task > 0 && !caller_spends);
-        let busy = state.spending.len();
-        let Some(next) = state.spending.iter().map(|(_, end)| *end).min() else {
+        let busy = state.ends.len();
+        let Some(next) = state.ends.iter().copied().min() else {
             return;
         };
-        if census.free == 0 && census.at_work == busy + waiting {
-            state.idle += (next - state.now) * (self.processors.saturating_sub(busy)) as u64;
+        if census.free == 0 && census.at_work == busy {
+            state.idle += (next - state.now) * self.processors.saturating_sub(busy) as u64;
             state.now = next;
-            state.spending.retain(|(_, end)| *end > next);
+            state.ends.retain(|end| *end > next);
             self.ticked.notify_all();
         }
     }

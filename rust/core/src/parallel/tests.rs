@@ -121,8 +121,8 @@ fn the_first_failure_ends_the_run() {
             if number == 0 {
                 return Err("the first");
             }
-            // The others fail later.
-            until(|| crew.census().without_a_task == 1);
+            // The others fail when that thread has left or waits for them.
+            until(|| crew.census().at_work < threads);
             Err("another")
         });
         assert_eq!(
@@ -233,7 +233,7 @@ fn the_caller_is_interrupted_while_it_waits_for_a_helper() {
 fn who_waits_goes_on_when_a_task_is_done() {
     let crew = Crew::simulated(|| 2);
     for _ in 0..200 {
-        let work = chain(|| until(|| crew.census().without_a_task == 1));
+        let work = chain(|| until(|| crew.census().at_work == 1));
         assert_eq!(crew.run(2, &work, never), Ok(()));
         assert_eq!(work.state(), Chained::Finished);
     }
@@ -327,18 +327,18 @@ fn callers_do_not_disturb_each_other() {
                     let bad = (round % 5 == 0).then_some(count / 2);
                     // Each task has a place of its own, which the caller reads without a lock.
                     let mut places = vec![0; count];
-                    let slots: Vec<_> = places.iter_mut().map(Mutex::new).collect();
-                    let work = tasks(count, |number| {
-                        **slots[number].lock().expect("no panic") += number;
-                        if bad == Some(number) {
-                            Err("bad")
-                        } else {
-                            Ok(())
-                        }
-                    });
-                    let result = crew.run(threads, &work, never);
-                    drop(work);
-                    drop(slots);
+                    let result = {
+                        let slots: Vec<_> = places.iter_mut().map(Mutex::new).collect();
+                        let work = tasks(count, |number| {
+                            **slots[number].lock().expect("no panic") += number;
+                            if bad == Some(number) {
+                                Err("bad")
+                            } else {
+                                Ok(())
+                            }
+                        });
+                        crew.run(threads, &work, never)
+                    };
                     if bad.is_some_and(|bad| bad < count) {
                         assert_eq!(result, Err(Stopped::Failed("bad")));
                     } else {
@@ -434,12 +434,12 @@ fn a_run_takes_as_long_as_its_longest_chain_or_leaves_no_processor_idle() {
 fn helpers_come_back_after_brief_calls() {
     let machine = Machine::new(|| 4);
     let crew = machine.crew;
-    let begin = Barrier::new(7);
+    let (begin, brief_calls) = (Barrier::new(7), AtomicUsize::new(0));
     let at_work = Mutex::new(vec![0; 1500]);
     let long = tasks(1500, |number| {
         if number == 100 {
             begin.wait();
-            until(|| crew.census().at_work == 4 + 6);
+            until(|| brief_calls.load(SeqCst) == 6);
         }
         machine.spend(1);
         at_work.lock().expect("no panic")[number] = crew.census().at_work;
@@ -449,7 +449,8 @@ fn helpers_come_back_after_brief_calls() {
         for _ in 0..6 {
             scope.spawn(|| {
                 begin.wait();
-                let brief = tasks(3, |_| {
+                let brief = tasks(3, |number| {
+                    brief_calls.fetch_add(usize::from(number == 0), SeqCst);
                     machine.spend(1);
                     Ok(())
                 });
