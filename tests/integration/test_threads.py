@@ -1,5 +1,6 @@
 """One call on several threads, several calls at once, other processes, and Ctrl-C."""
 
+import ctypes
 import functools
 import io
 import itertools
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +27,8 @@ pytestmark = [
     # Python 3.12 warns of a fork beside threads, which is what is tested.
     pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
 ]
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 REFERENCES = ("torchvision", "pillow")
 DTYPES = ("float32", "float16", "bfloat16", "uint8")
@@ -217,6 +221,61 @@ def test_the_default_is_the_environment_or_else_the_processors(code, environment
         assert process.communicate(timeout=30) == (f"{want}\n", "")
 
 
+CREW = """
+import io, os, numpy, PIL.Image, qvl_fast
+from pathlib import Path
+from qvl_fast.threads import default_num_threads
+
+
+def helpers():
+    names = [(thread / "comm").read_text() for thread in Path("/proc/self/task").iterdir()]
+    return names.count("qvl-fast\\n")
+
+
+def call(num_threads):
+    places = []
+
+    class File(io.BytesIO):
+        def read(self, size=-1):
+            if size == -1:
+                places.append(frozenset(os.sched_getaffinity(0)))
+            return super().read(size)
+
+    content = io.BytesIO()
+    PIL.Image.fromarray(numpy.zeros((80, 80, 3), "uint8")).save(content, "PNG")
+    files = [File(content.getvalue()) for _ in range(40)]
+    qvl_fast.ImageProcessor("qwen2-vl", num_threads=num_threads)(files, return_tensors="np")
+    return set(places)
+
+
+everywhere = frozenset(os.sched_getaffinity(0))
+"""
+
+ON_EACH_PROCESSOR = """
+assert call(3) == {everywhere}
+for processor in sorted(everywhere):
+    os.sched_setaffinity(0, {processor})
+    assert default_num_threads() == 1
+    assert call(3) == {frozenset({processor})}
+os.sched_setaffinity(0, everywhere)
+assert call(3) == {everywhere}
+print(default_num_threads(), helpers())
+"""
+
+
+@on_linux
+def test_helpers_start_on_first_need_and_stay():
+    code = CREW + "for count in (1, 3, 1, 2, 3): call(count); print(helpers())"
+    with started(code) as process:
+        assert process.communicate(timeout=30) == ("0\n2\n2\n2\n2\n", "")
+
+
+@on_linux
+def test_a_change_of_affinity_holds_for_the_next_call_and_its_helpers():
+    with started(CREW + ON_EACH_PROCESSOR) as process:
+        assert process.communicate(timeout=30) == (f"{_native.processors()} 2\n", "")
+
+
 @pytest.mark.parametrize("number", [0, -1, 2.5, 2.0, "2", [2], 2**80])
 def test_a_bad_number_of_threads_is_refused(number):
     with pytest.raises((ValueError, TypeError), match="num_threads") as caught:
@@ -335,21 +394,46 @@ def test_ctrl_c_is_answered_within_a_second(kind, num_threads):
     assert float(out) - sent < 1
 
 
-def test_what_a_signal_handler_raises_ends_the_call():
+class Acting(io.BytesIO):
+    """A file that does something when its pixels are read."""
+
+    def __init__(self, content, act):
+        super().__init__(content)
+        self.act = act
+
+    def read(self, size=-1):
+        if size == -1:
+            self.act()
+        return super().read(size)
+
+
+def a_helper():
+    """A thread of the crew of this process."""
+    threads = Path("/proc/self/task").iterdir()
+    return next(int(one.name) for one in threads if (one / "comm").read_text() == "qvl-fast\n")
+
+
+@pytest.mark.parametrize("receiver", ["process", pytest.param("helper", marks=on_linux)])
+def test_what_a_signal_handler_raises_ends_the_call(receiver):
     class CalledError(Exception):
         pass
 
     def handle(*_):
         raise CalledError
 
-    image = noise(1500, 1500, 3)
+    def send():
+        if receiver == "process":
+            os.kill(os.getpid(), signal.SIGUSR1)
+        else:
+            ctypes.CDLL(None).tgkill(os.getpid(), a_helper(), signal.SIGUSR1)
+
     process = processor(num_threads=2, dtype="uint8")
+    image = noise(1500, 1500, 3)
+    timer = threading.Timer(0.1, send)
     before = signal.signal(signal.SIGUSR1, handle)
     try:
-        timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGUSR1])
-        timer.start()
         with pytest.raises(CalledError) as caught:
-            process([image] * 5000)
+            process([Acting(encoded(image), timer.start)] + [image] * 5000)
         timer.join()
     finally:
         signal.signal(signal.SIGUSR1, before)
@@ -401,6 +485,94 @@ def test_other_python_threads_go_on_during_a_call(num_threads):
             naps += 1
         assert call.result()
     assert naps > 20
+
+
+def test_helpers_come_back_after_brief_calls_of_other_threads():
+    """The pattern of a server: a batch on four threads, and six calls on one each meanwhile."""
+    content = encoded(noise(80, 80, 3))
+    four = threading.Barrier(4, timeout=20)
+    held, begun, release = threading.Barrier(7, timeout=20), threading.Event(), threading.Event()
+
+    def hold():
+        held.wait()
+        release.wait(20)
+
+    def begin_six():
+        one = processor(num_threads=1)
+        brief.extend(pool.submit(one, Acting(content, hold)) for _ in range(6))
+        held.wait()
+        begun.set()
+
+    def end_six():
+        release.set()
+        for call in brief:
+            call.result(20)
+
+    def wait():
+        assert begun.wait(20)
+
+    # While the six go on the helpers leave, after the file each has.
+    acts = [four.wait] * 4 + [begin_six] + [wait] * 30 + [end_six] + [four.wait] * 4
+    brief = []
+    with ThreadPoolExecutor(6) as pool:
+        rows = processor(num_threads=4)([Acting(content, act) for act in acts])["pixel_values"]
+    assert equal(rows, processor()([content] * len(acts))["pixel_values"])
+
+
+def test_a_fork_beside_calls_leaves_both_processes_their_threads():
+    content = encoded(noise(80, 80, 3))
+    begun, over = threading.Event(), threading.Event()
+
+    def work():
+        while not over.is_set():
+            processor(num_threads=3)([Acting(content, begun.set) for _ in range(30)])
+
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(work) for _ in range(2)]
+        try:
+            assert begun.wait(20)
+            for _ in range(5):
+                with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as child:
+                    assert len(child.submit(met, 3, num_threads=3).result(20)) == 3
+        finally:
+            over.set()
+        for call in calls:
+            call.result(20)
+    assert len(met(3, num_threads=3)) == 3
+
+
+ENDS = """
+import io, sys, threading, numpy, PIL.Image, qvl_fast
+
+image = numpy.random.default_rng(0).integers(0, 256, (1500, 1500, 3), "uint8")
+content = io.BytesIO()
+PIL.Image.fromarray(image).save(content, "PNG")
+process = qvl_fast.ImageProcessor("qwen2-vl", max_pixels=50_000, dtype="uint8", num_threads=3)
+begun = threading.Event()
+
+
+class Begins(io.BytesIO):
+    def read(self, size=-1):
+        if size == -1:
+            begun.set()
+        return super().read(size)
+
+
+process([image] * 9, return_tensors="np")
+if sys.argv[1] == "at work":
+    images = [Begins(content.getvalue())] + [image] * 5000
+    options = {"return_tensors": "np"}
+    threading.Thread(target=process, args=(images,), kwargs=options, daemon=True).start()
+    assert begun.wait(20)
+print("ends")
+"""
+
+
+@pytest.mark.parametrize("helpers", ["asleep", "at work"])
+def test_a_process_ends_whatever_its_helpers_do(helpers):
+    with started(ENDS, helpers) as process:
+        assert process.communicate(timeout=30) == ("ends\n", "")
+    assert process.returncode == 0
 
 
 class Noise(torch.utils.data.Dataset):

@@ -21,8 +21,9 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::{mem, process, ptr, thread};
 
+use super::affinity::Affinity;
 use super::attention::{ATTENTION, Attention};
-use super::permits::{Permits, RunId};
+use super::permits::{Permits, Run, RunId};
 use super::progress::Phase;
 use super::shared::{Shared, Stepped, Task};
 use super::{Step, Stopped, Work};
@@ -46,11 +47,12 @@ struct State {
 }
 
 /// What a helper needs to take part in a run.
-#[derive(Clone)]
 struct Handle {
     task: &'static dyn Task,
-    /// Where the caller sleeps while the run is stalled, and until the last helper has left.
+    /// Where the caller waits while the run is stalled, and for the last helper to leave.
     caller: Arc<Condvar>,
+    /// Where the caller may run.
+    affinity: Option<Affinity>,
 }
 
 impl Crew {
@@ -93,14 +95,27 @@ impl Crew {
         }
     }
 
-    /// Does `work` on the calling thread.
-    pub(super) fn run_alone<W: Work>(
-        &self,
+    /// Does `work` on the calling thread and with up to `threads - 1` helpers.
+    pub(super) fn run<W: Work>(
+        &'static self,
+        threads: usize,
         work: &W,
         interrupted: impl FnMut() -> Result<(), W::Error>,
     ) -> Result<(), Stopped<W::Error>> {
+        let attention = Attention::new(interrupted);
+        if threads > 1 {
+            self.run_shared(threads, work, attention)
+        } else {
+            self.run_alone(work, attention)
+        }
+    }
+
+    fn run_alone<W: Work>(
+        &self,
+        work: &W,
+        mut attention: Attention<impl FnMut() -> Result<(), W::Error>>,
+    ) -> Result<(), Stopped<W::Error>> {
         let _alone = Alone::begin(self);
-        let mut attention = Attention::new(interrupted);
         loop {
             match work.step() {
                 Step::Done => {}
@@ -115,12 +130,11 @@ impl Crew {
         }
     }
 
-    /// Does `work` on the calling thread and with up to `threads - 1` helpers.
-    pub(super) fn run<W: Work>(
+    fn run_shared<W: Work>(
         &'static self,
         threads: usize,
         work: &W,
-        interrupted: impl FnMut() -> Result<(), W::Error>,
+        mut attention: Attention<impl FnMut() -> Result<(), W::Error>>,
     ) -> Result<(), Stopped<W::Error>> {
         let shared = Shared::new(work);
         let task: &dyn Task = &shared;
@@ -129,12 +143,14 @@ impl Crew {
         let task = unsafe { mem::transmute::<&dyn Task, &'static dyn Task>(task) };
         let in_progress = InProgress::begin(self, threads, task);
         let id = in_progress.id;
-        let mut attention = Attention::new(interrupted);
         loop {
             let state = self.lock();
             match state.permits[id].progress.phase() {
                 Phase::Open => drop(self.step(state, id)),
-                Phase::Stalled => in_progress.wait_for_a_task(state),
+                Phase::Stalled => {
+                    let mut state = in_progress.wait(state);
+                    state.permits[id].progress.reopen();
+                }
                 Phase::Closed => break,
             }
             if attention.is_due()
@@ -159,7 +175,7 @@ impl Crew {
         match stepped {
             Stepped::Done => {
                 if run.progress.advance() {
-                    run.handle.caller.notify_one();
+                    wake_caller(run);
                     self.call_helpers(&mut state);
                 }
             }
@@ -171,19 +187,25 @@ impl Crew {
 
     /// The life of a helper.
     fn help(&self) {
+        let mut own = Affinity::of_this_thread();
         let mut state = self.lock();
         loop {
             let Some(id) = state.permits.take() else {
                 state = self.sleep(state);
                 continue;
             };
+            let affinity = &state.permits[id].handle.affinity;
+            if *affinity != own {
+                own = *affinity;
+                own.inspect(Affinity::take_on);
+            }
             while state.permits.keeps(id) {
                 state = self.step(state, id);
             }
             state.permits.give_back(id);
-            let run = &state.permits[id];
+            let run = &mut state.permits[id];
             if run.helpers == 0 && run.progress.phase() == Phase::Closed {
-                run.handle.caller.notify_one();
+                wake_caller(run);
             }
         }
     }
@@ -218,9 +240,40 @@ impl Crew {
         }
     }
 
+    /// A crew on a machine with other processors than this one, which lives for ever as any does.
+    #[cfg(test)]
+    pub(super) fn simulated(processors: fn() -> usize) -> &'static Self {
+        Box::leak(Box::new(Self::new(process::id(), processors)))
+    }
+
+    /// How many threads are where.
+    #[cfg(test)]
+    pub(super) fn census(&self) -> Census {
+        let state = self.lock();
+        Census {
+            started: state.helpers,
+            asleep: state.asleep - state.called,
+            at_work: state.permits.out(),
+            free: state.permits.free(),
+        }
+    }
+
     fn lock(&self) -> Locked<'_> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+#[cfg(test)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Census {
+    /// Helpers there are.
+    pub(super) started: usize,
+    /// Those of them that sleep and have not been called.
+    pub(super) asleep: usize,
+    /// Threads that have a permit.
+    pub(super) at_work: usize,
+    /// Permits that helpers could take now.
+    pub(super) free: usize,
 }
 
 type Locked<'a> = MutexGuard<'a, State>;
@@ -257,6 +310,7 @@ impl InProgress {
         let handle = Handle {
             task,
             caller: Arc::clone(&caller),
+            affinity: Affinity::of_this_thread(),
         };
         let mut state = crew.lock();
         let id = state.permits.begin(threads, processors, handle);
@@ -269,22 +323,30 @@ impl InProgress {
         begun
     }
 
-    /// Sleeps until a task is done, but not long.
-    fn wait_for_a_task(&self, state: Locked<'_>) {
+    /// Sleeps until woken, but not long; without a permit.
+    fn wait<'a>(&self, mut state: Locked<'a>) -> Locked<'a> {
+        state.permits[self.id].caller_waits = true;
+        self.crew.call_helpers(&mut state);
         let waited = self.caller.wait_timeout(state, ATTENTION);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.permits[self.id].progress.reopen();
+        state.permits[self.id].caller_waits = false;
+        state
     }
+}
+
+/// The caller goes on, and counts again as of now.
+fn wake_caller(run: &mut Run<Handle>) {
+    run.caller_waits = false;
+    run.handle.caller.notify_one();
 }
 
 impl Drop for InProgress {
     fn drop(&mut self) {
         let mut state = self.crew.lock();
         state.permits[self.id].progress.close();
-        let left = self
-            .caller
-            .wait_while(state, |state| state.permits[self.id].helpers > 0);
-        state = left.unwrap_or_else(PoisonError::into_inner);
+        while state.permits[self.id].helpers > 0 {
+            state = self.wait(state);
+        }
         state.permits.end(self.id);
         self.crew.call_helpers(&mut state);
     }

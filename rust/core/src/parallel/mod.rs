@@ -5,6 +5,7 @@
 //! permits: as many threads as there are processors, counting the ones that call. A child of a fork
 //! begins with a crew of its own.
 
+mod affinity;
 mod attention;
 mod crew;
 mod jobs;
@@ -12,6 +13,10 @@ mod permits;
 mod processors;
 mod progress;
 mod shared;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
 
 use crew::Crew;
 pub use jobs::{Failure, Job, run_jobs};
@@ -72,10 +77,5 @@ pub fn run<W: Work>(
     work: &W,
     interrupted: impl FnMut() -> Result<(), W::Error>,
 ) -> Result<(), Stopped<W::Error>> {
-    let crew = Crew::of_this_process();
-    if threads > 1 {
-        crew.run(threads, work, interrupted)
-    } else {
-        crew.run_alone(work, interrupted)
-    }
+    Crew::of_this_process().run(threads, work, interrupted)
 }
