@@ -5,6 +5,7 @@ import itertools
 import struct
 import warnings
 import zlib
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -25,7 +26,9 @@ def by_pillow(data):
         warnings.simplefilter("ignore")
         try:
             with Image.open(io.BytesIO(data)) as image:
-                # That of PNG files would decode them; no metadata follow the pixels here.
+                if image.format == "PNG":
+                    with suppress(Exception):
+                        image.load()  # metadata may follow the pixels
                 orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
                 assert image.info.get("transparency") is None
                 return (
@@ -112,17 +115,18 @@ def ended(rng, data):
             return data
 
 
+# Type and number of the values of orientation, resolution, its unit, maker, a directory.
+KINDS = {0x0112: (3, 1), 0x011A: (5, 1), 0x0128: (3, 1), 0x010F: (2, 6), 0x8769: (4, 1)}
+
+
 def tiff(rng):
     """A directory of entries that Pillow looks at and others, some of them odd."""
     order = "<>"[rng.integers(2)]
     entries = []
     for _ in range(rng.integers(0, 6)):
-        tag = rng.choice(
-            [0x0112, 0x0112, 0x011A, 0x0128, 0x010F, 0x8769, int(rng.integers(1 << 16))]
-        )
-        kind = {0x0112: 3, 0x011A: 5, 0x0128: 3, 0x010F: 2, 0x8769: 4}.get(int(tag), 7)
-        count = 1 if tag in (0x0112, 0x011A, 0x0128, 0x8769) else rng.integers(9)
-        if rng.random() < 0.1:
+        tag = rng.choice([*KINDS, 0x0112, int(rng.integers(1 << 16))])
+        kind, count = KINDS.get(int(tag), (7, int(rng.integers(9))))
+        if rng.random() < 0.15:
             kind = rng.choice([*range(1, 18), 129, int(rng.integers(1 << 16))])
         if rng.random() < 0.1:
             count = rng.choice([0, 1, 2, 3, 4, 5, 30, (1 << 32) - 1])
@@ -291,6 +295,83 @@ def test_headers_of_png_say_something():
 def test_orientation(format, orientation):
     data = encode(Image.new("RGB", (5, 4)), format, exif=exif(orientation))
     assert _native.image_header(data)[3] == (orientation if orientation in range(1, 9) else 1)
+
+
+def with_exif(format, *entries, order="<"):
+    """A file with one directory of such (tag, type, number of values, their four bytes)."""
+    magic = {"<": b"II*\0", ">": b"MM\0*"}[order]
+    block = magic + struct.pack(order + "IH", 8, len(entries))
+    for tag, kind, count, value in entries:
+        block += struct.pack(order + "HHI4s", tag, kind, count, value)
+    return encode(Image.new("RGB", (5, 4)), format, exif=b"Exif\0\0" + block + bytes(4))
+
+
+SIX = {"<": (0x0112, 3, 1, b"\6\0\0\0"), ">": (0x0112, 3, 1, b"\0\6\0\0")}
+
+
+@pytest.mark.parametrize("offset", [0, 8, 35, 1 << 20, (1 << 32) - 1])
+@pytest.mark.parametrize("count", [0, 1, 2, 4, 5, 9])
+@pytest.mark.parametrize("order", SIX)
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_orientation_after_another_entry(format, order, count, offset):
+    offset = struct.pack(order + "I", offset)
+    assert_no_differences(
+        with_exif(format, (tag, kind, count, offset), SIX[order], order=order)
+        for tag in (0x010F, 0x011A, 0x0112)
+        for kind in range(19)
+    )
+
+
+def test_entries_of_more_bytes_than_there_are():
+    """Pillow passes over those that would make their sum larger than the file."""
+    overlapping = [(0x9000 + n, 2, 20, b"\0\0\0\0") for n in range(9)]
+    files = [with_exif("JPEG", *overlapping[:n], SIX["<"], *overlapping[n:]) for n in range(10)]
+    # The same tag again, out of line: the first is only taken if it was not passed over.
+    long = (0x0112, 3, 3, b"\0\0\0\0")
+    files += [with_exif("JPEG", *overlapping[:n], long, SIX["<"]) for n in range(10)]
+    assert_no_differences(files)
+
+
+@pytest.mark.parametrize("kind", range(19))
+def test_resolution_of_another_type(kind):
+    """Some make Pillow take the file for something else than a JPEG."""
+    unit = (0x0128, 3, 1, b"\2\0\0\0")
+    entries = [(0x011A, kind, count, b"\x09\0\0\0") for count in range(5)]
+    assert_no_differences(
+        b"\xff\xd8" + data[data.index(b"\xff\xe1") :]
+        for entry in entries
+        for data in [with_exif("JPEG", unit, entry, SIX["<"])]
+    )
+
+
+def with_segment(marker, body):
+    data = encode(Image.new("RGB", (5, 4)), "JPEG")
+    return data[:2] + struct.pack(">BBH", 255, marker, len(body) + 2) + body + data[2:]
+
+
+def test_segments_that_are_cut_short():
+    resource = b"8BIM" + struct.pack(">HB3sI", 0x0404, 3, b"abc", 5) + b"12345\0"
+    bodies = {
+        0xE0: b"JFIF\0\1\2\1\0\1\0\1",
+        0xE2: b"ICC_PROFILE\0\1\1profile",
+        0xED: b"Photoshop 3.0\0" + 2 * resource + b"more",
+        0xEE: b"Adobe\0\1\2\3\4\5\6",
+        0xDB: 2 * (b"\0" + bytes(64)),
+    }
+    for marker, body in bodies.items():
+        files = [with_segment(marker, body[:length]) for length in range(len(body) + 1)]
+        assert_no_differences(files)
+        assert _native.image_header(files[-1]) is not None
+
+
+def test_frames_that_are_not_as_they_should_be():
+    data = encode(Image.new("RGB", (5, 4)), "JPEG")
+    body = segments(data)[[part[1] for part in segments(data)].index(0xC0)][4:]
+    odd = [body, body[:-1], body + b"\1", body[:5] + b"\1" + body[6:], b"\x0c" + body[1:]]
+    files = [data.replace(b"\0\x11" + body, struct.pack(">H", 2 + len(b)) + b) for b in odd[1:]]
+    files += [with_segment(0xC0, body)]
+    assert_no_differences(files)
+    assert [*map(_native.image_header, files)] == [None] * 5
 
 
 @pytest.mark.parametrize(
