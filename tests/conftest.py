@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -102,6 +103,18 @@ def cookbook(pytestconfig: pytest.Config) -> list[Path]:
     if not folder.is_dir():
         pytest.skip("../shared/data/cookbook is not there")
     return sorted(file for file in folder.iterdir() if file.suffix in {".jpg", ".jpeg", ".png"})
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, here and in the programs that the test starts.
+
+    A shell starts what it runs in the background with SIGINT ignored, and a program that ignores a
+    signal hands that on to those that it starts. One that handles it hands on the default.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
