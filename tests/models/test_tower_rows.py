@@ -65,9 +65,9 @@ def test_float32(pair, forms, relative_error, form):
 def test_bfloat16(name, make_pair, forms, relative_error, form):
     """On average over seeds no further from float32 than plain bfloat16 rows.
 
-    The embedding is a sixth closer: its weight is not rounded, and if it were, it would be a fifth
-    further away. Of that the tokens keep 1 or 2 percent, since the blocks round as much. The mean
-    over 60 seeds tells the two errors apart to a third of a percent; the margin is three times that.
+    The embedding is a sixth closer, since its weight is not rounded; with a rounded one it would be
+    a fifth further away. The blocks round again, so that the tokens are 1 or 2 percent closer. The
+    mean over 60 seeds knows that to a third of a percent: the margin is three times as much.
     """
     errors = []
     for seed in range(60):
