@@ -79,10 +79,13 @@ wheel: sdist ## try what pip makes of the source distribution on a machine that 
 
 # Wheels for Linux are linked by zig, for the glibc of 2012, so that every later one will do.
 PLATFORM := $(if $(filter Linux,$(shell uname -s)),manylinux_2_17)
-LINKED := $(if $(PLATFORM),--zig --compatibility $(PLATFORM) --auditwheel check)
-RELEASE = PATH="$(CURDIR)/$(BIN):$$PATH" maturin build --release --out build/wheels $(LINKED)
+RELEASE = $(BIN)/maturin build --release --out build/wheels
+ifneq ($(PLATFORM),)
+RELEASE := PATH="$(CURDIR)/$(BIN):$$PATH" $(RELEASE) \
+	--zig --compatibility $(PLATFORM) --auditwheel check
+endif
 # A Python without the GIL needs a wheel of its own.
-FREE_THREADED ?= $(shell command -v python3.14t)
+FREE_THREADED ?= $(shell command -v python3.14t 2>/dev/null)
 
 wheels: $(VENV)/wheels.stamp ## build the wheels of a release, in build/wheels, and try them
 	rm -rf build/wheels
