@@ -65,7 +65,7 @@ define try
 	cd build && empty/$(SCRIPTS)/python -I $(CURDIR)/tests/wheel_smoke.py $(3)
 endef
 
-# A PATH that leads to what Rust needs and to nothing else, so to no cmake and no nasm.
+# A PATH that leads to what Rust needs and to nothing else: no cmake, no make, no nasm.
 BARE := $(CURDIR)/build/bare
 
 wheel: sdist ## try what pip makes of the source distribution on a machine that lacks cmake and nasm

@@ -3,6 +3,7 @@
 Run as a program it prints them, for a command line of cargo.
 """
 
+import os
 import platform
 import shutil
 import sys
@@ -15,8 +16,11 @@ def missing_tools() -> list[str]:
 
     A C compiler is not looked for: Rust links with it.
     """
-    # The SIMD code for x86 is written in nasm's language, that for ARM in C.
-    tools = ["cmake", "nasm"] if platform.machine().lower() in _X86 else ["cmake"]
+    tools = ["cmake"]
+    if os.name == "posix":
+        tools.append("make")  # elsewhere cmake builds with what comes with the compiler
+    if platform.machine().lower() in _X86:
+        tools.append("nasm")  # for its SIMD code; that for ARM is in C
     return [tool for tool in tools if not shutil.which(tool)]
 
 
@@ -25,7 +29,7 @@ def cargo_features() -> list[str]:
     if not (missing := missing_tools()):
         return []
     print(
-        f"qvl_fast: built without its JPEG decoder, for lack of {' and '.join(missing)}: "
+        f"qvl_fast: built without its JPEG decoder, for lack of {', '.join(missing)}: "
         "Pillow will decode JPEG files, more slowly",
         file=sys.stderr,
     )

@@ -25,7 +25,7 @@ def test_a_build_without_the_jpeg_decoder_tells_how_to_get_it(capsys, monkeypatc
     assert main(["doctor"]) == 0
     shown = capsys.readouterr().out
     assert "decoded by Pillow, more slowly: this build has no libjpeg-turbo" in shown
-    assert "install cmake and nasm and repeat the pip install with --force-reinstall" in shown
+    assert "install cmake, make and nasm and repeat the pip install with" in shown
 
 
 @pytest.mark.parametrize("name", ["QVL_FAST_ISA", "QVL_FAST_NUM_THREADS"])

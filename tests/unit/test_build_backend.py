@@ -45,11 +45,12 @@ def machine(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("architecture", "tools", "lacking"),
     [
-        ("x86_64", ["cmake", "nasm"], ""),
-        ("AMD64", ["cmake"], "nasm"),
-        ("x86_64", [], "cmake and nasm"),
-        ("aarch64", ["cmake"], ""),
-        ("arm64", [], "cmake"),
+        ("x86_64", ["cmake", "make", "nasm"], ""),
+        ("AMD64", ["cmake", "make"], "nasm"),
+        ("x86_64", ["cmake", "nasm"], "make"),
+        ("x86_64", [], "cmake, make, nasm"),
+        ("aarch64", ["cmake", "make"], ""),
+        ("arm64", ["make"], "cmake"),
     ],
 )
 @pytest.mark.parametrize("hook", ["wheel", "editable"])
@@ -75,10 +76,10 @@ def test_what_the_user_asks_for_is_built(backend, machine, capsys):
 @pytest.mark.parametrize(
     ("architecture", "tools", "needed"),
     [
-        ("x86_64", ["nasm"], ["cmake"]),
-        ("aarch64", [], ["cmake"]),
-        ("x86_64", ["cmake", "nasm"], []),
-        ("x86_64", [], []),  # cmake alone would not do
+        ("x86_64", ["make", "nasm"], ["cmake"]),
+        ("aarch64", ["make"], ["cmake"]),
+        ("x86_64", ["cmake", "make", "nasm"], []),
+        ("x86_64", ["make"], []),  # cmake alone would not do
     ],
 )
 def test_cmake_is_installed_where_it_is_all_that_lacks(

@@ -59,8 +59,8 @@ def _jpeg() -> str:
     if "JPEG" in _native.decoded_formats():
         return "decoded by libjpeg-turbo with SIMD; odd files by Pillow"
     return (
-        "decoded by Pillow, more slowly: this build has no libjpeg-turbo. To get it, install cmake "
-        "and nasm and repeat the pip install with --force-reinstall --no-cache-dir"
+        "decoded by Pillow, more slowly: this build has no libjpeg-turbo. To get it, install "
+        "cmake, make and nasm and repeat the pip install with --force-reinstall --no-cache-dir"
     )
 
 
