@@ -93,7 +93,7 @@ wheels: $(VENV)/wheels.stamp ## build the wheels of a release, in build/wheels, 
 	$(call try,$(PYTHON),build/wheels/*-abi3-*.whl,PNG JPEG)
 ifneq ($(FREE_THREADED),)
 	$(RELEASE) --interpreter $(FREE_THREADED)
-	$(call try,$(FREE_THREADED),build/wheels/*t-*.whl,PNG JPEG)
+	$(call try,$(FREE_THREADED),build/wheels/*-cp*t-*.whl,PNG JPEG)
 else
 	@echo "no wheel without the GIL: there is no python3.14t; name one by FREE_THREADED=..."
 endif
