@@ -2,7 +2,8 @@
 PYTHON ?= python3
 IMAGES ?= samples
 VENV := .venv
-BIN := $(VENV)/bin
+SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := $(VENV)/$(SCRIPTS)
 DATE := $(shell date +%F)
 
 # Every version that pip installs, for building too, is the locked one.
@@ -10,16 +11,19 @@ export PIP_CONSTRAINT := $(CURDIR)/requirements.lock
 export PIP_BUILD_CONSTRAINT := $(PIP_CONSTRAINT)
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
-# Whether JPEG is decoded by libjpeg-turbo: build/features has the answer, build/tools what is lacking.
+# Whether JPEG is decoded by libjpeg-turbo: build/features has the answer, build/tools what the
+# system lacks of its tools.
 TOOLS := $(CURDIR)/build/tools
-export PATH := $(TOOLS)/bin:$(PATH)
 FEATURES = $(shell cat build/features 2>/dev/null)
-export MATURIN_PEP517_ARGS = $(FEATURES)
+
+ifneq ($(OS),Windows_NT)
+export PATH := $(TOOLS)/bin:$(PATH)
+endif
 
 BUILD_INPUTS := pyproject.toml requirements.lock Cargo.toml Cargo.lock \
-	$(shell find rust -name '*.rs' -o -name Cargo.toml)
+	$(shell find rust -name '*.rs' -o -name '*.py' -o -name Cargo.toml)
 
-.PHONY: run test test-all lint test-rust test-python wheel bench lock clean
+.PHONY: run test test-all lint test-rust test-python sdist wheel wheels bench lock clean
 
 run: $(VENV)/run.stamp ## preprocess IMAGES (a folder or files) and print what happened
 	rm -rf build/run
@@ -49,12 +53,54 @@ test-rust: $(VENV)/test.stamp
 test-python: $(VENV)/test.stamp
 	$(BIN)/pytest
 
-wheel: $(VENV)/run.stamp ## build the wheel, install it in an empty environment and import it
-	rm -rf build/wheel
-	$(BIN)/pip wheel --quiet --no-deps --wheel-dir build/wheel .
-	$(PYTHON) -m venv build/wheel/env
-	build/wheel/env/bin/pip install --quiet build/wheel/*.whl
-	cd build/wheel && env/bin/python -I $(CURDIR)/tests/wheel_smoke.py
+sdist: $(VENV)/maturin.stamp ## build the source distribution, in build/sdist
+	rm -rf build/sdist
+	$(BIN)/maturin sdist --out build/sdist
+
+# $(call try,PYTHON,WHEEL,FORMATS): installed into an empty environment, it decodes these itself.
+define try
+	rm -rf build/empty
+	$(1) -m venv build/empty
+	build/empty/$(SCRIPTS)/pip install --quiet $(2)
+	cd build && empty/$(SCRIPTS)/python -I $(CURDIR)/tests/wheel_smoke.py $(3)
+endef
+
+# A PATH that leads to what Rust needs and to nothing else: no cmake, no make, no nasm.
+BARE := $(CURDIR)/build/bare
+
+wheel: sdist ## try what pip makes of the source distribution on a machine that lacks cmake and nasm
+	rm -rf build/wheel $(BARE)
+	mkdir -p build/wheel $(BARE)
+	for tool in cargo rustc cc ld as; do ln -s "$$(command -v $$tool)" $(BARE) || exit; done
+	PATH=$(BARE) $(CURDIR)/$(BIN)/pip wheel --verbose --no-deps --wheel-dir build/wheel \
+		build/sdist/*.tar.gz > build/wheel/log 2>&1 || { cat build/wheel/log; exit 1; }
+	test "$$(grep --count 'built without its JPEG decoder' build/wheel/log)" = 1
+	$(call try,$(PYTHON),build/wheel/*.whl,PNG)
+
+# Wheels for Linux are linked by zig, for the glibc of 2012, so that every later one will do.
+PLATFORM := $(if $(filter Linux,$(shell uname -s)),manylinux_2_17)
+RELEASE = $(BIN)/maturin build --release --out build/wheels
+ifneq ($(PLATFORM),)
+RELEASE := PATH="$(CURDIR)/$(BIN):$$PATH" $(RELEASE) \
+	--zig --compatibility $(PLATFORM) --auditwheel check
+endif
+# A Python without the GIL needs a wheel of its own.
+FREE_THREADED ?= $(shell command -v python3.14t 2>/dev/null)
+
+wheels: $(VENV)/wheels.stamp ## build the wheels of a release, in build/wheels, and try them
+	rm -rf build/wheels
+	$(RELEASE) --interpreter $(BIN)/python
+	$(call try,$(PYTHON),build/wheels/*-abi3-*.whl,PNG JPEG)
+ifneq ($(FREE_THREADED),)
+	$(RELEASE) --interpreter $(FREE_THREADED)
+	$(call try,$(FREE_THREADED),build/wheels/*-cp*t-*.whl,PNG JPEG)
+else
+	@echo "no wheel without the GIL: there is no python3.14t; name one by FREE_THREADED=..."
+endif
+ifneq ($(PLATFORM),)
+	for wheel in build/wheels/*.whl; do $(BIN)/auditwheel show $$wheel | tr '\n' ' ' \
+		| grep 'is consistent with the following platform tag: "$(PLATFORM)_' || exit; done
+endif
 
 bench: $(VENV)/bench.stamp ## time IMAGES (a folder or files) against transformers, on this machine
 	$(BIN)/qvl-fast bench images $(IMAGES)
@@ -64,9 +110,10 @@ $(BIN)/python:
 		|| { echo "qvl_fast needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-build/features: rust/jpeg-tools.sh | $(BIN)/python
+build/features: rust/jpeg-tools.sh rust/features.py | $(BIN)/python
 	@mkdir -p build
-	@rust/jpeg-tools.sh $(BIN)/pip $(TOOLS) > $@
+	@rust/jpeg-tools.sh $(BIN)/pip $(TOOLS)
+	@$(BIN)/python rust/features.py > $@
 
 $(VENV)/run.stamp: $(BIN)/python build/features $(BUILD_INPUTS)
 	$(BIN)/pip install --quiet --editable '.[cli]'
@@ -80,10 +127,18 @@ $(VENV)/bench.stamp: $(VENV)/run.stamp
 	$(BIN)/pip install --quiet --editable '.[cli,bench]'
 	@touch $@
 
+$(VENV)/maturin.stamp: $(BIN)/python requirements.lock
+	$(BIN)/pip install --quiet maturin
+	@touch $@
+
+$(VENV)/wheels.stamp: $(VENV)/maturin.stamp build/features
+	$(if $(PLATFORM),$(BIN)/pip install --quiet auditwheel ziglang)
+	@touch $@
+
 lock: $(BIN)/python ## renew requirements.lock after a change of requirements
 	env -u PIP_CONSTRAINT -u PIP_BUILD_CONSTRAINT $(BIN)/pip install --quiet uv
-	printf 'maturin<2\ncmake\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
-		--all-extras --upgrade --no-emit-index-url --no-annotate --no-header \
+	printf 'maturin<2\ncmake\nauditwheel\nziglang\n' | $(BIN)/uv pip compile --quiet --universal \
+		--python-version 3.11 --all-extras --upgrade --no-emit-index-url --no-annotate --no-header \
 		--output-file requirements.lock pyproject.toml -
 
 clean:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,10 @@ CAMPAIGNS = {
     "path": ("--path-cases", 80, "whole path"),
 }
 CHUNK = 25
+# Folders of photographs, from the repository's root, and how many each has at least. The second is
+# there for those who develop with its shared folder; nothing else in the suite needs that.
+SAMPLES = "samples"
+PHOTOGRAPHS = {SAMPLES: 4, "../shared/data/cookbook": 20}
 LIBRARIES = ("torch", "torchvision", "transformers", "Pillow", "numpy")
 
 _TALLY = pytest.StashKey[dict[str, list[int]]]()
@@ -95,13 +100,27 @@ def batches(pytestconfig: pytest.Config) -> list[tuple[int, np.random.Generator]
     return [(number, np.random.default_rng([seed, number])) for number in numbers]
 
 
-@pytest.fixture(scope="session")
-def cookbook(pytestconfig: pytest.Config) -> list[Path]:
-    """The images of the shared cookbook, which lies beside the repository."""
-    folder = pytestconfig.rootpath / "../shared/data/cookbook"
-    if not folder.is_dir():
-        pytest.skip("../shared/data/cookbook is not there")
-    return sorted(file for file in folder.iterdir() if file.suffix in {".jpg", ".jpeg", ".png"})
+@pytest.fixture(scope="session", params=PHOTOGRAPHS)
+def photographs(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> list[Path]:
+    """The files of a folder of photographs."""
+    folder = pytestconfig.rootpath / request.param
+    if request.param != SAMPLES and not folder.is_dir():
+        pytest.skip(f"{request.param} is not there")
+    files = [file for file in folder.iterdir() if file.suffix in {".jpg", ".jpeg", ".png"}]
+    assert len(files) >= PHOTOGRAPHS[request.param], f"{request.param} has lost images"
+    return sorted(files)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, here and in the programs that the test starts.
+
+    A shell starts what it runs in the background with SIGINT ignored, and a program that ignores a
+    signal hands that on to those that it starts. One that handles it hands on the default.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -327,6 +327,7 @@ def test_a_full_disk_is_reported(tmp_path, images):
     assert_complete(out, images)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_writes_what_is_done(tmp_path, images, monkeypatch, capsys):
     out = tmp_path / "out"
     real = ImageProcessor.__call__

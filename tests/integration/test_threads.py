@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -193,16 +194,21 @@ DEFAULT = "from qvl_fast.threads import default_num_threads; print(default_num_t
 ON_ONE = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
 
 
+@contextmanager
 def started(code, *arguments, **environment):
-    """A fresh Python; ``communicate`` with it."""
+    """A fresh Python, which does not outlive the test; ``communicate`` with it."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("QVL_FAST")}
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", code, *arguments],
         env={**clean, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()  # of one that has ended, nothing
 
 
 @pytest.mark.parametrize(
@@ -381,6 +387,7 @@ assert numpy.array_equal(process(image, return_tensors="np")["pixel_values"], fi
 """
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("num_threads", ["1", "2"])
 @pytest.mark.parametrize("kind", ["array", "JPEG", "BMP"])
 def test_ctrl_c_is_answered_within_a_second(kind, num_threads):

@@ -511,8 +511,9 @@ def test_processes_of_every_start_method_compute_and_recycle(method, two_images)
     sending.close()
     try:
         received = receiving.recv()
-    finally:
         child.join(30)
+    finally:
+        child.kill()  # of one that has ended, nothing
     assert child.exitcode == 0
     assert received.tobytes() == two_images
     assert result.tobytes() == two_images

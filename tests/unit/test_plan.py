@@ -202,6 +202,15 @@ def fewest_bins(lengths, capacity):
     return best(frozenset(range(len(lengths))))[0]
 
 
+def fewest_bins_in_order(lengths, capacity):
+    """The optimum for items that keep their order, for each number of the first of them."""
+    fewest = [0]
+    for end in range(1, len(lengths) + 1):
+        fits = [at for at in range(end) if sum(lengths[at:end]) <= capacity]
+        fewest.append(1 + min(fewest[at] for at in fits))
+    return fewest[-1]
+
+
 def test_packings_are_valid_and_within_the_stated_bounds():
     rng = np.random.default_rng(0)
     saved = 0
@@ -222,10 +231,23 @@ def test_packings_are_valid_and_within_the_stated_bounds():
                 assert ends[0] == 0
                 assert ends[-1] <= capacity
             assert packing.padded_length == max(ends[-1] for ends in packing.cu_seqlens)
+        assert count["sequential"] == fewest_bins_in_order(lengths, capacity)
         assert count["sequential"] < 2 * fewest
         assert count["best"] <= Fraction(11, 9) * fewest + Fraction(6, 9)
         saved += count["sequential"] - count["best"]
     assert saved > 50
+
+
+def test_best_finds_the_optimum_where_best_fit_is_known_to():
+    """Of items over a third of the capacity, and of lengths that each divide the next longer."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        capacity = int(rng.integers(3, 60))
+        large = rng.integers(capacity // 3 + 1, capacity + 1, rng.integers(1, 9)).tolist()
+        powers = (2 ** rng.integers(0, 6, rng.integers(1, 9))).tolist()
+        for lengths, limit in ((large, capacity), (powers, 32)):
+            fewest = fewest_bins(lengths, limit)
+            assert len(pack(lengths, limit, strategy="best").bins) == fewest, (lengths, limit)
 
 
 # ------------------------------------------------------------------------------ fields of a plan

@@ -38,8 +38,8 @@ def doctor() -> int:
             problems.append(str(error))
     lines += [
         ("processors", str(_native.processors())),
-        ("JPEG", _decoder("JPEG", "libjpeg-turbo with SIMD")),
-        ("PNG, 8 bits", _decoder("PNG", "the core")),
+        ("JPEG", _jpeg()),
+        ("PNG, 8 bits", "decoded by the core; odd files by Pillow"),
         ('reference "pillow"', resolve_reference("pillow")),
         ("huge pages", _huge_pages()),
         *((name, _installed(name)) for name in _PACKAGES),
@@ -55,10 +55,13 @@ def _interpreter() -> str:
     return "with the GIL" if locked else "without the GIL"
 
 
-def _decoder(format_: str, decoder: str) -> str:
-    if format_ in _native.decoded_formats():
-        return f"decoded by {decoder}; odd files by Pillow"
-    return "decoded by Pillow: this build has no decoder of its own"
+def _jpeg() -> str:
+    if "JPEG" in _native.decoded_formats():
+        return "decoded by libjpeg-turbo with SIMD; odd files by Pillow"
+    return (
+        "decoded by Pillow, more slowly: this build has no libjpeg-turbo. To get it, install "
+        "cmake, make and nasm and repeat the pip install with --force-reinstall --no-cache-dir"
+    )
 
 
 def _huge_pages() -> str:
