@@ -80,7 +80,7 @@ def test_both_prefixes(tmp_path, model, pair, prefix):
 
 def test_dtype_and_device(tmp_path, model):
     model.bfloat16().save_pretrained(tmp_path)
-    assert load_vision_tower(tmp_path).patch_embed.weight.dtype == torch.bfloat16
+    assert load_vision_tower(tmp_path).dtype == torch.bfloat16
     tower = load_vision_tower(tmp_path, torch.float32, "cpu")
     assert {weight.dtype for weight in tower.parameters()} == {torch.float32}
     assert all(weight.requires_grad for weight in tower.parameters())

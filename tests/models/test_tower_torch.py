@@ -11,9 +11,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import qvl_fast
 from qvl_fast.config import TOWERS
-from qvl_fast.models import Qwen2_5VisionTower, Qwen2VisionTower
-from qvl_fast.models.attention import _VARLEN as VARLEN
-from qvl_fast.models.attention import Segments, attention, choose_kernel
 
 # Images of several sizes, then several numbers of images and frames, ragged and not.
 SIZES = [
@@ -126,86 +123,12 @@ def test_gradient_checkpointing(pair, make_rows, mixed):
     assert all(torch.equal(*pair) for pair in zip(*gradients, strict=True))
 
 
-@pytest.mark.parametrize("rows_at_once", [1, 64, 100])
-def test_pieces(monkeypatch, pair, make_rows, mixed, relative_error, rows_at_once):
-    """Without gradients the CPU takes some segments after the other."""
-    _, tower = pair
-    rows = make_rows(mixed, tower.config)
-    given = rows.clone()
-    expected = tower(rows, mixed)
-    monkeypatch.setattr("qvl_fast.models.tower._PIECE", rows_at_once)
-    with torch.no_grad():
-        output = tower(rows, mixed)
-    assert torch.equal(rows, given)
-    for result, whole in zip(
-        [output.tokens, *output.deepstack], [expected.tokens, *expected.deepstack], strict=True
-    ):
-        assert relative_error(result, whole) < 1e-5
-
-
 def test_copies_and_pickles(pair, make_rows, mixed):
     _, tower = pair
     rows = make_rows(mixed, tower.config)
     expected = tower(rows, mixed).tokens
     for twin in (copy.deepcopy(tower), pickle.loads(pickle.dumps(tower))):
         assert torch.equal(twin(rows, mixed).tokens, expected)
-
-
-# --------------------------------------------------------------------------------------- attention
-
-
-def test_the_choice_of_attention():
-    config = TOWERS["qwen2-vl-tiny"]
-    tower = Qwen2VisionTower(config)
-    assert tower.kernel == "sdpa"
-    assert "attention='auto'" in repr(tower)
-    with pytest.raises(ValueError, match=r"attention must be one of .*, got 'flash'"):
-        Qwen2VisionTower(config, attention="flash")
-    forced = Qwen2VisionTower(config, attention="varlen")
-    with pytest.raises(ValueError, match=r"attention='varlen' cannot run: .* tower is on cpu"):
-        forced(torch.zeros(4, 1176), [[1, 2, 2]])
-
-
-@pytest.mark.parametrize("choice", ["varlen", "flash-attn"])
-def test_why_a_kernel_cannot_run(monkeypatch, choice):
-    cuda = torch.device("cuda", 0)
-    monkeypatch.setitem(VARLEN, choice, lambda: None)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
-    assert choose_kernel(choice, cuda, torch.bfloat16, 80) == choice
-    with pytest.raises(ValueError, match=r"float16 or bfloat16, .* torch\.float32"):
-        choose_kernel(choice, cuda, torch.float32, 80)
-    with pytest.raises(ValueError, match=r"divisible by 8, .* is 20"):
-        choose_kernel(choice, cuda, torch.bfloat16, 20)
-    assert choose_kernel("auto", cuda, torch.float32, 80) == "sdpa"
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
-    with pytest.raises(ValueError, match=r"compute capability 8\.0, and cuda:0 has \(7, 5\)"):
-        choose_kernel(choice, cuda, torch.bfloat16, 80)
-    monkeypatch.setitem(VARLEN, choice, "it cannot be imported")
-    with pytest.raises(ValueError, match="cannot run: it cannot be imported"):
-        choose_kernel(choice, cuda, torch.bfloat16, 80)
-
-
-@pytest.mark.parametrize("tower_class", [Qwen2VisionTower, Qwen2_5VisionTower])
-def test_the_layout_of_varlen_kernels(monkeypatch, make_rows, mixed, relative_error, tower_class):
-    """With a stand-in for the kernels of CUDA, which run where the GPU tests do."""
-
-    def varlen(q, k, v, cu_q, cu_k, max_q, max_k):
-        assert cu_q is cu_k
-        lengths = cu_q.diff().tolist()
-        assert max_q == max_k == max(lengths)
-        parts = zip(*(states.split(lengths) for states in (q, k, v)), strict=True)
-        return torch.cat([attention(*part, whole(len(part[0]))) for part in parts])
-
-    def whole(length):
-        return Segments("sdpa", None, None, (qvl_fast.EqualSegments(length, (0,)),))
-
-    name = "qwen2-vl-tiny" if tower_class is Qwen2VisionTower else "qwen2.5-vl-tiny"
-    tower = tower_class(name)
-    rows = make_rows(mixed, tower.config)
-    expected = tower(rows, mixed).tokens
-    monkeypatch.setitem(VARLEN, "varlen", varlen)
-    monkeypatch.setattr("qvl_fast.models.tower.choose_kernel", lambda *_: "varlen")
-    assert relative_error(tower(rows, mixed).tokens, expected) < 1e-5
 
 
 # --------------------------------------------------------------------------------------- bad input

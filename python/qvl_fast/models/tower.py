@@ -10,24 +10,28 @@ import numpy as np
 import torch
 import torch.utils.checkpoint
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from qvl_fast.config import TowerConfig, image_config, tower_config
 from qvl_fast.config.checks import check_choice
 from qvl_fast.models.attention import Choice, Kernel, choose_kernel
 from qvl_fast.models.dtypes import compute_dtype
-from qvl_fast.models.layout import Layout, lay_out
+from qvl_fast.models.layout import Context, Layout, lay_out
 from qvl_fast.plan import IndexPlan, grid_array, plan
-from qvl_fast.rope import vision_rotary
 
 if TYPE_CHECKING:
     from qvl_fast.config import ImageConfig, ModelConfig
-    from qvl_fast.models.attention import Segments
     from qvl_fast.models.layers import PatchEmbedding
     from qvl_fast.plan import Grids
 
 
-# Rows that a block takes at once on the CPU: results of a few MB, which stay in the cache.
-_PIECE = 1024
+# For torch.export, which takes a plan's tensors and numbers as inputs. Its groups of segments come
+# in any number, which no exported graph allows; traced, attention goes by the boundaries.
+pytree.register_dataclass(
+    IndexPlan,
+    drop_field_names=["segments", "windows"],
+    serialized_type_name="qvl_fast.IndexPlan",
+)
 
 
 class TowerOutput(NamedTuple):
@@ -65,8 +69,9 @@ class VisionTower(nn.Module):
     Args:
         config: a preset's name, a :class:`~qvl_fast.ModelConfig` or a
             :class:`~qvl_fast.TowerConfig`.
-        attention: ``"flash-attn"``, ``"varlen"`` (PyTorch's), ``"sdpa"``, or ``"auto"`` for the
-            first of them that runs on the tower's device and type; :attr:`kernel` says which.
+        attention: ``"flash-attn-3"``, ``"flash-attn"``, ``"varlen-flash"`` or ``"varlen-cudnn"``
+            (PyTorch's), ``"sdpa"``, or ``"auto"`` for the first of them but cuDNN's that runs where
+            the activations are and in their type; :attr:`kernel` says which.
 
     Attributes:
         gradient_checkpointing: whether blocks compute their activations anew in the backward pass
@@ -77,9 +82,6 @@ class VisionTower(nn.Module):
     model_types: ClassVar[tuple[str, ...]]
     has_windows: ClassVar[bool] = False
     has_position_table: ClassVar[bool] = False
-    # Parts of parameter names in checkpoints that are called otherwise here.
-    checkpoint_names: ClassVar[Mapping[str, str]]
-
     patch_embed: PatchEmbedding
 
     def __init__(self, config: str | ModelConfig | TowerConfig, attention: Choice) -> None:
@@ -144,21 +146,20 @@ class VisionTower(nn.Module):
     def from_weights(
         cls, config: TowerConfig, weights: Mapping[str, Tensor], *, attention: Choice = "auto"
     ) -> Self:
-        """A tower that takes over tensors, under their names in checkpoints without prefix.
+        """A tower that takes over tensors, under the names of :meth:`state_dict`.
 
         Raises:
             ValueError: a tensor is missing, not known or of another shape; the message lists them.
         """
         with torch.device("meta"):
             tower = cls(config, attention=attention)
-        renamed = {cls._own_name(name): x for name, x in weights.items()}
         wanted = tower.state_dict()
         problems = {
-            "missing": [name for name in wanted if name not in renamed],
-            "unexpected": [name for name in weights if cls._own_name(name) not in wanted],
+            "missing": [name for name in wanted if name not in weights],
+            "unexpected": [name for name in weights if name not in wanted],
             "of another shape": [
                 f"{name} {tuple(x.shape)} instead of {tuple(wanted[name].shape)}"
-                for name, x in renamed.items()
+                for name, x in weights.items()
                 if name in wanted and x.shape != wanted[name].shape
             ],
         }
@@ -167,20 +168,32 @@ class VisionTower(nn.Module):
                 f"{what}: {', '.join(names)}" for what, names in problems.items() if names
             )
             raise ValueError(f"the weights do not fit a {cls.__name__}: {listed}")
-        tower.load_state_dict(renamed, assign=True)
+        tower.load_state_dict(weights, assign=True)
         return tower
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights."""
+        return self.patch_embed.proj.weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.patch_embed.proj.weight.device
+
+    @property
+    def spatial_merge_size(self) -> int:
+        """Side, in patches, of a token; the stock module's name for it."""
+        return self.config.merge_size
+
+    @property
     def kernel(self) -> Kernel:
-        """What computes attention, given where the tower is and in which type it computes.
+        """What computes attention, given where the weights are and their type or autocast's.
 
         Raises:
             ValueError: the one that was asked for cannot run; the message says why.
         """
-        weight = self.patch_embed.weight
-        return choose_kernel(
-            self.attention, weight.device, compute_dtype(weight), self.config.head_dim
-        )
+        return self._kernel_for(self.patch_embed.proj.weight)
 
     def fold_normalization(self, config: str | ModelConfig | ImageConfig) -> None:
         """Take uint8 rows from now on, and leave their normalization to the patch embedding.
@@ -201,13 +214,12 @@ class VisionTower(nn.Module):
         """The choice of attention, for the module's repr."""
         return f"attention={self.attention!r}"
 
-    def _prepared(
-        self, rows: Tensor, plan_or_grid: IndexPlan | Grids
-    ) -> tuple[IndexPlan, Layout, tuple[Tensor, Tensor]]:
-        """The plan as tensors, the order it leads to, and cosines and sines ``(N, 1, 1, D)``.
+    def _tensors(self, rows: Tensor, plan_or_grid: IndexPlan | Grids) -> IndexPlan:
+        """The plan of the rows, as tensors.
 
         Raises:
-            ValueError: the plan is for other rows, for another tower or on another device.
+            ValueError: it is for other rows, for another tower or on another device, or something
+                has cast it.
         """
         index = plan_or_grid
         if not isinstance(index, IndexPlan):
@@ -228,42 +240,23 @@ class VisionTower(nn.Module):
                 "plan is for a tower of another generation; make it with "
                 "plan(grid_thw, tower.config)"
             )
-        layout = lay_out(index, self.kernel, self.config.merge_size, windowed=self.has_windows)
-        cos, sin = vision_rotary(layout.arranged(index.position_ids), self.config.head_dim)
-        return index, layout, (cos[:, None, None], sin[:, None, None])
+        if self.has_position_table and index.interp_weights.dtype != torch.float32:
+            raise ValueError(
+                f"plan.interp_weights must be float32, got {index.interp_weights.dtype}; FSDP2 "
+                "casts the inputs of what it wraps: pass the plan as arrays, the grids, or "
+                "MixedPrecisionPolicy(cast_forward_inputs=False) for the tower itself"
+            )
+        return index
 
-    def _run(
-        self, block: nn.Module, x: Tensor, rotary: tuple[Tensor, Tensor], segments: Segments
-    ) -> Tensor:
-        """One block; x is overwritten where its old values are not needed."""
-        if torch.is_grad_enabled():
-            if self.gradient_checkpointing:
-                return torch.utils.checkpoint.checkpoint(
-                    block, x, rotary, segments, use_reentrant=False
-                )
-        elif _suits_pieces(x, segments):
-            cos, sin = rotary
-            for piece, within in segments.pieces(_PIECE):
-                x[piece] = block(x[piece], (cos[piece], sin[piece]), within)
-            return x
-        return block(x, rotary, segments)
+    def _lay_out(self, index: IndexPlan, x: Tensor) -> tuple[Layout, Context, Context]:
+        """The layout for activations, and what attention needs in it: for frames and windows."""
+        layout = lay_out(index, self._kernel_for(x), self.config)
+        return layout, *layout.contexts(index, self.config, x.dtype)
 
-    @classmethod
-    def _own_name(cls, name: str) -> str:
-        for theirs, ours in cls.checkpoint_names.items():
-            name = name.replace(theirs, ours)
-        return name
+    def _kernel_for(self, x: Tensor) -> Kernel:
+        return choose_kernel(self.attention, x.device, compute_dtype(x), self.config.head_dim)
 
-
-def _suits_pieces(x: Tensor, segments: Segments) -> bool:
-    """Whether a block had better take some segments after the other.
-
-    On the CPU it had: the system hands out large memory page by page, anew for each result, which
-    takes longer than the arithmetic between two matrix products. A compiler sees to that itself.
-    """
-    return (
-        x.device.type == "cpu"
-        and segments.kernel == "sdpa"
-        and segments.gather is None
-        and not torch.compiler.is_compiling()
-    )
+    def _run(self, block: nn.Module, x: Tensor, context: Context) -> Tensor:
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return torch.utils.checkpoint.checkpoint(block, x, context, use_reentrant=False)
+        return block(x, context)
