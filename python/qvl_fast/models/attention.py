@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.torch_version import TorchVersion
 
 from qvl_fast.plan import EqualSegments
 
@@ -122,10 +123,7 @@ def _obstacle(
 
 def _imported(kernel: _Varlen) -> Callable[..., Any] | str:
     """The function of a kernel, or why there is none."""
-    if (
-        kernel.backend is not None
-        and torch.torch_version.TorchVersion(torch.__version__) < _VARLEN_TORCH
-    ):
+    if kernel.backend is not None and TorchVersion(torch.__version__) < _VARLEN_TORCH:
         return f"it needs torch {_VARLEN_TORCH}, and this is {torch.__version__}"
     if kernel.backend is SDPBackend.CUDNN_ATTENTION:
         version = torch.backends.cudnn.version() or 0
@@ -166,9 +164,9 @@ def attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments) -> Tensor:
     if segments.kernel != "sdpa":
         varlen: Any = _FUNCTIONS[segments.kernel]
         cu, longest = segments.boundaries, segments.longest
-        result = varlen(q, k, v, cu, cu, longest, longest)
+        result: Any = varlen(q, k, v, cu, cu, longest, longest)
         # Some releases of flash-attn 3 give the sums of the softmax along.
-        x: Tensor = result[0] if isinstance(result, tuple) else result
+        x = cast("Tensor", result[0] if isinstance(result, tuple) else result)
     elif torch.compiler.is_compiling():
         # Traced, the loop would become part of the graph, and lengths and counts its guards.
         x = _opaque_sdpa(q, k, v, segments.boundaries)

@@ -78,7 +78,7 @@ class PatchEmbedding(nn.Module):
         if not compact and self.normalization is None:
             rows = rows.to(self.proj.weight.dtype)
             return self.proj(rows.unflatten(1, self.sides)).flatten(1)
-        if not isinstance(self.proj, PatchConvolution):
+        if type(self.proj) is not PatchConvolution:
             raise TypeError(
                 "rows that are compact or uint8 need the patch embedding's own weight, and "
                 f"patch_embed.proj has been replaced by a {type(self.proj).__name__}; pass full "
