@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from qvl_fast.models.dtypes import wide_dtype
+from qvl_fast.models.gated_mlp import GatedMlp
 from qvl_fast.models.layers import Block, Merger, PatchEmbedding
 from qvl_fast.models.tower import TowerOutput, VisionTower
 
@@ -35,21 +36,6 @@ class RmsNorm(nn.RMSNorm):
         norm = cast("Tensor", torch.linalg.vector_norm(wide, dim=-1, keepdim=True))  # (N, 1)
         scale = torch.rsqrt(norm.square() / x.shape[-1] + cast("float", self.eps))
         return weight * (wide * scale).to(dtype)
-
-
-class GatedMlp(nn.Module):
-    """SwiGLU."""
-
-    def __init__(self, config: TowerConfig) -> None:
-        super().__init__()
-        self.gate_proj = nn.Linear(config.width, config.mlp_width)
-        self.up_proj = nn.Linear(config.width, config.mlp_width)
-        self.down_proj = nn.Linear(config.mlp_width, config.width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(N, W)`` to the same."""
-        # In place: where memory is fresh it costs more than the arithmetic.
-        return self.down_proj(F.silu(self.gate_proj(x)).mul_(self.up_proj(x)))
 
 
 class Qwen2_5VisionTower(VisionTower):  # noqa: N801  (the model's name)
