@@ -115,17 +115,18 @@ def lay_out(plan: IndexPlan, kernel: Kernel, config: TowerConfig) -> Layout:
 
 
 def _owners(boundaries: Tensor, tokens: int) -> Tensor:
-    """The segment of each token, int64 ``(T,)``, for boundaries in tokens."""
+    """The segment, counted from 1, of each token: int64 ``(T,)``, for boundaries in tokens."""
     places = torch.arange(tokens, dtype=boundaries.dtype, device=boundaries.device)
-    return torch.searchsorted(boundaries[1:], places, right=True)
+    return torch.searchsorted(boundaries, places, right=True)
 
 
 def _by_length(boundaries: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
     """The order of tokens that sorts their segments by length, and the boundaries in it."""
-    lengths = boundaries.diff()
-    order = torch.argsort(lengths[owners].long() * len(lengths) + owners, stable=True)
-    ends = lengths.sort().values.cumsum(0, dtype=boundaries.dtype)
-    return order, torch.cat((boundaries[:1], ends))
+    # With a first segment of length 0: a graph for as many as there are boundaries holds for a
+    # single segment too.
+    lengths = boundaries.diff(prepend=boundaries[:1])
+    order = torch.argsort(lengths[owners].long() * lengths.shape[0] + owners, stable=True)
+    return order, lengths.sort().values.cumsum(0, dtype=boundaries.dtype)
 
 
 def _patches(tokens: Tensor, unit: int) -> Tensor:
@@ -135,4 +136,6 @@ def _patches(tokens: Tensor, unit: int) -> Tensor:
 
 def _inverse(order: Tensor) -> Tensor:
     """The permutation that undoes ``order``."""
-    return torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
+    return torch.empty_like(order).scatter_(
+        0, order, torch.arange(order.shape[0], device=order.device)
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
@@ -24,15 +25,6 @@ if TYPE_CHECKING:
     from qvl_fast.config import ImageConfig, ModelConfig
     from qvl_fast.models.layers import PatchEmbedding
     from qvl_fast.plan import Grids
-
-
-# For torch.export, which takes a plan's tensors and numbers as inputs. Its groups of segments come
-# in any number, which no exported graph allows; traced, attention goes by the boundaries.
-pytree.register_dataclass(
-    IndexPlan,
-    drop_field_names=["segments", "windows"],
-    serialized_type_name="qvl_fast.IndexPlan",
-)
 
 
 class TowerOutput(NamedTuple):
@@ -62,6 +54,20 @@ class TowerOutput(NamedTuple):
             raise ValueError(f"grid_thw has {sum(counts)} tokens, the output {len(self.tokens)}")
         parts: list[tuple[Tensor, ...]] = [x.split(counts) for x in (self.tokens, *self.deepstack)]
         return [TowerOutput(item[0], item[1:]) for item in zip(*parts, strict=True)]
+
+
+# What torch.export needs to know of a tower's input and output. The groups of a plan's segments are
+# left out: they come in any number, and traced, attention goes by the boundaries.
+_GROUPS = ["segments", "windows"]
+pytree.register_dataclass(
+    IndexPlan,
+    field_names=[field.name for field in fields(IndexPlan) if field.name not in _GROUPS],
+    drop_field_names=_GROUPS,
+    serialized_type_name="qvl_fast.IndexPlan",
+)
+pytree._register_namedtuple(  # pyright: ignore[reportPrivateUsage]
+    TowerOutput, serialized_type_name="qvl_fast.models.TowerOutput"
+)
 
 
 class VisionTower(nn.Module):
@@ -238,8 +244,8 @@ class VisionTower(nn.Module):
             index = plan(index, self.config)
         if isinstance(index.position_ids, np.ndarray):
             index = index.to(rows.device)
-        if len(index.position_ids) != len(rows):
-            raise ValueError(f"plan is for {len(index.position_ids)} rows, got {len(rows)}")
+        if index.position_ids.shape[0] != rows.shape[0]:
+            raise ValueError(f"plan is for {index.position_ids.shape[0]} rows, got {rows.shape[0]}")
         if index.position_ids.device != rows.device:
             raise ValueError(
                 f"plan is on {index.position_ids.device}, the rows on {rows.device}; pass "
