@@ -2,6 +2,9 @@
 
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -80,7 +83,7 @@ def test_both_prefixes(tmp_path, model, pair, prefix):
 
 def test_dtype_and_device(tmp_path, model):
     model.bfloat16().save_pretrained(tmp_path)
-    assert load_vision_tower(tmp_path).patch_embed.weight.dtype == torch.bfloat16
+    assert load_vision_tower(tmp_path).dtype == torch.bfloat16
     tower = load_vision_tower(tmp_path, torch.float32, "cpu")
     assert {weight.dtype for weight in tower.parameters()} == {torch.float32}
     assert all(weight.requires_grad for weight in tower.parameters())
@@ -185,3 +188,69 @@ def test_a_configuration_of_another_generation_is_refused():
         Qwen2VisionTower("qwen2.5-vl-tiny")
     with pytest.raises(ValueError, match="config is not one of a Qwen3VisionTower"):
         Qwen3VisionTower("qwen2-vl-tiny")
+
+
+# ------------------------------------------------------------------------------------------ memory
+
+# The largest tensor is 4 % of the tower, as in the released ones.
+_LARGE = TowerConfig(width=512, heads=8, mlp_width=2048, out_width=512)
+_PEAK = """
+import sys
+import safetensors.torch
+import torch
+from qvl_fast.cli.peak import peak_bytes
+from qvl_fast.models import load_vision_tower
+
+directory, dtype = sys.argv[1], getattr(torch, sys.argv[2], None)
+towers = []
+peak = peak_bytes(lambda: towers.append(load_vision_tower(directory, dtype)))
+print(peak / sum(x.nbytes for x in towers[0].parameters()))
+"""
+
+
+@pytest.fixture(scope="module")
+def large_checkpoint(tmp_path_factory):
+    """A checkpoint of 200 MB in bfloat16."""
+    directory = tmp_path_factory.mktemp("large")
+    tower = Qwen2VisionTower(_LARGE).bfloat16()
+    save_file(
+        {f"visual.{name}": x for name, x in tower.state_dict().items()},
+        directory / "model.safetensors",
+    )
+    shape = {"embed_dim": _LARGE.width, "num_heads": _LARGE.heads, "hidden_size": _LARGE.out_width}
+    config = {"model_type": "qwen2_vl", "vision_config": shape}
+    (directory / "config.json").write_text(json.dumps(config))
+    return directory
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("dtype", ["None", "float32"])
+def test_peak_memory(large_checkpoint, dtype):
+    """The tower, and one tensor as it is read. In a process that has no free memory left over."""
+    run = subprocess.run(
+        [sys.executable, "-c", _PEAK, str(large_checkpoint), dtype],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert 0.95 < float(run.stdout) <= 1.1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_files_stay_mapped_only_if_asked(tmp_path, model):
+    model.bfloat16().save_pretrained(tmp_path)
+
+    def mapped():
+        return str(tmp_path) in Path("/proc/self/maps").read_text()
+
+    copied = load_vision_tower(tmp_path)
+    assert not mapped()
+    in_file = load_vision_tower(tmp_path, mmap=True)
+    assert mapped()
+    for name, x in in_file.state_dict().items():
+        assert torch.equal(x, copied.state_dict()[name])
+    del in_file, x
+    assert not mapped()
+    cast = load_vision_tower(tmp_path, torch.float32, mmap=True)
+    assert not mapped()
+    assert cast.dtype == torch.float32

@@ -1,20 +1,26 @@
 """Towers under what PyTorch does to modules, and the choice of attention."""
 
 import copy
+import io
 import pickle
 from dataclasses import replace
 
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
+from torch.export import Dim
+from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import qvl_fast
 from qvl_fast.config import TOWERS
-from qvl_fast.models import Qwen2_5VisionTower, Qwen2VisionTower
-from qvl_fast.models.attention import _VARLEN as VARLEN
-from qvl_fast.models.attention import Segments, attention, choose_kernel
+from qvl_fast.models import Qwen2_5VisionTower, Qwen2VisionTower, Qwen3VisionTower
 
+TOWER_CLASSES = {
+    "qwen2-vl-tiny": Qwen2VisionTower,
+    "qwen2.5-vl-tiny": Qwen2_5VisionTower,
+    "qwen3-vl-tiny": Qwen3VisionTower,
+}
 # Images of several sizes, then several numbers of images and frames, ragged and not.
 SIZES = [
     [[1, 8, 8]],
@@ -82,6 +88,61 @@ def test_compile(make_pair, make_rows, relative_error, name, train):
     assert counter.frame_count <= 3
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # dynamo's own
+@pytest.mark.parametrize("train", [True, False])
+def test_compiled_blocks(make_pair, make_rows, relative_error, name, train):
+    """Blocks share their graphs: for each kind of attention as many as a whole tower has."""
+    _, tower = make_pair(replace(TOWERS[name], depth=4))
+    eager = copy.deepcopy(tower)
+    torch.compiler.reset()
+    counter = CompileCounterWithBackend("aot_eager")
+    for block in tower.blocks:
+        block.compile(fullgraph=True, backend=counter)
+    tower.gradient_checkpointing = train
+    for grids in SIZES:
+        rows = make_rows(grids, tower.config)
+        results = []
+        for run in (eager, tower):
+            with torch.set_grad_enabled(train):
+                tokens = run(rows, grids).tokens
+            if train:
+                run.zero_grad()
+                tokens.square().sum().backward()
+                results.append((tokens, *(w.grad for w in run.blocks.parameters())))
+            else:
+                results.append((tokens,))
+        for expected, result in zip(*results, strict=True):
+            assert relative_error(result, expected) < 1e-4
+    assert counter.frame_count <= 3 * (1 + tower.has_windows)
+
+
+def test_export(pair, make_rows, relative_error):
+    """One program for any number of images, frames and patches; saved, it is the same."""
+    _, tower = pair
+    tower.requires_grad_(False)
+
+    def inputs(grids):
+        return make_rows(grids, tower.config), qvl_fast.plan(grids, tower.config).to("cpu")
+
+    example = inputs([[1, 12, 26], [2, 8, 8], [1, 6, 10]])
+    leaves = pytree.tree_leaves(example[1])
+    dynamic = [Dim.DYNAMIC if isinstance(x, int) else {0: Dim.DYNAMIC} for x in leaves]
+    program = torch.export.export(tower, example, dynamic_shapes=({0: Dim.DYNAMIC}, dynamic))
+    program.example_inputs = None
+    file = io.BytesIO()
+    torch.export.save(program, file)
+    file.seek(0)
+    loaded = torch.export.load(file).module()
+    for grids in (*SIZES, [[1, 2, 4]], [[3, 8, 8], [1, 4, 6], [1, 10, 10], [1, 30, 30]]):
+        expected = tower(*inputs(grids))
+        output = loaded(*inputs(grids))
+        assert torch.equal(output.tokens, program.module()(*inputs(grids)).tokens)
+        for result, eager in zip(
+            (output.tokens, *output.deepstack), (expected.tokens, *expected.deepstack), strict=True
+        ):
+            assert relative_error(result, eager) < 1e-5
+
+
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # opcheck's own
 def test_the_opaque_operator():
     """What compiled graphs call on the CPU is an operator with all that PyTorch expects of one."""
@@ -126,21 +187,49 @@ def test_gradient_checkpointing(pair, make_rows, mixed):
     assert all(torch.equal(*pair) for pair in zip(*gradients, strict=True))
 
 
-@pytest.mark.parametrize("rows_at_once", [1, 64, 100])
-def test_pieces(monkeypatch, pair, make_rows, mixed, relative_error, rows_at_once):
-    """Without gradients the CPU takes some segments after the other."""
+@pytest.mark.parametrize("gradients", [True, False])
+def test_hooks_of_blocks_see_whole_batches(pair, make_rows, mixed, gradients):
     _, tower = pair
     rows = make_rows(mixed, tower.config)
-    given = rows.clone()
-    expected = tower(rows, mixed)
-    monkeypatch.setattr("qvl_fast.models.tower._PIECE", rows_at_once)
+    shapes = []
+    for block in tower.blocks:
+        block.register_forward_hook(lambda _, inputs, x: shapes.append((inputs[0].shape, x.shape)))
+    with torch.set_grad_enabled(gradients):
+        tower(rows, mixed)
+    shape = (len(rows), tower.config.width)
+    assert shapes == [(shape, shape)] * tower.config.depth
+
+
+def test_from_the_meta_device(name):
+    """Every module that has parameters of its own sets all of them."""
+    kind = TOWER_CLASSES[name]
+    with torch.device("meta"):
+        tower = kind(name)
+    assert not list(tower.buffers())
+    tower.to_empty(device="cpu")
     with torch.no_grad():
-        output = tower(rows, mixed)
-    assert torch.equal(rows, given)
-    for result, whole in zip(
-        [output.tokens, *output.deepstack], [expected.tokens, *expected.deepstack], strict=True
-    ):
-        assert relative_error(result, whole) < 1e-5
+        for weight in tower.parameters():
+            weight.fill_(float("nan"))
+    towers = (kind(name), tower)
+    for either in towers:
+        torch.manual_seed(0)
+        for module in either.modules():
+            if list(module.parameters(recurse=False)):
+                module.reset_parameters()
+    weights = zip(*(either.state_dict().items() for either in towers), strict=True)
+    assert all(torch.equal(fresh, emptied) for (_, fresh), (_, emptied) in weights)
+
+
+@pytest.mark.parametrize("checkpointed", [False, True])
+def test_no_rows_give_every_weight_a_gradient(pair, make_rows, checkpointed):
+    """Of zero: a rank without images must take part in the reduction of gradients."""
+    _, tower = pair
+    tower.gradient_checkpointing = checkpointed
+    output = tower(make_rows([], tower.config), [])
+    sum(x.sum() for x in (output.tokens, *output.deepstack)).backward()
+    for key, weight in tower.named_parameters():
+        assert weight.grad is not None, key
+        assert not weight.grad.any()
 
 
 def test_copies_and_pickles(pair, make_rows, mixed):
@@ -149,63 +238,6 @@ def test_copies_and_pickles(pair, make_rows, mixed):
     expected = tower(rows, mixed).tokens
     for twin in (copy.deepcopy(tower), pickle.loads(pickle.dumps(tower))):
         assert torch.equal(twin(rows, mixed).tokens, expected)
-
-
-# --------------------------------------------------------------------------------------- attention
-
-
-def test_the_choice_of_attention():
-    config = TOWERS["qwen2-vl-tiny"]
-    tower = Qwen2VisionTower(config)
-    assert tower.kernel == "sdpa"
-    assert "attention='auto'" in repr(tower)
-    with pytest.raises(ValueError, match=r"attention must be one of .*, got 'flash'"):
-        Qwen2VisionTower(config, attention="flash")
-    forced = Qwen2VisionTower(config, attention="varlen")
-    with pytest.raises(ValueError, match=r"attention='varlen' cannot run: .* tower is on cpu"):
-        forced(torch.zeros(4, 1176), [[1, 2, 2]])
-
-
-@pytest.mark.parametrize("choice", ["varlen", "flash-attn"])
-def test_why_a_kernel_cannot_run(monkeypatch, choice):
-    cuda = torch.device("cuda", 0)
-    monkeypatch.setitem(VARLEN, choice, lambda: None)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
-    assert choose_kernel(choice, cuda, torch.bfloat16, 80) == choice
-    with pytest.raises(ValueError, match=r"float16 or bfloat16, .* torch\.float32"):
-        choose_kernel(choice, cuda, torch.float32, 80)
-    with pytest.raises(ValueError, match=r"divisible by 8, .* is 20"):
-        choose_kernel(choice, cuda, torch.bfloat16, 20)
-    assert choose_kernel("auto", cuda, torch.float32, 80) == "sdpa"
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
-    with pytest.raises(ValueError, match=r"compute capability 8\.0, and cuda:0 has \(7, 5\)"):
-        choose_kernel(choice, cuda, torch.bfloat16, 80)
-    monkeypatch.setitem(VARLEN, choice, "it cannot be imported")
-    with pytest.raises(ValueError, match="cannot run: it cannot be imported"):
-        choose_kernel(choice, cuda, torch.bfloat16, 80)
-
-
-@pytest.mark.parametrize("tower_class", [Qwen2VisionTower, Qwen2_5VisionTower])
-def test_the_layout_of_varlen_kernels(monkeypatch, make_rows, mixed, relative_error, tower_class):
-    """With a stand-in for the kernels of CUDA, which run where the GPU tests do."""
-
-    def varlen(q, k, v, cu_q, cu_k, max_q, max_k):
-        assert cu_q is cu_k
-        lengths = cu_q.diff().tolist()
-        assert max_q == max_k == max(lengths)
-        parts = zip(*(states.split(lengths) for states in (q, k, v)), strict=True)
-        return torch.cat([attention(*part, whole(len(part[0]))) for part in parts])
-
-    def whole(length):
-        return Segments("sdpa", None, None, (qvl_fast.EqualSegments(length, (0,)),))
-
-    name = "qwen2-vl-tiny" if tower_class is Qwen2VisionTower else "qwen2.5-vl-tiny"
-    tower = tower_class(name)
-    rows = make_rows(mixed, tower.config)
-    expected = tower(rows, mixed).tokens
-    monkeypatch.setitem(VARLEN, "varlen", varlen)
-    monkeypatch.setattr("qvl_fast.models.tower.choose_kernel", lambda *_: "varlen")
-    assert relative_error(tower(rows, mixed).tokens, expected) < 1e-5
 
 
 # --------------------------------------------------------------------------------------- bad input
@@ -219,6 +251,11 @@ def test_plans_that_do_not_fit(pair, make_rows, mixed):
         tower(rows[:4], plan)
     with pytest.raises(ValueError, match="plan is on meta, the rows on cpu"):
         tower(rows, plan.to("meta"))
+    if tower.config.position_table_side:
+        tensors = plan.to("cpu")
+        cast = replace(tensors, interp_weights=tensors.interp_weights.bfloat16())
+        with pytest.raises(ValueError, match=r"interp_weights must be float32, .*cast_forward_in"):
+            tower(rows, cast)
     if tower.config.window_size or tower.config.position_table_side:
         with pytest.raises(ValueError, match="plan is for a tower of another generation"):
             tower(rows, qvl_fast.plan(mixed, "qwen2-vl"))

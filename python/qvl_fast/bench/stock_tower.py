@@ -30,6 +30,7 @@ def stock_tower(config: TowerConfig, attention: str | None = None) -> Any:
         "patch_size": config.patch_size,
         "temporal_patch_size": config.temporal_patch_size,
         "spatial_merge_size": config.merge_size,
+        "rope_parameters": {"rope_type": "axial", "rope_theta": config.rope_theta},
     }
     if attention is not None:
         shape["attn_implementation"] = attention

@@ -46,7 +46,7 @@ def grid_of(height: int, width: int, config: TowerConfig) -> list[int]:
 
 def our_pass(tower: VisionTower, grids: Sequence[Sequence[int]]) -> Callable[[], None]:
     """A forward pass, waited for, with the plan made beforehand."""
-    weight = tower.patch_embed.weight
+    weight = tower.patch_embed.proj.weight
     rows = _rows(grids, weight)
     index = plan(grids, tower.config).to(weight.device)
     return _waited_for(lambda: tower(rows, index), weight)

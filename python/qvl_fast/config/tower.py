@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from math import isqrt
 from typing import Any, Self
 
-from qvl_fast.config.checks import listed, positive_integer
+from qvl_fast.config.checks import listed, positive_integer, positive_number
 
 _BLOCK_LISTS = ("full_attention_blocks", "deepstack_blocks")
 
@@ -37,11 +37,12 @@ class TowerConfig:
             each frame (Qwen3-VL); None if there is none.
         deepstack_blocks: the blocks whose output is also handed to the language model (Qwen3-VL);
             likewise.
+        rope_theta: base of the wavelengths of the rotary embedding.
 
     Raises:
         ValueError: a value is out of range, a window holds no token, or blocks are not listed in
             increasing order.
-        TypeError: a value is not an integer.
+        TypeError: a value has the wrong type.
     """
 
     patch_size: int = 14
@@ -56,6 +57,7 @@ class TowerConfig:
     full_attention_blocks: tuple[int, ...] = ()
     position_table_side: int | None = None
     deepstack_blocks: tuple[int, ...] = ()
+    rope_theta: float = 10_000.0
 
     def __post_init__(self) -> None:
         """Check and canonicalise the values, so that equal configurations compare equal."""
@@ -63,6 +65,8 @@ class TowerConfig:
             value = getattr(self, entry.name)
             if entry.name in _BLOCK_LISTS:
                 object.__setattr__(self, entry.name, _increasing(entry.name, value))
+            elif entry.name == "rope_theta":
+                object.__setattr__(self, entry.name, positive_number(entry.name, value))
             elif value is not None:
                 object.__setattr__(self, entry.name, positive_integer(entry.name, value))
         if self.width % (4 * self.heads):
@@ -108,6 +112,7 @@ class TowerConfig:
         """
         if model_type not in _DEFAULTS:
             raise ValueError(f"model_type must be one of {listed(_DEFAULTS)}, got {model_type!r}")
+        settings = {_ALIASES.get(name, name): value for name, value in settings.items()}
         vision = {**_DEFAULTS[model_type], **settings}
         for name in ("hidden_act", "in_channels"):
             if vision[name] != (expected := _DEFAULTS[model_type][name]):
@@ -121,7 +126,23 @@ class TowerConfig:
             values["mlp_width"] = int(vision["embed_dim"] * vision["mlp_ratio"])
         if "num_position_embeddings" in vision:
             values["position_table_side"] = isqrt(vision["num_position_embeddings"])
-        return cls(**values)
+        tower = cls(**values, rope_theta=_rope_theta(settings))
+        if settings.get("head_dim") not in (None, tower.head_dim):
+            raise ValueError(
+                f"head_dim of a {model_type} tower must be width / heads = {tower.head_dim}, got "
+                f"{settings['head_dim']!r}"
+            )
+        return tower
+
+
+def _rope_theta(settings: Mapping[str, Any]) -> float:
+    """The base of the wavelengths, where transformers looks for it."""
+    rope: Mapping[str, Any] = settings.get("rope_scaling") or settings.get("rope_parameters") or {}
+    # A checkpoint without a type of its own, or with the language models' "default", is axial.
+    kind = rope.get("rope_type", rope.get("type", "axial"))
+    if kind not in ("axial", "default"):
+        raise ValueError(f"rope_type of a tower must be 'axial' or 'default', got {kind!r}")
+    return rope.get("rope_theta", settings.get("rope_theta", 10_000.0))
 
 
 def _increasing(name: str, value: Any) -> tuple[int, ...]:
@@ -148,6 +169,9 @@ _KEYS = {
     "full_attention_blocks": "fullatt_block_indexes",
     "deepstack_blocks": "deepstack_visual_indexes",
 }
+
+# What the vision_config of transformers accepts under two names.
+_ALIASES = {"num_hidden_layers": "depth", "num_attention_heads": "num_heads"}
 
 _COMMON = {
     "patch_size": 14,

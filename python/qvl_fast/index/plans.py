@@ -35,14 +35,14 @@ class EqualSegments:
 
     Attributes:
         length: patches in each.
-        starts: first patch of each, increasing.
+        count: how many there are.
     """
 
     length: int
-    starts: tuple[int, ...]
+    count: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class IndexPlan:
     """What one tower needs to know about a batch; arrays, or tensors after :meth:`to`.
 
@@ -57,14 +57,14 @@ class IndexPlan:
         reverse_window_index: int64 ``(tokens,)``, the permutation that undoes it.
         cu_window_seqlens: int32 ``(windows + 1,)``.
         max_window_seqlen: patches of the largest window.
-        windows: the windows by length, in the order of ``window_index``.
+        windows: the windows by length, likewise.
         interp_indices: int64 ``(N, 4)``, or None if the tower has no table of positions.
         interp_weights: float32 ``(N, 4)``.
     """
 
     cu_seqlens: Any
     max_seqlen: int
-    segments: tuple[EqualSegments, ...]
+    segments: tuple[EqualSegments, ...] = ()
     position_ids: Any
     window_index: Any = None
     reverse_window_index: Any = None
@@ -181,8 +181,5 @@ def _longest(boundaries: NDArray[np.int32]) -> int:
 
 
 def _by_length(boundaries: NDArray[np.int32]) -> tuple[EqualSegments, ...]:
-    lengths = np.diff(boundaries)
-    return tuple(
-        EqualSegments(int(length), tuple(boundaries[:-1][lengths == length].tolist()))
-        for length in np.unique(lengths)
-    )
+    lengths, counts = np.unique(np.diff(boundaries), return_counts=True)
+    return tuple(map(EqualSegments, lengths.tolist(), counts.tolist()))

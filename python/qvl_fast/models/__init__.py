@@ -8,9 +8,10 @@ Needs torch, which the package alone does not import. Read in the order in which
     tower      what the generations share: the plan, options, weights from elsewhere
     layout     the order in which a tower keeps its rows, and who attends to whom
     layers     patch embedding, blocks, merger
-    attention  one function, three kernels
+    attention  one function and its kernels; rotary and rotary_kernel before it
     qwen2, qwen2_5, qwen3   the generations
     loading    from a checkpoint directory
+    visual     in the place of a transformers model's vision module
 """
 
 from qvl_fast.models.loading import load_vision_tower
@@ -18,6 +19,7 @@ from qvl_fast.models.qwen2 import Qwen2VisionTower
 from qvl_fast.models.qwen2_5 import Qwen2_5VisionTower
 from qvl_fast.models.qwen3 import Qwen3VisionTower
 from qvl_fast.models.tower import TowerOutput, VisionTower
+from qvl_fast.models.visual import Visual
 
 __all__ = [
     "Qwen2VisionTower",
@@ -25,5 +27,6 @@ __all__ = [
     "Qwen3VisionTower",
     "TowerOutput",
     "VisionTower",
+    "Visual",
     "load_vision_tower",
 ]

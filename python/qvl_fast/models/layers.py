@@ -1,54 +1,48 @@
 """What the towers of all generations are built from.
 
 Shapes: N patches, T = N / m² tokens of m x m patches, W channels, H heads of D = W / H channels.
+Modules and parameters have the names of transformers' modules, so that state dicts, adapters and
+sharding plans made for those fit these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from qvl_fast.index.rope import rotate
 from qvl_fast.models.attention import attention
-from qvl_fast.models.dtypes import compute_dtype
+from qvl_fast.models.dtypes import compute_dtype, wide_dtype
+from qvl_fast.models.rotary import rotated
 
 if TYPE_CHECKING:
     from qvl_fast.config import ImageConfig, TowerConfig
-    from qvl_fast.models.attention import Segments
+    from qvl_fast.models.layout import Context
 
 Norm: TypeAlias = Callable[[int], nn.Module]
 
 LayerNorm: Norm = partial(nn.LayerNorm, eps=1e-6)
 
 
-class RmsNorm(nn.Module):
-    """Divide each patch by its root mean square, computed in float32 and cast back."""
+class PatchConvolution(nn.Conv3d):
+    """A convolution whose stride is its kernel, hence computed as a matrix product."""
 
-    def __init__(self, width: int, eps: float = 1e-6) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.eps = eps
+    def __init__(self, config: TowerConfig, *, bias: bool) -> None:
+        sides = (config.temporal_patch_size, config.patch_size, config.patch_size)
+        super().__init__(3, config.width, sides, stride=sides, bias=bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``(N, W)`` to the same."""
-        wide = x.float()
-        norm = cast("Tensor", torch.linalg.vector_norm(wide, dim=-1, keepdim=True))  # (N, 1)
-        wide = wide * torch.rsqrt(norm.square() / x.shape[-1] + self.eps)
-        return self.weight * wide.to(x.dtype)
-
-
-def quick_gelu(x: Tensor) -> Tensor:
-    """The approximation ``x * sigmoid(1.702 x)``."""
-    return x * torch.sigmoid(1.702 * x)
+    def forward(self, input: Tensor) -> Tensor:
+        """``(N, 3, t, p, p)`` to ``(N, W, 1, 1, 1)``, the shapes that adapters expect."""
+        x = F.linear(input.flatten(1), self.weight.flatten(1), self.bias)
+        return x[..., None, None, None]
 
 
 class PatchEmbedding(nn.Module):
-    """Rows to channels: a convolution whose stride is its kernel, hence a matrix product.
+    """Rows to channels.
 
     Rows may be full or compact in time, which their width tells, and after :meth:`fold` uint8
     pixels. Compact rows meet the sum of the weight's slices in time; pixels meet a weight that
@@ -59,10 +53,8 @@ class PatchEmbedding(nn.Module):
 
     def __init__(self, config: TowerConfig, *, bias: bool) -> None:
         super().__init__()
-        patch = config.patch_size
-        shape = (config.width, 3, config.temporal_patch_size, patch, patch)
-        self.weight = nn.Parameter(torch.empty(shape).normal_(std=0.02))
-        self.bias = nn.Parameter(torch.zeros(config.width)) if bias else None
+        self.proj = PatchConvolution(config, bias=bias)
+        self.sides = (3, config.temporal_patch_size, config.patch_size, config.patch_size)
         # For each channel the scale and the shift of a pixel.
         self.normalization: tuple[tuple[float, float], ...] | None = None
 
@@ -83,11 +75,17 @@ class PatchEmbedding(nn.Module):
         """``(N, 3 * t * p * p)`` or ``(N, 3 * p * p)`` to ``(N, W)``."""
         compact = self._is_compact(rows)
         self._check_dtype(rows)
-        weight, bias = self.weight, self.bias  # (W, 3, t, p, p), (W,)
         if not compact and self.normalization is None:
-            return F.linear(rows.to(weight.dtype), weight.flatten(1), bias)
-
-        precision = torch.promote_types(weight.dtype, torch.float32)
+            rows = rows.to(self.proj.weight.dtype)
+            return self.proj(rows.unflatten(1, self.sides)).flatten(1)
+        if type(self.proj) is not PatchConvolution:
+            raise TypeError(
+                "rows that are compact or uint8 need the patch embedding's own weight, and "
+                f"patch_embed.proj has been replaced by a {type(self.proj).__name__}; pass full "
+                "float rows, or leave patch_embed.proj out of what an adapter targets"
+            )
+        weight, bias = self.proj.weight, self.proj.bias  # (W, 3, t, p, p), (W,)
+        precision = wide_dtype(weight.dtype)
         weight = weight.to(precision)
         bias = None if bias is None else bias.to(precision)
         if self.normalization is not None:
@@ -97,7 +95,7 @@ class PatchEmbedding(nn.Module):
             weight = weight.sum(2)  # (W, 3, p, p)
         with torch.autocast(rows.device.type, enabled=False):
             x = F.linear(rows.to(precision), weight.flatten(1), bias)
-        return x.to(compute_dtype(self.weight))
+        return x.to(compute_dtype(self.proj.weight))
 
     def _folded(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """The weight that pixels meet, and what the shift of pixels adds to the bias."""
@@ -110,7 +108,7 @@ class PatchEmbedding(nn.Module):
         return torch.stack(scaled, dim=1), torch.stack(shifts).sum(0)
 
     def _is_compact(self, rows: Tensor) -> bool:
-        _, channels, frames, patch, _ = self.weight.shape
+        channels, frames, patch, _ = self.sides
         compact, full = channels * patch * patch, channels * frames * patch * patch
         if rows.ndim != 2 or rows.shape[1] not in (compact, full):
             raise ValueError(
@@ -144,42 +142,14 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(config.width, 3 * config.width)
         self.proj = nn.Linear(config.width, config.width)
 
-    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor], segments: Segments) -> Tensor:
-        """``(N, W)`` to the same; ``rotary`` holds cosines and sines ``(N, 1, 1, D)``."""
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """``(N, W)`` to the same."""
         patches, width = x.shape
-        qkv = self.qkv(x).view(patches, 3, self.heads, width // self.heads)  # (N, 3, H, D)
-        q, k = rotate(qkv[:, :2], *rotary).unbind(1)  # (N, H, D) each
-        x = attention(q, k, qkv[:, 2], segments)  # (N, H, D)
+        qkv = self.qkv(x).view(patches, 3 * self.heads, width // self.heads)  # (N, 3H, D)
+        turned = rotated(qkv[:, : 2 * self.heads], context.cos, context.sin)  # (N, 2H, D)
+        q, k = turned.chunk(2, dim=1)  # (N, H, D) each
+        x = attention(q, k, qkv[:, 2 * self.heads :], context.segments)  # (N, H, D)
         return self.proj(x.reshape(patches, width))
-
-
-class Mlp(nn.Module):
-    """Two layers with ``activation`` between them."""
-
-    def __init__(self, config: TowerConfig, activation: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.up = nn.Linear(config.width, config.mlp_width)
-        self.down = nn.Linear(config.mlp_width, config.width)
-        self.activation = activation
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(N, W)`` to the same."""
-        return self.down(self.activation(self.up(x)))
-
-
-class GatedMlp(nn.Module):
-    """SwiGLU."""
-
-    def __init__(self, config: TowerConfig) -> None:
-        super().__init__()
-        self.gate = nn.Linear(config.width, config.mlp_width)
-        self.up = nn.Linear(config.width, config.mlp_width)
-        self.down = nn.Linear(config.mlp_width, config.width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(N, W)`` to the same."""
-        # In place: where memory is fresh it costs more than the arithmetic.
-        return self.down(F.silu(self.gate(x)).mul_(self.up(x)))
 
 
 class Block(nn.Module):
@@ -188,31 +158,30 @@ class Block(nn.Module):
     def __init__(self, config: TowerConfig, norm: Norm, mlp: nn.Module) -> None:
         super().__init__()
         self.norm1 = norm(config.width)
-        self.attn = Attention(config)
         self.norm2 = norm(config.width)
+        self.attn = Attention(config)
         self.mlp = mlp
 
-    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor], segments: Segments) -> Tensor:
-        """``(N, W)`` to the same; see :class:`Attention`."""
-        x = x + self.attn(self.norm1(x), rotary, segments)
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """``(N, W)`` to the same."""
+        x = x + self.attn(self.norm1(x), context)
         return x + self.mlp(self.norm2(x))
 
 
 class Merger(nn.Module):
-    """The m x m patches of each token to one vector as wide as the language model."""
+    """The m x m patches of each token to one vector as wide as the language model.
 
-    def __init__(self, config: TowerConfig, norm: Norm, *, norm_merged: bool = False) -> None:
+    The merger of Qwen2-VL and Qwen2.5-VL.
+    """
+
+    def __init__(self, config: TowerConfig, norm: Norm) -> None:
         super().__init__()
         self.width = config.merge_size**2 * config.width
-        self.norm_merged = norm_merged
-        self.norm = norm(self.width if norm_merged else config.width)
-        self.up = nn.Linear(self.width, self.width)
-        self.down = nn.Linear(self.width, config.out_width)
+        self.ln_q = norm(config.width)
+        self.mlp = nn.Sequential(
+            nn.Linear(self.width, self.width), nn.GELU(), nn.Linear(self.width, config.out_width)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, W)`` to ``(T, out_width)``."""
-        if self.norm_merged:
-            x = self.norm(x.view(-1, self.width))  # (T, m² W)
-        else:
-            x = self.norm(x).view(-1, self.width)  # (T, m² W)
-        return self.down(F.gelu(self.up(x)))
+        return self.mlp(self.ln_q(x).view(-1, self.width))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ _TOWERS: dict[str, type[VisionTower]] = {
 
 # As transformers 5 saves checkpoints, and as they were released.
 _PREFIXES = ("model.visual.", "visual.")
+_PREFIX = re.compile("|".join(map(re.escape, _PREFIXES)))
 
 _INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
@@ -38,6 +41,8 @@ def load_vision_tower(
     device: str | torch.device = "cpu",
     *,
     attention: Choice = "auto",
+    mmap: bool = False,
+    pad_mlp: bool = False,
 ) -> VisionTower:
     """The vision tower of a checkpoint, without the rest of the model.
 
@@ -49,6 +54,9 @@ def load_vision_tower(
         dtype: type of the weights; that of the checkpoint if None.
         device: where they go.
         attention: as for :class:`VisionTower`.
+        mmap: whether tensors that need neither a cast nor another device stay in the mapped files,
+            which must then not change, instead of being copied.
+        pad_mlp: whether to call :meth:`VisionTower.pad_mlp`.
 
     Raises:
         FileNotFoundError: the directory lacks ``config.json``, or the weights.
@@ -67,30 +75,35 @@ def load_vision_tower(
             f"{model_type!r}"
         )
     shape = TowerConfig.from_dict(config.get("vision_config") or {}, model_type)
-    weights = _vision_tensors(directory, str(device))
-    if dtype is not None:
-        weights = {name: x.to(dtype) for name, x in weights.items()}
-    return _TOWERS[model_type].from_weights(shape, weights, attention=attention)
-
-
-def _vision_tensors(directory: Path, device: str) -> dict[str, Tensor]:
-    """The tensors of the tower under their names without prefix."""
-    import safetensors
-
-    weights: dict[str, Tensor] = {}
-    for file in _files(directory):
-        opened: Any = safetensors.safe_open(file, framework="pt", device=device)
-        with opened as content:
-            for name in content.keys():  # noqa: SIM118  (no dictionary)
-                for prefix in _PREFIXES:
-                    if name.startswith(prefix):
-                        weights[name.removeprefix(prefix)] = content.get_tensor(name)
+    weights = {
+        name: tensor.to(device, dtype, copy=not mmap) for name, tensor in _vision_tensors(directory)
+    }
     if not weights:
         prefixes = " or ".join(map(repr, _PREFIXES))
         raise ValueError(
             f"no tensor in {directory} is a vision tower's: none begins with {prefixes}"
         )
-    return weights
+    tower = _TOWERS[model_type].from_weights(shape, weights, attention=attention)
+    if pad_mlp:
+        tower.pad_mlp()
+    return tower
+
+
+def _vision_tensors(directory: Path) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of the tower in the mapped files, and their names without prefix."""
+    import safetensors
+
+    safe_open: Any = safetensors.safe_open
+    for file in _files(directory):
+        with safe_open(file, framework="pt") as content:
+            names = [name for name in content.keys() if name.startswith(_PREFIXES)]  # noqa: SIM118
+        for name in names:
+            # Opened for each tensor: pages that were read count as this process's memory until
+            # the file is no longer mapped.
+            with safe_open(file, framework="pt") as content:
+                tensor = content.get_tensor(name)
+            yield _PREFIX.sub("", name), tensor
+            del tensor
 
 
 def _files(directory: Path) -> list[Path]:

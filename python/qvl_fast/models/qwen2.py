@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
-from qvl_fast.models.layers import Block, LayerNorm, Merger, Mlp, PatchEmbedding, quick_gelu
+from qvl_fast.models.layers import Block, LayerNorm, Merger, PatchEmbedding
 from qvl_fast.models.tower import TowerOutput, VisionTower
 
 if TYPE_CHECKING:
@@ -16,6 +17,20 @@ if TYPE_CHECKING:
     from qvl_fast.models.attention import Choice
 
 
+class Mlp(nn.Module):
+    """Two layers with the approximation ``x * sigmoid(1.702 x)`` of GELU between them."""
+
+    def __init__(self, config: TowerConfig) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(config.width, config.mlp_width)
+        self.fc2 = nn.Linear(config.mlp_width, config.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, W)`` to the same."""
+        x = self.fc1(x)
+        return self.fc2(x * torch.sigmoid(1.702 * x))
+
+
 class Qwen2VisionTower(VisionTower):
     """Every block attends to whole frames. See :class:`VisionTower`.
 
@@ -23,14 +38,6 @@ class Qwen2VisionTower(VisionTower):
     """
 
     model_types = ("qwen2_vl",)
-    checkpoint_names: ClassVar = {
-        "patch_embed.proj.": "patch_embed.",
-        "mlp.fc1.": "mlp.up.",
-        "mlp.fc2.": "mlp.down.",
-        "merger.ln_q.": "merger.norm.",
-        "merger.mlp.0.": "merger.up.",
-        "merger.mlp.2.": "merger.down.",
-    }
 
     def __init__(
         self, config: str | ModelConfig | TowerConfig = "qwen2-vl", *, attention: Choice = "auto"
@@ -38,15 +45,15 @@ class Qwen2VisionTower(VisionTower):
         super().__init__(config, attention)
         shape = self.config
         self.patch_embed = PatchEmbedding(shape, bias=False)
-        self.blocks = nn.ModuleList(
-            Block(shape, LayerNorm, Mlp(shape, quick_gelu)) for _ in range(shape.depth)
-        )
+        self.blocks = nn.ModuleList(Block(shape, LayerNorm, Mlp(shape)) for _ in range(shape.depth))
         self.merger = Merger(shape, LayerNorm)
 
     def forward(self, rows: Tensor, plan: IndexPlan | Grids) -> TowerOutput:
         """Rows to tokens; see :meth:`VisionTower.forward`."""
-        _, layout, rotary = self._prepared(rows, plan)
-        x = layout.arranged(self.patch_embed(rows))  # (N, W)
+        index = self._tensors(rows, plan)
+        x = self.patch_embed(rows)  # (N, W)
+        layout, frames, _ = self._lay_out(index, x)
+        x = layout.arranged(x)
         for block in self.blocks:
-            x = self._run(block, x, rotary, layout.frames)
+            x = self._run(block, x, frames)
         return TowerOutput(layout.restored(self.merger(x)))  # (T, out_width)

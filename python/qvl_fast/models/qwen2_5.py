@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, cast
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from qvl_fast.models.layers import Block, GatedMlp, Merger, PatchEmbedding, RmsNorm
+from qvl_fast.models.dtypes import wide_dtype
+from qvl_fast.models.gated_mlp import GatedMlp
+from qvl_fast.models.layers import Block, Merger, PatchEmbedding
 from qvl_fast.models.tower import TowerOutput, VisionTower
 
 if TYPE_CHECKING:
@@ -14,6 +18,25 @@ if TYPE_CHECKING:
     from qvl_fast.index.grids import Grids
     from qvl_fast.index.plans import IndexPlan
     from qvl_fast.models.attention import Choice
+
+
+class RmsNorm(nn.RMSNorm):
+    """Divide each patch by its root mean square, computed in float32 or wider."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, eps=1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, W)`` to the same."""
+        dtype = torch.promote_types(x.dtype, self.weight.dtype)
+        weight = self.weight.to(dtype)
+        if not x.is_cpu:
+            return F.rms_norm(x.to(dtype), self.normalized_shape, weight, self.eps)
+        # There it takes more passes over memory than this, and twice the time.
+        wide = x.to(wide_dtype(dtype))
+        norm = cast("Tensor", torch.linalg.vector_norm(wide, dim=-1, keepdim=True))  # (N, 1)
+        scale = torch.rsqrt(norm.square() / x.shape[-1] + cast("float", self.eps))
+        return weight * (wide * scale).to(dtype)
 
 
 class Qwen2_5VisionTower(VisionTower):  # noqa: N801  (the model's name)
@@ -24,15 +47,6 @@ class Qwen2_5VisionTower(VisionTower):  # noqa: N801  (the model's name)
 
     model_types = ("qwen2_5_vl",)
     has_windows = True
-    checkpoint_names: ClassVar = {
-        "patch_embed.proj.": "patch_embed.",
-        "mlp.gate_proj.": "mlp.gate.",
-        "mlp.up_proj.": "mlp.up.",
-        "mlp.down_proj.": "mlp.down.",
-        "merger.ln_q.": "merger.norm.",
-        "merger.mlp.0.": "merger.up.",
-        "merger.mlp.2.": "merger.down.",
-    }
 
     def __init__(
         self, config: str | ModelConfig | TowerConfig = "qwen2.5-vl", *, attention: Choice = "auto"
@@ -47,9 +61,11 @@ class Qwen2_5VisionTower(VisionTower):  # noqa: N801  (the model's name)
 
     def forward(self, rows: Tensor, plan: IndexPlan | Grids) -> TowerOutput:
         """Rows to tokens; see :meth:`VisionTower.forward`."""
-        _, layout, rotary = self._prepared(rows, plan)
-        x = layout.arranged(self.patch_embed(rows))  # (N, W)
+        index = self._tensors(rows, plan)
+        x = self.patch_embed(rows)  # (N, W)
+        layout, frames, windows = self._lay_out(index, x)
+        x = layout.arranged(x)
         for number, block in enumerate(self.blocks):
             everywhere = number in self.config.full_attention_blocks
-            x = self._run(block, x, rotary, layout.frames if everywhere else layout.windows)
+            x = self._run(block, x, frames if everywhere else windows)
         return TowerOutput(layout.restored(self.merger(x)))  # (T, out_width)

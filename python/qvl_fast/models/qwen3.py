@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from qvl_fast.models.layers import Block, LayerNorm, Merger, Mlp, PatchEmbedding
+from qvl_fast.models.layers import Block, LayerNorm, PatchEmbedding
 from qvl_fast.models.tower import TowerOutput, VisionTower
 
 if TYPE_CHECKING:
@@ -17,7 +16,38 @@ if TYPE_CHECKING:
     from qvl_fast.index.plans import IndexPlan
     from qvl_fast.models.attention import Choice
 
-_gelu_tanh = partial(F.gelu, approximate="tanh")
+
+class Mlp(nn.Module):
+    """Two layers with the tanh approximation of GELU between them."""
+
+    def __init__(self, config: TowerConfig) -> None:
+        super().__init__()
+        self.linear_fc1 = nn.Linear(config.width, config.mlp_width)
+        self.linear_fc2 = nn.Linear(config.mlp_width, config.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, W)`` to the same."""
+        return self.linear_fc2(F.gelu(self.linear_fc1(x), approximate="tanh"))
+
+
+class Merger(nn.Module):
+    """The m x m patches of each token to one vector as wide as the language model."""
+
+    def __init__(self, config: TowerConfig, *, norm_merged: bool = False) -> None:
+        super().__init__()
+        self.width = config.merge_size**2 * config.width
+        self.norm_merged = norm_merged
+        self.norm = LayerNorm(self.width if norm_merged else config.width)
+        self.linear_fc1 = nn.Linear(self.width, self.width)
+        self.linear_fc2 = nn.Linear(self.width, config.out_width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, W)`` to ``(T, out_width)``."""
+        if self.norm_merged:
+            x = self.norm(x.view(-1, self.width))  # (T, m² W)
+        else:
+            x = self.norm(x).view(-1, self.width)  # (T, m² W)
+        return self.linear_fc2(F.gelu(self.linear_fc1(x)))
 
 
 class Qwen3VisionTower(VisionTower):
@@ -28,12 +58,6 @@ class Qwen3VisionTower(VisionTower):
 
     model_types = ("qwen3_vl", "qwen3_vl_moe")
     has_position_table = True
-    checkpoint_names: ClassVar = {
-        "patch_embed.proj.": "patch_embed.",
-        "linear_fc1.": "up.",
-        "linear_fc2.": "down.",
-        "deepstack_merger_list.": "deepstack.",
-    }
 
     def __init__(
         self, config: str | ModelConfig | TowerConfig = "qwen3-vl", *, attention: Choice = "auto"
@@ -43,33 +67,26 @@ class Qwen3VisionTower(VisionTower):
         self.patch_embed = PatchEmbedding(shape, bias=True)
         side = cast("int", shape.position_table_side)
         self.pos_embed = nn.Embedding(side**2, shape.width)
-        self.blocks = nn.ModuleList(
-            Block(shape, LayerNorm, Mlp(shape, _gelu_tanh)) for _ in range(shape.depth)
-        )
-        self.merger = Merger(shape, LayerNorm)
-        self.deepstack = nn.ModuleList(
-            Merger(shape, LayerNorm, norm_merged=True) for _ in shape.deepstack_blocks
+        self.blocks = nn.ModuleList(Block(shape, LayerNorm, Mlp(shape)) for _ in range(shape.depth))
+        self.merger = Merger(shape)
+        self.deepstack_merger_list = nn.ModuleList(
+            Merger(shape, norm_merged=True) for _ in shape.deepstack_blocks
         )
 
     def forward(self, rows: Tensor, plan: IndexPlan | Grids) -> TowerOutput:
         """Rows to tokens; see :meth:`VisionTower.forward`."""
-        index, layout, rotary = self._prepared(rows, plan)
+        index = self._tensors(rows, plan)
         x = self.patch_embed(rows)  # (N, W)
-        x = x + self._positions(index).to(x.dtype)  # (N, W)
-        x = layout.arranged(x)  # (N, W)
-        mergers = dict(zip(self.config.deepstack_blocks, self.deepstack, strict=True))
+        taps = self.pos_embed(index.interp_indices)  # (N, 4, W)
+        positions = (taps * index.interp_weights[..., None]).sum(1)  # (N, W)
+        x = x + positions.to(x.dtype)
+        layout, frames, _ = self._lay_out(index, x)
+        x = layout.arranged(x)
+        blocks = self.config.deepstack_blocks
+        mergers = dict(zip(blocks, self.deepstack_merger_list, strict=True))
         deepstack: list[Tensor] = []
         for number, block in enumerate(self.blocks):
-            x = self._run(block, x, rotary, layout.frames)
+            x = self._run(block, x, frames)
             if number in mergers:
                 deepstack.append(layout.restored(mergers[number](x)))  # (T, out_width)
         return TowerOutput(layout.restored(self.merger(x)), tuple(deepstack))
-
-    def _positions(self, index: IndexPlan) -> Tensor:
-        """The table's entries around each patch, weighted and summed: float32 ``(N, W)``."""
-        return F.embedding_bag(
-            index.interp_indices,  # (N, 4)
-            self.pos_embed.weight.float(),
-            per_sample_weights=index.interp_weights,  # (N, 4)
-            mode="sum",
-        )

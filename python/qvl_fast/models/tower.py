@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
@@ -10,25 +11,21 @@ import numpy as np
 import torch
 import torch.utils.checkpoint
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from qvl_fast.config import TowerConfig, image_config, tower_config
 from qvl_fast.config.checks import check_choice
 from qvl_fast.index.grids import grid_array
 from qvl_fast.index.plans import IndexPlan, plan
-from qvl_fast.index.rope import vision_rotary
 from qvl_fast.models.attention import Choice, Kernel, choose_kernel
 from qvl_fast.models.dtypes import compute_dtype
-from qvl_fast.models.layout import Layout, lay_out
+from qvl_fast.models.gated_mlp import GatedMlp
+from qvl_fast.models.layout import Context, Layout, lay_out
 
 if TYPE_CHECKING:
     from qvl_fast.config import ImageConfig, ModelConfig
     from qvl_fast.index.grids import Grids
-    from qvl_fast.models.attention import Segments
     from qvl_fast.models.layers import PatchEmbedding
-
-
-# Rows that a block takes at once on the CPU: results of a few MB, which stay in the cache.
-_PIECE = 1024
 
 
 class TowerOutput(NamedTuple):
@@ -60,14 +57,29 @@ class TowerOutput(NamedTuple):
         return [TowerOutput(item[0], item[1:]) for item in zip(*parts, strict=True)]
 
 
+# What torch.export needs to know of a tower's input and output. The groups of a plan's segments are
+# left out: they come in any number, and traced, attention goes by the boundaries.
+_GROUPS = ["segments", "windows"]
+pytree.register_dataclass(
+    IndexPlan,
+    field_names=[field.name for field in fields(IndexPlan) if field.name not in _GROUPS],
+    drop_field_names=_GROUPS,
+    serialized_type_name="qvl_fast.IndexPlan",
+)
+pytree._register_namedtuple(  # pyright: ignore[reportPrivateUsage]
+    TowerOutput, serialized_type_name="qvl_fast.models.TowerOutput"
+)
+
+
 class VisionTower(nn.Module):
     """Rows to tokens; the base of the generations.
 
     Args:
         config: a preset's name, a :class:`~qvl_fast.ModelConfig` or a
             :class:`~qvl_fast.TowerConfig`.
-        attention: ``"flash-attn"``, ``"varlen"`` (PyTorch's), ``"sdpa"``, or ``"auto"`` for the
-            first of them that runs on the tower's device and type; :attr:`kernel` says which.
+        attention: ``"flash-attn-3"``, ``"flash-attn"``, ``"varlen-flash"`` or ``"varlen-cudnn"``
+            (PyTorch's), ``"sdpa"``, or ``"auto"`` for the first of them but cuDNN's that runs where
+            the activations are and in their type; :attr:`kernel` says which.
 
     Attributes:
         gradient_checkpointing: whether blocks compute their activations anew in the backward pass
@@ -78,9 +90,6 @@ class VisionTower(nn.Module):
     model_types: ClassVar[tuple[str, ...]]
     has_windows: ClassVar[bool] = False
     has_position_table: ClassVar[bool] = False
-    # Parts of parameter names in checkpoints that are called otherwise here.
-    checkpoint_names: ClassVar[Mapping[str, str]]
-
     patch_embed: PatchEmbedding
 
     def __init__(self, config: str | ModelConfig | TowerConfig, attention: Choice) -> None:
@@ -145,21 +154,20 @@ class VisionTower(nn.Module):
     def from_weights(
         cls, config: TowerConfig, weights: Mapping[str, Tensor], *, attention: Choice = "auto"
     ) -> Self:
-        """A tower that takes over tensors, under their names in checkpoints without prefix.
+        """A tower that takes over tensors, under the names of :meth:`state_dict`.
 
         Raises:
             ValueError: a tensor is missing, not known or of another shape; the message lists them.
         """
         with torch.device("meta"):
             tower = cls(config, attention=attention)
-        renamed = {cls._own_name(name): x for name, x in weights.items()}
         wanted = tower.state_dict()
         problems = {
-            "missing": [name for name in wanted if name not in renamed],
-            "unexpected": [name for name in weights if cls._own_name(name) not in wanted],
+            "missing": [name for name in wanted if name not in weights],
+            "unexpected": [name for name in weights if name not in wanted],
             "of another shape": [
                 f"{name} {tuple(x.shape)} instead of {tuple(wanted[name].shape)}"
-                for name, x in renamed.items()
+                for name, x in weights.items()
                 if name in wanted and x.shape != wanted[name].shape
             ],
         }
@@ -168,20 +176,43 @@ class VisionTower(nn.Module):
                 f"{what}: {', '.join(names)}" for what, names in problems.items() if names
             )
             raise ValueError(f"the weights do not fit a {cls.__name__}: {listed}")
-        tower.load_state_dict(renamed, assign=True)
+        tower.load_state_dict(weights, assign=True)
         return tower
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights."""
+        return self.patch_embed.proj.weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.patch_embed.proj.weight.device
+
+    @property
+    def spatial_merge_size(self) -> int:
+        """Side, in patches, of a token; the stock module's name for it."""
+        return self.config.merge_size
+
+    @property
     def kernel(self) -> Kernel:
-        """What computes attention, given where the tower is and in which type it computes.
+        """What computes attention, given where the weights are and their type or autocast's.
 
         Raises:
             ValueError: the one that was asked for cannot run; the message says why.
         """
-        weight = self.patch_embed.weight
-        return choose_kernel(
-            self.attention, weight.device, compute_dtype(weight), self.config.head_dim
-        )
+        return self._kernel_for(self.patch_embed.proj.weight)
+
+    def pad_mlp(self) -> None:
+        """Widen the MLPs with zeros to a whole number of 16 bytes, where their width is none.
+
+        For half precision on a GPU, where the matrix products of Qwen2.5-VL's odd 3420 are slow.
+        The tokens stay the same, and so do state dicts; adapters made for the stock width do not
+        fit. In training the zeros stay zeros. Call it in the type that is to be computed in.
+        """
+        for module in self.modules():
+            if isinstance(module, GatedMlp):
+                module.pad()
 
     def fold_normalization(self, config: str | ModelConfig | ImageConfig) -> None:
         """Take uint8 rows from now on, and leave their normalization to the patch embedding.
@@ -202,21 +233,20 @@ class VisionTower(nn.Module):
         """The choice of attention, for the module's repr."""
         return f"attention={self.attention!r}"
 
-    def _prepared(
-        self, rows: Tensor, plan_or_grid: IndexPlan | Grids
-    ) -> tuple[IndexPlan, Layout, tuple[Tensor, Tensor]]:
-        """The plan as tensors, the order it leads to, and cosines and sines ``(N, 1, 1, D)``.
+    def _tensors(self, rows: Tensor, plan_or_grid: IndexPlan | Grids) -> IndexPlan:
+        """The plan of the rows, as tensors.
 
         Raises:
-            ValueError: the plan is for other rows, for another tower or on another device.
+            ValueError: it is for other rows, for another tower or on another device, or something
+                has cast it.
         """
         index = plan_or_grid
         if not isinstance(index, IndexPlan):
             index = plan(index, self.config)
         if isinstance(index.position_ids, np.ndarray):
             index = index.to(rows.device)
-        if len(index.position_ids) != len(rows):
-            raise ValueError(f"plan is for {len(index.position_ids)} rows, got {len(rows)}")
+        if index.position_ids.shape[0] != rows.shape[0]:
+            raise ValueError(f"plan is for {index.position_ids.shape[0]} rows, got {rows.shape[0]}")
         if index.position_ids.device != rows.device:
             raise ValueError(
                 f"plan is on {index.position_ids.device}, the rows on {rows.device}; pass "
@@ -229,42 +259,23 @@ class VisionTower(nn.Module):
                 "plan is for a tower of another generation; make it with "
                 "plan(grid_thw, tower.config)"
             )
-        layout = lay_out(index, self.kernel, self.config.merge_size, windowed=self.has_windows)
-        cos, sin = vision_rotary(layout.arranged(index.position_ids), self.config.head_dim)
-        return index, layout, (cos[:, None, None], sin[:, None, None])
+        if self.has_position_table and index.interp_weights.dtype != torch.float32:
+            raise ValueError(
+                f"plan.interp_weights must be float32, got {index.interp_weights.dtype}; FSDP2 "
+                "casts the inputs of what it wraps: pass the plan as arrays, the grids, or "
+                "MixedPrecisionPolicy(cast_forward_inputs=False) for the tower itself"
+            )
+        return index
 
-    def _run(
-        self, block: nn.Module, x: Tensor, rotary: tuple[Tensor, Tensor], segments: Segments
-    ) -> Tensor:
-        """One block; x is overwritten where its old values are not needed."""
-        if torch.is_grad_enabled():
-            if self.gradient_checkpointing:
-                return torch.utils.checkpoint.checkpoint(
-                    block, x, rotary, segments, use_reentrant=False
-                )
-        elif _suits_pieces(x, segments):
-            cos, sin = rotary
-            for piece, within in segments.pieces(_PIECE):
-                x[piece] = block(x[piece], (cos[piece], sin[piece]), within)
-            return x
-        return block(x, rotary, segments)
+    def _lay_out(self, index: IndexPlan, x: Tensor) -> tuple[Layout, Context, Context]:
+        """The layout for activations, and what attention needs in it: for frames and windows."""
+        layout = lay_out(index, self._kernel_for(x), self.config)
+        return layout, *layout.contexts(index, self.config, x.dtype)
 
-    @classmethod
-    def _own_name(cls, name: str) -> str:
-        for theirs, ours in cls.checkpoint_names.items():
-            name = name.replace(theirs, ours)
-        return name
+    def _kernel_for(self, x: Tensor) -> Kernel:
+        return choose_kernel(self.attention, x.device, compute_dtype(x), self.config.head_dim)
 
-
-def _suits_pieces(x: Tensor, segments: Segments) -> bool:
-    """Whether a block had better take some segments after the other.
-
-    On the CPU it had: the system hands out large memory page by page, anew for each result, which
-    takes longer than the arithmetic between two matrix products. A compiler sees to that itself.
-    """
-    return (
-        x.device.type == "cpu"
-        and segments.kernel == "sdpa"
-        and segments.gather is None
-        and not torch.compiler.is_compiling()
-    )
+    def _run(self, block: nn.Module, x: Tensor, context: Context) -> Tensor:
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return torch.utils.checkpoint.checkpoint(block, x, context, use_reentrant=False)
+        return block(x, context)
