@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
-import PIL
-from numpy.typing import NDArray
 
-from qvl_fast import _native, environment
-from qvl_fast._input.arrays import is_tensor, pixel_array
-from qvl_fast._input.source import (
-    Encoding,
-    Header,
-    ImageBatch,
-    ImageSource,
-    describe,
-    flatten,
-    read_file,
-    read_header,
-    read_pixels,
-)
+from qvl_fast import _native
+from qvl_fast._input.errors import about_image
+from qvl_fast._input.header import read_header
+from qvl_fast._input.source import ImageBatch, flatten, prepare
 from qvl_fast._output.rows import (
     DType,
     ReturnTensors,
@@ -35,21 +22,11 @@ from qvl_fast._output.rows import (
     pinned,
     storage,
 )
-from qvl_fast.config import (
-    MAX_INTEGER,
-    ImageConfig,
-    ModelConfig,
-    image_config,
-    positive_integer,
-)
+from qvl_fast.config import ImageConfig, ModelConfig, image_config, positive_integer
 from qvl_fast.config.checks import check_choice
+from qvl_fast.processors.base import Decode, Reference, resolve_reference, row_writer
+from qvl_fast.processors.writing import Item, write_images
 from qvl_fast.threads import default_num_threads
-
-if TYPE_CHECKING:
-    import torch
-
-Reference = Literal["torchvision", "pillow", "pillow-12", "pillow-13"]
-Decode = Literal["exact", "scaled"]
 
 
 class ImageRows(TypedDict):
@@ -62,110 +39,6 @@ class ImageRows(TypedDict):
 
     pixel_values: Any
     image_grid_thw: Any
-
-
-def image_size(source: ImageSource) -> tuple[int, int]:
-    """The size that :class:`ImageProcessor` will see, read from the header alone.
-
-    Args:
-        source: a path, bytes, file object, PIL image, array or CPU tensor. Files are turned upright
-            by their EXIF orientation; PIL images are taken as they are.
-
-    Returns:
-        ``(height, width)`` in pixels, before any resizing.
-
-    Raises:
-        TypeError: not an image, or an array that is not uint8.
-        ValueError: not a readable image file.
-        OSError: a path that cannot be read.
-    """
-    return read_header(source).size
-
-
-def resize(
-    image: NDArray[np.uint8] | torch.Tensor,
-    height: int,
-    width: int,
-    *,
-    reference: Reference = "torchvision",
-) -> NDArray[np.uint8]:
-    """Resize with the exact antialiased bicubic filter of the reference.
-
-    Args:
-        image: uint8 ``(H, W, 3)`` of any strides, an array or CPU tensor.
-        height: lines of the result, in pixels.
-        width: columns of the result, in pixels.
-        reference: ``"torchvision"`` equals ``torchvision.transforms.v2.functional.resize`` of a
-            uint8 CPU tensor with ``BICUBIC`` and ``antialias=True``; ``"pillow"`` equals
-            ``PIL.Image.resize`` with ``BICUBIC`` of the installed Pillow, ``"pillow-12"`` and
-            ``"pillow-13"`` that of Pillow before 13 and from 13 on.
-
-    Returns:
-        uint8 ``(height, width, 3)``, C-contiguous.
-
-    Raises:
-        TypeError: ``image`` is not a uint8 array or CPU tensor, or a side is not an integer.
-        ValueError: ``image`` is not ``(H, W, 3)`` or empty, or a side is not positive.
-    """
-    pixels = pixel_array("image", image)
-    if pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise ValueError(f"image must have shape (H, W, 3), got {pixels.shape}")
-    sides = positive_integer("height", height), positive_integer("width", width)
-    if sides[0] * sides[1] > MAX_INTEGER:
-        raise ValueError(f"height * width must be at most 2**53, got {height} * {width}")
-    resolved = resolve_reference(reference)
-    out = _native.empty((*sides, 3), "uint8")
-    _native.resize_into(pixels[np.newaxis], out, resolved, environment.isa())
-    return out
-
-
-def patchify(
-    frames: NDArray[np.uint8] | torch.Tensor,
-    config: str | ModelConfig | ImageConfig,
-    *,
-    dtype: DType = "float32",
-    temporal: Temporal = "full",
-    out: Rows | None = None,
-    reference: Reference = "torchvision",
-) -> Rows:
-    """Rescale, normalise and cut frames that already have their final size into patch rows.
-
-    Frames are grouped ``temporal_patch_size`` at a time; the last is repeated to fill its group, so
-    that a single frame is doubled. Semantics: ``patchify`` of the Qwen2-VL image and video
-    processors in transformers.
-
-    Args:
-        frames: uint8 ``(T, H, W, 3)`` of any strides, sides multiples of ``config.factor``.
-        config: a preset's name, a :class:`ModelConfig` or an :class:`ImageConfig`.
-        dtype: ``"float32"``, ``"float16"`` or ``"bfloat16"`` (rounded to nearest even, as torch
-            casts), or ``"uint8"``: the pixels as they are.
-        temporal: ``"full"``, or ``"compact"`` to store a single frame once instead of
-            ``temporal_patch_size`` times.
-        out: where to write, an array or CPU tensor of at least N rows.
-        reference: whose rounding of the normalisation to reproduce; see :func:`resize`.
-
-    Returns:
-        ``(N, columns)`` with N = groups * H/p * W/p and columns = 3 * temporal_patch_size * p * p
-        (3 * p * p if compact): an array, or a tensor if ``out`` is one or ``dtype`` is bfloat16,
-        which NumPy lacks. The filled part of ``out``, if given.
-
-    Raises:
-        TypeError: ``frames`` or ``out`` has the wrong type or dtype.
-        ValueError: a shape, side, name or setting is not valid.
-        ImportError: bfloat16 without torch.
-    """
-    settings = image_config(config)
-    return_tensors: ReturnTensors = "pt" if dtype == "bfloat16" or is_tensor(out) else "np"
-    writer = _row_writer(settings, dtype, temporal, resolve_reference(reference))
-    check_form(return_tensors, dtype)
-    pixels = pixel_array("frames", frames)
-    if pixels.ndim != 4 or pixels.shape[3] != 3:
-        raise ValueError(f"frames must have shape (T, H, W, 3), got {pixels.shape}")
-    count, height, width, _ = pixels.shape
-    t, h, w = writer.grid(count, height, width)
-    filled = storage((t * h * w, writer.columns), dtype, out, [pixels])
-    writer.write(pixels, height, width, filled)
-    return hand_out(filled, dtype, return_tensors)
 
 
 class ImageProcessor:
@@ -224,7 +97,7 @@ class ImageProcessor:
             check_pinning()
         check_choice("decode", decode, Decode)
         self.decode: Decode = decode
-        self._writer = _row_writer(self.config, dtype, temporal, self.reference)
+        self._writer = row_writer(self.config, dtype, temporal, self.reference)
 
     def __call__(
         self,
@@ -253,37 +126,31 @@ class ImageProcessor:
             ImportError: torch tensors are asked for and torch is not installed.
         """
         check_form(return_tensors, self.dtype)
-        sources = flatten(images)
-        headers: list[Header] = []
+        items: list[Item] = []
         targets: list[tuple[int, int]] = []
-        grids = np.empty((len(sources), 3), np.int64)
-        for index, source in enumerate(sources):
+        passed = flatten(images)
+        grids = np.empty((len(passed), 3), np.int64)
+        for index, image in enumerate(passed):
             try:
-                headers.append(read_header(source))
-                targets.append(self.resized_size(*headers[-1].size))
+                source = prepare(image)
+                items.append(Item(image, source, read_header(source)))
+                targets.append(self.resized_size(*items[-1].header.size))
                 grids[index] = self._writer.grid(1, *targets[-1])
             except Exception as error:
-                _blame(error, index, source)
-                raise
+                raise about_image(error, index, image) from error.__cause__
         shape = int(grids.prod(axis=1).sum()), self.columns
         if out is None and self.pin_memory:
             out = pinned(shape, self.dtype)
-        arrays = [header.pixels for header in headers]
+        arrays = [item.header.pixels for item in items]
         rows = storage(shape, self.dtype, out, [array for array in arrays if array is not None])
-        try:
-            self._writer.write_images(
-                arrays,
-                _Loader(sources, headers),
-                targets,
-                rows,
-                num_threads=self.num_threads or default_num_threads(),
-                reduced=self.decode == "scaled",
-            )
-        except Exception as error:
-            at: int | None = vars(error).get("index")
-            if at is not None:
-                _blame(error, at, sources[at])
-            raise
+        write_images(
+            self._writer,
+            items,
+            targets,
+            rows,
+            num_threads=self.num_threads or default_num_threads(),
+            reduced=self.decode == "scaled",
+        )
         return {
             "pixel_values": hand_out(rows, self.dtype, return_tensors, out),
             "image_grid_thw": hand_out(grids, "int64", return_tensors),
@@ -341,69 +208,3 @@ class ImageProcessor:
             "pin_memory": self.pin_memory,
             "decode": self.decode,
         }
-
-
-def resolve_reference(reference: Reference) -> Literal["torchvision", "pillow-12", "pillow-13"]:
-    """The reference with ``"pillow"`` replaced by the pass order of the installed Pillow.
-
-    Raises:
-        ValueError: an unknown name.
-    """
-    check_choice("reference", reference, Reference)
-    if reference != "pillow":
-        return reference
-    return "pillow-13" if int(PIL.__version__.split(".")[0]) >= 13 else "pillow-12"
-
-
-def _row_writer(
-    config: ImageConfig, dtype: DType, temporal: Temporal, reference: str
-) -> _native.RowWriter:
-    check_choice("dtype", dtype, DType)
-    check_choice("temporal", temporal, Temporal)
-    return _native.RowWriter(
-        config.patch_size,
-        config.temporal_patch_size,
-        config.merge_size,
-        temporal=temporal,
-        dtype=dtype,
-        reference=reference,
-        rescale_factor=config.rescale_factor if config.do_rescale else None,
-        mean_std=(config.image_mean, config.image_std) if config.do_normalize else None,
-        isa=environment.isa(),
-    )
-
-
-class _Loader:
-    """What the core asks for an image that is not in memory as an array; see ``write_images``."""
-
-    def __init__(self, sources: Sequence[ImageSource], headers: Sequence[Header]) -> None:
-        self._sources = sources
-        self._headers = headers
-        # What several images of a batch are read from is still used by one thread at a time.
-        self._origins = [_origin(source) for source in sources]
-        self._locks = {origin: Lock() for origin in self._origins}
-
-    def __call__(self, index: int, encoded: bool) -> NDArray[np.uint8] | tuple[bytes, Encoding]:
-        source: Any = self._sources[index]
-        header = self._headers[index]
-        with self._locks[self._origins[index]]:
-            if encoded and header.encoding is not None:
-                return read_file(source), header.encoding
-            pixels = read_pixels(source)
-        if pixels.shape[:2] != header.size:
-            raise ValueError(
-                f"image {describe(source)} has {pixels.shape[:2]} pixels, but its header says "
-                f"{header.size}"
-            )
-        return pixels
-
-
-def _origin(source: Any) -> int:
-    """Tells apart what images are read from: a PIL image may still have to read its file."""
-    return id(getattr(source, "fp", None) or source)
-
-
-def _blame(error: Exception, index: int, source: ImageSource) -> None:
-    """Notes on an exception which image of a batch it is about."""
-    error.__dict__.update(index=index, source=source)
-    error.add_note(f"images[{index}] is {describe(source)}")
