@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 from qvl_fast._input.errors import ImageError
 from qvl_fast._native import memory_stats, release_memory, smart_resize
+from qvl_fast._output.batch import ImageRows
 from qvl_fast.config import ImageConfig, ModelConfig, RopeConfig, TowerConfig
 from qvl_fast.index.grids import cu_seqlens, interpolation_taps, position_ids, window_index
 from qvl_fast.index.mrope import mm_token_type_ids, mrope_decode_position_ids, mrope_position_ids
@@ -21,6 +22,7 @@ __all__ = [
     "ImageConfig",
     "ImageError",
     "ImageProcessor",
+    "ImageRows",
     "IndexPlan",
     "ModelConfig",
     "Packing",

@@ -37,7 +37,6 @@ def row_writer(
     Raises:
         ValueError: an unknown name, or a setting that cannot be computed with.
     """
-    check_choice("dtype", dtype, DType)
     check_choice("temporal", temporal, Temporal)
     return _native.RowWriter(
         config.patch_size,

@@ -19,13 +19,13 @@ from qvl_fast._output.rows import (
     Rows,
     Temporal,
     check_form,
+    dtype_name,
     hand_out,
     storage,
 )
 from qvl_fast.config import (
     MAX_INTEGER,
-    ImageConfig,
-    ModelConfig,
+    AnyImageConfig,
     image_config,
     positive_integer,
 )
@@ -110,9 +110,9 @@ def resize(
 
 def patchify(
     frames: NDArray[np.uint8] | torch.Tensor,
-    config: str | ModelConfig | ImageConfig,
+    config: AnyImageConfig,
     *,
-    dtype: DType = "float32",
+    dtype: DType | torch.dtype = "float32",
     temporal: Temporal = "full",
     out: Rows | None = None,
     reference: Reference = "torchvision",
@@ -125,9 +125,10 @@ def patchify(
 
     Args:
         frames: uint8 ``(T, H, W, 3)`` of any strides, sides multiples of ``config.factor``.
-        config: a preset's name, a :class:`ModelConfig` or an :class:`ImageConfig`.
+        config: as for :class:`ImageProcessor`.
         dtype: ``"float32"``, ``"float16"`` or ``"bfloat16"`` (rounded to nearest even, as torch
-            casts), or ``"uint8"``: the pixels as they are.
+            casts), or ``"uint8"``: the pixels as they are. Also torch's own, such as
+            ``torch.bfloat16``.
         temporal: ``"full"``, or ``"compact"`` to store a single frame once instead of
             ``temporal_patch_size`` times.
         out: where to write, an array or CPU tensor of at least N rows.
@@ -144,6 +145,7 @@ def patchify(
         ImportError: bfloat16 without torch.
     """
     settings = image_config(config)
+    dtype = dtype_name(dtype)
     return_tensors: ReturnTensors = "pt" if dtype == "bfloat16" or is_tensor(out) else "np"
     writer = row_writer(settings, dtype, temporal, resolve_reference(reference))
     check_form(return_tensors, dtype)

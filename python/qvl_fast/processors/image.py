@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any, TypedDict
+import os
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qvl_fast import _native
 from qvl_fast._input.errors import about_image
 from qvl_fast._input.header import read_header
 from qvl_fast._input.source import ImageBatch, flatten, prepare
+from qvl_fast._output.batch import ImageRows
 from qvl_fast._output.rows import (
     DType,
     ReturnTensors,
@@ -18,51 +22,67 @@ from qvl_fast._output.rows import (
     Temporal,
     check_form,
     check_pinning,
+    dtype_name,
     hand_out,
     pinned,
     storage,
 )
-from qvl_fast.config import ImageConfig, ModelConfig, image_config, positive_integer
+from qvl_fast._output.torch import load_torch_early
+from qvl_fast.config import (
+    AnyImageConfig,
+    ImageConfig,
+    ModelConfig,
+    image_config,
+    positive_integer,
+)
 from qvl_fast.config.checks import check_choice
 from qvl_fast.processors.base import Decode, Reference, resolve_reference, row_writer
 from qvl_fast.processors.writing import Item, write_images
 from qvl_fast.threads import default_num_threads
 
+if TYPE_CHECKING:
+    import torch
 
-class ImageRows(TypedDict):
-    """What :class:`ImageProcessor` returns; works as ``model(**batch)``.
 
-    Attributes:
-        pixel_values: ``(N, columns)``, the rows of all images one after another.
-        image_grid_thw: int64 ``(images, 3)``, the grid ``(1, h, w)`` of each, in patches.
-    """
-
-    pixel_values: Any
-    image_grid_thw: Any
+# Beside the configuration, all that makes a processor: the arguments of its constructor.
+_OPTIONS = (
+    "reference",
+    "dtype",
+    "temporal",
+    "num_threads",
+    "pin_memory",
+    "decode",
+    "return_tensors",
+)
 
 
 class ImageProcessor:
     """Images to patch rows and grids, equal bit for bit to the processors in transformers.
 
     With ``reference="torchvision"`` equal to ``Qwen2VLImageProcessor``, with ``"pillow"`` to
-    ``Qwen2VLImageProcessorPil``, on the CPU. Immutable and safe to share between threads; pickles.
+    ``Qwen2VLImageProcessorPil``, on the CPU. Its settings cannot be changed, so threads may share
+    it. It pickles, as do subclasses, and is cheap to make again.
 
     Args:
-        config: a preset's name, a :class:`ModelConfig` or an :class:`ImageConfig`.
+        config: a preset's name, a :class:`ModelConfig`, an :class:`ImageConfig`, or a processor of
+            transformers.
         reference: ``"torchvision"``, or ``"pillow"`` for the pass order of the installed Pillow,
             resolved here and shown in the repr; ``"pillow-12"`` and ``"pillow-13"`` force one.
         dtype: ``"float32"``, ``"float16"``, ``"bfloat16"`` (both rounded from float32 to nearest
-            even) or ``"uint8"``, the resized pixels without rescaling and normalisation.
+            even) or ``"uint8"``, the resized pixels without rescaling and normalisation. Also
+            torch's own, such as ``torch.bfloat16``.
         temporal: ``"full"`` stores a patch for each of ``temporal_patch_size`` frames as the
             reference does, ``"compact"`` once.
-        num_threads: how many threads a call may use. By default one in a DataLoader's worker or a
-            daemonic process, elsewhere ``QVL_FAST_NUM_THREADS`` or as many as the process may use
-            processors. Concurrent calls share these.
+        num_threads: how many threads a call may use. By default one in a worker process, elsewhere
+            ``QVL_FAST_NUM_THREADS`` or as many as the process may use processors. Concurrent calls
+            share these.
         pin_memory: write the rows to page-locked memory, from which a device copies without
             waiting; needs torch with an accelerator.
         decode: ``"exact"``, or ``"scaled"`` to let a JPEG that is to shrink to half or less be
             decoded at a fraction of its size. That is faster, and the rows are then not those of
             the reference. Without the JPEG decoder (see ``qvl-fast doctor``) it changes nothing.
+        return_tensors: what calls return if they do not say: ``"pt"`` for torch tensors or ``"np"``
+            for arrays.
         **overrides: settings of :class:`ImageConfig` to change, and ``size``; see
             :meth:`ImageConfig.override`.
 
@@ -71,61 +91,147 @@ class ImageProcessor:
         TypeError: an unknown setting or a value of the wrong type.
         ImportError: ``pin_memory`` without torch.
         RuntimeError: ``pin_memory`` without an accelerator.
+
+    Example:
+        >>> processor = ImageProcessor("qwen2.5-vl", return_tensors="np")
+        >>> batch = processor("samples/coffee.png")
+        >>> batch.pixel_values.shape, batch.image_grid_thw.tolist()
+        ((1232, 1176), [[1, 28, 44]])
     """
+
+    # Without a dict of their own, instances refuse any other attribute; those of a subclass do not.
+    __slots__ = ("_writer", "config", *_OPTIONS)
+
+    _writer: _native.RowWriter
+    config: ImageConfig
+    reference: Literal["torchvision", "pillow-12", "pillow-13"]
+    dtype: DType
+    temporal: Temporal
+    num_threads: int | None
+    pin_memory: bool
+    decode: Decode
+    return_tensors: ReturnTensors
 
     def __init__(
         self,
-        config: str | ModelConfig | ImageConfig,
+        config: AnyImageConfig,
         *,
         reference: Reference = "torchvision",
-        dtype: DType = "float32",
+        dtype: DType | torch.dtype = "float32",
         temporal: Temporal = "full",
         num_threads: int | None = None,
         pin_memory: bool = False,
         decode: Decode = "exact",
+        return_tensors: ReturnTensors = "pt",
         **overrides: Any,
     ) -> None:
-        self.config: ImageConfig = image_config(config).override(**overrides)
-        self.reference: Reference = resolve_reference(reference)
-        self.dtype: DType = dtype
-        self.temporal: Temporal = temporal
-        self.num_threads = (
-            None if num_threads is None else positive_integer("num_threads", num_threads)
-        )
-        self.pin_memory = pin_memory
+        check_choice("decode", decode, Decode)
+        check_choice("return_tensors", return_tensors, ReturnTensors)
         if pin_memory:
             check_pinning()
-        check_choice("decode", decode, Decode)
-        self.decode: Decode = decode
-        self._writer = row_writer(self.config, dtype, temporal, self.reference)
+        if num_threads is not None:
+            num_threads = positive_integer("num_threads", num_threads)
+        self.__setstate__(
+            {
+                "config": image_config(config).override(**overrides),
+                "reference": resolve_reference(reference),
+                "dtype": dtype_name(dtype),
+                "temporal": temporal,
+                "num_threads": num_threads,
+                "pin_memory": pin_memory,
+                "decode": decode,
+                "return_tensors": return_tensors,
+            }
+        )
 
+    @classmethod
+    def from_pretrained(cls, directory: str | os.PathLike[str], **options: Any) -> Self:
+        """The processor of a checkpoint directory.
+
+        Args:
+            directory: see :meth:`ModelConfig.from_pretrained`.
+            **options: of the constructor.
+
+        Raises:
+            FileNotFoundError: the directory is not there or holds no settings.
+            ValueError, TypeError, ImportError, RuntimeError: as the constructor.
+        """
+        return cls(ModelConfig.from_pretrained(directory), **options)
+
+    @overload
     def __call__(
         self,
         images: ImageBatch,
         *,
         out: Rows | None = None,
-        return_tensors: ReturnTensors = "pt",
-    ) -> ImageRows:
+        return_tensors: None = None,
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
+        size: Mapping[str, int] | None = None,
+    ) -> ImageRows[Any]: ...
+    @overload
+    def __call__(
+        self,
+        images: ImageBatch,
+        *,
+        out: Rows | None = None,
+        return_tensors: Literal["pt"],
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
+        size: Mapping[str, int] | None = None,
+    ) -> ImageRows[torch.Tensor]: ...
+    @overload
+    def __call__(
+        self,
+        images: ImageBatch,
+        *,
+        out: Rows | None = None,
+        return_tensors: Literal["np"],
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
+        size: Mapping[str, int] | None = None,
+    ) -> ImageRows[NDArray[Any]]: ...
+    def __call__(
+        self,
+        images: ImageBatch,
+        *,
+        out: Rows | None = None,
+        return_tensors: ReturnTensors | None = None,
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
+        size: Mapping[str, int] | None = None,
+    ) -> ImageRows[Any]:
         """Turn images into rows.
 
         Args:
-            images: an image, a list of images, a list of such lists, or a 4-D array. An image is a
-                path, bytes, file object, PIL image, or uint8 array or CPU tensor with 1, 3 or 4
-                channels first or last (first where both could be).
+            images: an image, several as a list or from a generator, a list of lists, or a 4-D
+                array. An image is a path, bytes, a stream, a PIL image, a mapping with ``"bytes"``
+                or a ``"path"``, or a uint8 array or CPU tensor with 1, 3 or 4 channels first or
+                last (first where both could be).
             out: where to write the rows, an array or CPU tensor of at least N rows.
             return_tensors: ``"pt"`` for torch tensors, ``"np"`` for arrays; either over the memory
-                of ``out`` where that is given.
+                of ``out`` where that is given. The processor's by default.
+            min_pixels: least area of a resized image, for this call.
+            max_pixels: largest area of a resized image, for this call.
+            size: both, as ``{"shortest_edge": ..., "longest_edge": ...}``.
 
         Returns:
             ``pixel_values``: ``(N, columns)`` of the processor's dtype. ``image_grid_thw``: int64
             ``(images, 3)``.
 
         Raises:
-            ValueError, TypeError, OSError: an image or argument is not valid. If an image is to
-                blame, the exception has its place in ``.index`` and the image in ``.source``.
+            ImageError: an image cannot be used. It is a ValueError and a TypeError, and has the
+                image's place in the batch in ``.index`` and the image in ``.source``.
+            OSError: a path cannot be read; with ``.index`` and ``.source`` too. What a stream
+                raises is passed on likewise.
+            ValueError, TypeError: another argument is not valid.
             ImportError: torch tensors are asked for and torch is not installed.
         """
-        check_form(return_tensors, self.dtype)
+        form = self.return_tensors if return_tensors is None else return_tensors
+        check_form(form, self.dtype)
+        bounds = {"min_pixels": min_pixels, "max_pixels": max_pixels, "size": size}
+        given = {name: value for name, value in bounds.items() if value is not None}
+        config = self.config.override(**given) if given else self.config
         items: list[Item] = []
         targets: list[tuple[int, int]] = []
         passed = flatten(images)
@@ -134,7 +240,7 @@ class ImageProcessor:
             try:
                 source = prepare(image)
                 items.append(Item(image, source, read_header(source)))
-                targets.append(self.resized_size(*items[-1].header.size))
+                targets.append(_resized(config, *items[-1].header.size))
                 grids[index] = self._writer.grid(1, *targets[-1])
             except Exception as error:
                 raise about_image(error, index, image) from error.__cause__
@@ -151,10 +257,10 @@ class ImageProcessor:
             num_threads=self.num_threads or default_num_threads(),
             reduced=self.decode == "scaled",
         )
-        return {
-            "pixel_values": hand_out(rows, self.dtype, return_tensors, out),
-            "image_grid_thw": hand_out(grids, "int64", return_tensors),
-        }
+        return ImageRows(
+            pixel_values=hand_out(rows, self.dtype, form, out),
+            image_grid_thw=hand_out(grids, "int64", form),
+        )
 
     @property
     def columns(self) -> int:
@@ -167,12 +273,7 @@ class ImageProcessor:
         Raises:
             ValueError: the size is not valid; see :func:`smart_resize`.
         """
-        if not self.config.do_resize:
-            return positive_integer("height", height), positive_integer("width", width)
-        config = self.config
-        return _native.smart_resize(
-            height, width, config.factor, config.min_pixels, config.max_pixels
-        )
+        return _resized(self.config, height, width)
 
     def num_patches(self, height: int, width: int) -> int:
         """Rows that an image of ``height`` by ``width`` pixels fills.
@@ -192,19 +293,36 @@ class ImageProcessor:
         return self.num_patches(height, width) // self.config.merge_size**2
 
     def __repr__(self) -> str:
-        options = ", ".join(f"{name}={value!r}" for name, value in self._options().items())
-        return f"ImageProcessor({self.config!r}, {options})"
+        options = ", ".join(f"{name}={getattr(self, name)!r}" for name in _OPTIONS)
+        return f"{type(self).__name__}({self.config!r}, {options})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return partial(ImageProcessor, **self._options()), (self.config,)
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _FIXED:
+            raise AttributeError(
+                f"{name} of a processor cannot be changed; make another, or pass min_pixels, "
+                "max_pixels or size to the call"
+            )
+        super().__setattr__(name, value)
 
-    def _options(self) -> dict[str, Any]:
-        """The arguments beside ``config`` that make a processor like this one."""
-        return {
-            "reference": self.reference,
-            "dtype": self.dtype,
-            "temporal": self.temporal,
-            "num_threads": self.num_threads,
-            "pin_memory": self.pin_memory,
-            "decode": self.decode,
-        }
+    def __getstate__(self) -> dict[str, Any]:
+        own: dict[str, Any] = getattr(self, "__dict__", {})
+        return {**own, "config": self.config, **{name: getattr(self, name) for name in _OPTIONS}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+        writer = row_writer(self.config, self.dtype, self.temporal, self.reference)
+        object.__setattr__(self, "_writer", writer)
+        if self.return_tensors == "pt":
+            load_torch_early()
+
+
+_FIXED = frozenset(
+    (*ImageProcessor.__slots__, "size", *(setting.name for setting in fields(ImageConfig)))
+)
+
+
+def _resized(config: ImageConfig, height: int, width: int) -> tuple[int, int]:
+    if not config.do_resize:
+        return positive_integer("height", height), positive_integer("width", width)
+    return _native.smart_resize(height, width, config.factor, config.min_pixels, config.max_pixels)
