@@ -318,7 +318,6 @@ BAD = {
     "truncated PNG": lambda: encoded(noise(300, 300, 3))[:-9999],
     "truncated JPEG": lambda: encoded(noise(300, 300, 3), "JPEG")[:9999],
     "truncated BMP": lambda: encoded(noise(300, 300, 3), "BMP")[:9999],
-    "broken file": lambda: Broken(encoded(noise(300, 300, 3))),
     "PIL image of a truncated file": lambda: Image.open(
         io.BytesIO(encoded(noise(300, 300, 3))[:-9999])
     ),
@@ -340,6 +339,17 @@ def test_a_bad_image_is_named_and_the_processor_lives_on(name, num_threads):
         assert caught.value.source is bad[places.index(caught.value.index)]
         assert f"images[{caught.value.index}]" in caught.value.__notes__[-1]
     assert equal(process(mixed_batch())["pixel_values"], expected())
+
+
+@pytest.mark.parametrize("num_threads", [1, 2, 8])
+def test_what_a_stream_raises_keeps_its_type_and_is_told_apart(num_threads):
+    images = list(mixed_batch())
+    images.insert(5, Broken(encoded(noise(300, 300, 3))))
+    with pytest.raises(RuntimeError, match="broken") as caught:
+        processor(num_threads=num_threads)(images)
+    assert caught.value.index == 5
+    assert caught.value.source == "(Broken)"
+    assert caught.value.__notes__ == ["images[5] is (Broken)"]
 
 
 def test_what_a_file_raises_beyond_exceptions_is_handed_on():

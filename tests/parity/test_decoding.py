@@ -18,7 +18,7 @@ import pytest
 from PIL import Image, ImageFile, ImageOps
 from test_files import chunk, encode, upright_rgb
 
-import qvl_fast.processors.image
+import qvl_fast.processors.writing
 from qvl_fast import ImageProcessor, _native, resize
 
 HEIGHT, WIDTH = 61, 84
@@ -56,8 +56,8 @@ def outcome(decode, source):
 
 
 def reason(error):
-    """What an exception says, but for the addresses of objects."""
-    return re.sub(r"<[^>]*>", "<>", str(error) or type(error).__name__)
+    """What an exception says, but for the objects that it shows with their addresses."""
+    return re.sub(r" <[^>]*>", "", str(error) or type(error).__name__)
 
 
 def difference(data, source=None):
@@ -510,7 +510,7 @@ def no_pillow(monkeypatch):
     def read_pixels(source):
         raise LeftToPillowError
 
-    monkeypatch.setattr(qvl_fast.processors.image, "read_pixels", read_pixels)
+    monkeypatch.setattr(qvl_fast.processors.writing, "read_pixels", read_pixels)
 
 
 @pytest.mark.parametrize(

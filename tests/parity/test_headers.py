@@ -46,13 +46,13 @@ def difference(data):
     header = _native.image_header(data)
     if header is None:
         return None
-    format, size, channels, orientation = header
+    size, orientation = (header.height, header.width), header.orientation
     want = by_pillow(data)
     if isinstance(want, Exception):
         # Asked for an orientation, Pillow may refuse the file.
-        return None if orientation is None else f"Pillow: {want!r}; here: {header}"
-    got = format, size, MODES[channels], want[3] if orientation is None else orientation
-    return None if got == want else f"Pillow: {want}; here: {header}"
+        return None if orientation is None else f"Pillow: {want!r}; here: {size, orientation}"
+    got = header.format, size, MODES[header.channels], want[3] if orientation is None else orientation
+    return None if got == want else f"Pillow: {want}; here: {got}"
 
 
 def assert_no_differences(files):
@@ -81,9 +81,10 @@ def test_header_of_every_file(name, files):
 
 @pytest.mark.parametrize("name", CORE)
 def test_header_of_a_file_that_the_core_decodes(name, files):
-    format, size, channels, orientation = _native.image_header(files[name])
-    assert (format, size, MODES[channels]) == by_pillow(files[name])[:3]
-    assert (orientation is None) == (name in ("EXIF noise", "EXIF twice", "XMP"))
+    header = _native.image_header(files[name])
+    size = header.height, header.width
+    assert (header.format, size, MODES[header.channels]) == by_pillow(files[name])[:3]
+    assert (header.orientation is None) == (name in ("EXIF noise", "EXIF twice", "XMP"))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -210,7 +211,7 @@ def jpegs():
 
 def assert_speaks(files, least):
     """The core has an orientation for so many of the files, and has seen each."""
-    found = [header[3] for header in map(_native.image_header, files) if header]
+    found = [header.orientation for header in map(_native.image_header, files) if header]
     assert len(found) - found.count(None) >= least, "hardly anything is compared"
     assert found.count(None) >= least // 20
     assert {*range(1, 9)} <= {*found}
@@ -294,7 +295,7 @@ def test_headers_of_png_say_something():
 @pytest.mark.parametrize("format", ["JPEG", "PNG"])
 def test_orientation(format, orientation):
     data = encode(Image.new("RGB", (5, 4)), format, exif=exif(orientation))
-    assert _native.image_header(data)[3] == (orientation if orientation in range(1, 9) else 1)
+    assert _native.image_header(data).orientation == (orientation if orientation in range(1, 9) else 1)
 
 
 def with_exif(format, *entries, order="<"):

@@ -335,7 +335,7 @@ SETTINGS = {
         (ValueError, TypeError),
         "dtype .*float32",
     ),
-    "dtype torch": (lambda: made(dtype=torch.float32), (ValueError, TypeError), "dtype .*float32"),
+    "dtype torch": (lambda: made(dtype=torch.int32), ValueError, "dtype .*int32"),
     "temporal": (lambda: made(temporal="half"), ValueError, "temporal .*'compact'.*'half'"),
     "unknown": (lambda: made(max_size=5), TypeError, "'max_size'"),
     "std 0": (lambda: made(image_std=[0.5, 0, 0.5]), ValueError, r"image_std .*0\.0"),

@@ -253,7 +253,7 @@ def test_batch_is_what_models_take():
         return len(pixel_values), int(image_grid_thw.prod(1).sum())
 
     batch = preprocess(ImageProcessor("qwen2-vl"), 0)
-    assert type(batch) is dict
+    assert isinstance(batch, dict)
     rows, patches = model(**batch)
     assert rows == patches
     assert BatchFeature(batch).to(torch.bfloat16)["pixel_values"].dtype == torch.bfloat16

@@ -15,6 +15,11 @@ def is_tensor(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
+def is_array(value: Any) -> bool:
+    """Whether ``value`` is an array or a tensor."""
+    return isinstance(value, np.ndarray) or is_tensor(value)
+
+
 def tensor_memory(name: str, tensor: Any) -> NDArray[Any]:
     """The memory of a dense CPU tensor.
 
@@ -39,9 +44,9 @@ def pixel_array(name: str, value: Any) -> NDArray[np.uint8]:
     Raises:
         TypeError: another type or dtype, or a tensor that NumPy cannot view.
     """
-    if not (is_tensor(value) or isinstance(value, np.ndarray)):
+    if not is_array(value):
         raise TypeError(f"{name} must be a uint8 array or tensor, got {type(value).__name__}")
-    dtype = str(cast("Any", value).dtype)
+    dtype = str(value.dtype)
     if dtype.removeprefix("torch.") != "uint8":
         raise TypeError(
             f"{name} has dtype {dtype}, which is ambiguous about its range; pass uint8 values "

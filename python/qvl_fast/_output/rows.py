@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from qvl_fast import _native
 from qvl_fast._input.arrays import is_tensor, tensor_memory
+from qvl_fast._output.torch import import_torch
 from qvl_fast.config.checks import check_choice
 
 if TYPE_CHECKING:
@@ -26,6 +27,17 @@ ReturnTensors = Literal["pt", "np"]
 Rows: TypeAlias = "NDArray[Any] | torch.Tensor"
 
 
+def dtype_name(dtype: DType | torch.dtype) -> DType:
+    """The name of an element type of rows, which may be given as torch's.
+
+    Raises:
+        ValueError: rows do not have this type.
+    """
+    name = str(dtype).removeprefix("torch.") if _is_torch_dtype(dtype) else dtype
+    check_choice("dtype", name, DType)
+    return cast("DType", name)
+
+
 def check_form(return_tensors: ReturnTensors, dtype: DType) -> None:
     """Refuse a form that rows of ``dtype`` cannot be returned in, before any work is done.
 
@@ -35,7 +47,7 @@ def check_form(return_tensors: ReturnTensors, dtype: DType) -> None:
     """
     check_choice("return_tensors", return_tensors, ReturnTensors)
     if return_tensors == "pt":
-        _torch()
+        import_torch()
     elif dtype == "bfloat16":
         raise ValueError(
             "dtype 'bfloat16' has no NumPy type; pass return_tensors='pt', or choose another dtype"
@@ -50,7 +62,7 @@ def check_pinning() -> None:
         RuntimeError: torch has no accelerator to lock pages for.
     """
     try:
-        _torch().empty(1, pin_memory=True)
+        import_torch().empty(1, pin_memory=True)
     except RuntimeError as error:
         raise RuntimeError(
             f"pin_memory=True needs an accelerator that torch can use: {error}"
@@ -59,7 +71,7 @@ def check_pinning() -> None:
 
 def pinned(shape: tuple[int, int], dtype: DType) -> torch.Tensor:
     """A tensor of no particular values in page-locked memory, which torch recycles."""
-    torch = _torch()
+    torch = import_torch()
     return torch.empty(shape, dtype=getattr(torch, dtype), pin_memory=True)
 
 
@@ -108,7 +120,7 @@ def hand_out(
         return rows
     if is_tensor(out):
         return cast("torch.Tensor", out)[: len(rows)]
-    torch = _torch()
+    torch = import_torch()
     if dtype == "bfloat16":
         return torch.from_numpy(rows.view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(rows)
@@ -125,16 +137,10 @@ def _out_array(out: Any, dtype: DType) -> NDArray[Any]:
     if str(out.dtype) != f"torch.{dtype}":
         raise TypeError(f"out must have dtype {dtype}, got {out.dtype}")
     if dtype == "bfloat16":
-        return tensor_memory("out", out.view(_torch().int16)).view(np.uint16)
+        return tensor_memory("out", out.view(import_torch().int16)).view(np.uint16)
     return tensor_memory("out", out)
 
 
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError:
-        raise ImportError(
-            "torch tensors are asked for, but torch is not installed; install it or pass "
-            "return_tensors='np' and another dtype than 'bfloat16'"
-        ) from None
-    return torch
+def _is_torch_dtype(value: object) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.dtype)

@@ -15,7 +15,8 @@ from qvl_fast._output.rows import DType, Temporal
 from qvl_fast.cli.errors import CommandError
 from qvl_fast.cli.options import byte_size, image_batch, model_config, positive_integer
 from qvl_fast.config import PRESETS, TOWERS
-from qvl_fast.processors.image import ImageProcessor, Reference
+from qvl_fast.processors.base import Reference
+from qvl_fast.processors.image import ImageProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qvl_fast import _native, environment
 from qvl_fast.cli.report import show_table
-from qvl_fast.processors.image import resolve_reference
+from qvl_fast.processors.base import resolve_reference
 from qvl_fast.threads import default_num_threads
 
 _PACKAGES = ("numpy", "pillow", "torch", "torchvision", "transformers", "flash-attn")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qvl_fast.cli.report import printable, show_failures, show_table
-from qvl_fast.processors.image import ImageProcessor, image_size
+from qvl_fast.processors.functional import image_size
+from qvl_fast.processors.image import ImageProcessor
 from qvl_fast.store.sources import Failure
 
 if TYPE_CHECKING:

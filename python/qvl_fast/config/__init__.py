@@ -4,6 +4,9 @@ from qvl_fast.config.checks import MAX_INTEGER, positive_integer
 from qvl_fast.config.image import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, ImageConfig
 from qvl_fast.config.model import (
     PRESETS,
+    AnyImageConfig,
+    AnyRopeConfig,
+    AnyTowerConfig,
     ModelConfig,
     image_config,
     rope_config,
@@ -18,6 +21,9 @@ __all__ = [
     "OPENAI_CLIP_STD",
     "PRESETS",
     "TOWERS",
+    "AnyImageConfig",
+    "AnyRopeConfig",
+    "AnyTowerConfig",
     "ImageConfig",
     "ModelConfig",
     "RopeConfig",

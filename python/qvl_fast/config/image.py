@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from numbers import Real
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from qvl_fast.config.checks import listed, number, positive_integer
 
@@ -134,7 +134,16 @@ class ImageConfig:
             # As in the reference, they replace the size whatever it holds: older files keep it
             # under other keys.
             values.pop("size", None)
-        return cls().override(**values)
+        return cls().override(**{name: _whole(value) for name, value in values.items()})
+
+
+def _whole(value: Any) -> Any:
+    """A whole number that JSON holds as a float, as an integer; anything else as it is."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {key: _whole(area) for key, area in cast("Mapping[str, Any]", value).items()}
+    return value
 
 
 def _areas(size: Any) -> dict[str, Any]:

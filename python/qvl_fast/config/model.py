@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from qvl_fast.config.checks import listed, read_json
 from qvl_fast.config.image import ImageConfig
 from qvl_fast.config.rope import RopeConfig
 from qvl_fast.config.tower import TOWERS, TowerConfig
 
-if TYPE_CHECKING:
-    import os
-
 _HALF = (0.5, 0.5, 0.5)
+# An owner and a name, as no path of a checkpoint directory that exists is written.
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,15 +37,21 @@ class ModelConfig:
 
     @classmethod
     def preset(cls, name: str) -> ModelConfig:
-        """The configuration that the released checkpoints of a model family have.
+        """The configuration of a released model such as ``"qwen2.5-vl-7b"``.
+
+        A family's name alone means its 7B or 8B model; sizes differ in the tower only.
 
         Raises:
             ValueError: the name is not known; the message lists those that are.
+
+        Example:
+            >>> ModelConfig.preset("qwen3-vl").image.patch_size
+            16
         """
         try:
-            return PRESETS[name]
+            return _MODELS[name]
         except (KeyError, TypeError):
-            raise ValueError(f"preset must be one of {listed(PRESETS)}, got {name!r}") from None
+            raise ValueError(f"preset must be one of {listed(_MODELS)}, got {name!r}") from None
 
     @classmethod
     def from_pretrained(cls, directory: str | os.PathLike[str]) -> ModelConfig:
@@ -55,9 +62,15 @@ class ModelConfig:
         ``config.json`` if there is one of a known model type. Nothing is downloaded.
 
         Raises:
-            FileNotFoundError: the directory holds no settings of an image processor.
+            FileNotFoundError: the directory is not there, or holds no settings of an image
+                processor.
             ValueError: a file is not JSON, or asks for what is not reproduced exactly.
         """
+        if not Path(directory).is_dir() and _HUB_ID.fullmatch(name := os.fspath(directory)):
+            raise FileNotFoundError(
+                f"directory {name!r} is not there; if this is the name of a model on the Hugging "
+                f"Face Hub, pass what huggingface_hub.snapshot_download({name!r}) returns"
+            )
         directory = Path(directory).resolve()
         image = (read_json(directory / "processor_config.json") or {}).get("image_processor")
         if image is None:
@@ -78,47 +91,81 @@ class ModelConfig:
         )
 
 
+class StockSettings(Protocol):
+    """A configuration or a processor of transformers."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its settings, as in its JSON file."""
+        ...
+
+
+AnyImageConfig: TypeAlias = "str | ModelConfig | ImageConfig | StockSettings"
+AnyTowerConfig: TypeAlias = "str | ModelConfig | TowerConfig | StockSettings"
+AnyRopeConfig: TypeAlias = "str | ModelConfig | RopeConfig | StockSettings"
 Part = TypeVar("Part", ImageConfig, TowerConfig, RopeConfig)
 
 
-def image_config(config: str | ModelConfig | ImageConfig) -> ImageConfig:
+def image_config(config: AnyImageConfig) -> ImageConfig:
     """The image part of what a ``config=`` argument may be; see :func:`_part`."""
     return _part(config, ImageConfig, "image")
 
 
-def tower_config(config: str | ModelConfig | TowerConfig) -> TowerConfig:
-    """The tower part of what a ``config=`` argument may be; a name is also a tower preset's."""
-    if isinstance(config, str):
-        return TowerConfig.preset(config)
+def tower_config(config: AnyTowerConfig) -> TowerConfig:
+    """The tower part of what a ``config=`` argument may be; see :func:`_part`."""
     return _part(config, TowerConfig, "tower")
 
 
-def rope_config(config: str | ModelConfig | RopeConfig) -> RopeConfig:
+def rope_config(config: AnyRopeConfig) -> RopeConfig:
     """The rope part of what a ``config=`` argument may be; see :func:`_part`."""
     return _part(config, RopeConfig, "rope")
 
 
-def _part(config: str | ModelConfig | Part, kind: type[Part], name: str) -> Part:
-    """The part that a function needs of a preset's name, a model's configuration or the part.
+def _part(config: Any, kind: type[Part], name: str) -> Part:
+    """The part that a function needs.
+
+    Args:
+        config: a preset's name, a model's configuration, the part itself, or an object of
+            transformers that describes it.
+        kind: class of the part.
+        name: the part's name in a :class:`ModelConfig`.
 
     Raises:
-        ValueError: an unknown preset, or a checkpoint that did not describe the part.
+        ValueError: an unknown preset, or a checkpoint or object that does not describe the part.
         TypeError: something else.
     """
     if isinstance(config, kind):
         return config
-    model: Any = ModelConfig.preset(config) if isinstance(config, str) else config
-    if not isinstance(model, ModelConfig):
-        raise TypeError(
-            f"config must be a preset's name, a ModelConfig or the {kind.__name__}, got {config!r}"
-        )
-    part: Part | None = getattr(model, name)
-    if part is None:
-        raise ValueError(
-            f"config {model.name!r} does not describe the {name}: the checkpoint had no "
+    if isinstance(config, str):
+        config = ModelConfig.preset(config)
+    if isinstance(config, ModelConfig):
+        part: Part | None = getattr(config, name)
+        missing = (
+            f"config {config.name!r} does not describe the {name}: the checkpoint had no "
             f"config.json of a known model type ({listed(_MODEL_TYPES)})"
         )
+    elif hasattr(config, "to_dict") and not isinstance(config, type):
+        part = _stock_parts(config).get(name)
+        missing = f"config, a {type(config).__name__}, does not describe the {name}"
+    else:
+        raise TypeError(
+            f"config must be a preset's name, a ModelConfig, the {kind.__name__} or an object of "
+            f"transformers, got {config!r:.80}"
+        )
+    if part is None:
+        raise ValueError(missing)
     return part
+
+
+def _stock_parts(stock: Any) -> dict[str, Any]:
+    """What a processor, an image processor or a configuration of transformers describes."""
+    settings: dict[str, Any] = getattr(stock, "image_processor", stock).to_dict()
+    if "image_processor_type" in settings:
+        return {"image": ImageConfig.from_dict(settings)}
+    model_type = str(settings.get("model_type", ""))
+    if (family := model_type.removesuffix("_vision")) in _MODEL_TYPES and family != model_type:
+        return {"tower": TowerConfig.from_dict(settings, family)}
+    tower, rope = _model_parts(settings)
+    return {"tower": tower, "rope": rope}
 
 
 def _model_parts(config: Mapping[str, Any]) -> tuple[TowerConfig | None, RopeConfig | None]:
@@ -176,6 +223,14 @@ PRESETS: Mapping[str, ModelConfig] = {
             ),
         ),
     )
+}
+
+# The same by the names of all sizes, which begin with the family's.
+_MODELS: Mapping[str, ModelConfig] = {
+    name: replace(PRESETS[family], name=name, tower=tower)
+    for name, tower in TOWERS.items()
+    for family in PRESETS
+    if name == family or name.startswith(f"{family}-")
 }
 
 # `model_type` in a config.json -> the preset whose structure it has.

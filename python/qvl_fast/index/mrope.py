@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from qvl_fast import _native
 from qvl_fast._input.arrays import integer_array, is_tensor, number_array
-from qvl_fast.config import ModelConfig, RopeConfig, rope_config
+from qvl_fast.config import AnyRopeConfig, rope_config
 from qvl_fast.config.checks import check_choice, integer, positive_integer
 from qvl_fast.index.grids import Grids, grid_array
 
@@ -24,7 +24,7 @@ Advance = Literal["spatial", "spatiotemporal"]
 def mrope_position_ids(
     mm_token_type_ids: Integers,
     *,
-    config: str | ModelConfig | RopeConfig,
+    config: AnyRopeConfig,
     image_grid_thw: Grids | None = None,
     video_grid_thw: Grids | None = None,
     second_per_grid_ts: Sequence[float] | torch.Tensor | None = None,
@@ -40,7 +40,8 @@ def mrope_position_ids(
     Args:
         mm_token_type_ids: integers ``(B, S)``: 0 text, 1 image, 2 video; see
             :func:`mm_token_type_ids`.
-        config: a preset's name, a :class:`ModelConfig` or a :class:`RopeConfig`.
+        config: a preset's name, a :class:`ModelConfig`, a :class:`RopeConfig`, or a
+            configuration of transformers.
         image_grid_thw: integers ``(images, 3)``, grids of the images of the whole batch.
         video_grid_thw: integers ``(videos, 3)``, likewise; one row for a whole video.
         second_per_grid_ts: seconds between the groups of frames of each video; 1 if not given. Only

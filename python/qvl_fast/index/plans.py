@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qvl_fast import _native
-from qvl_fast.config import ModelConfig, TowerConfig, tower_config
+from qvl_fast.config import AnyTowerConfig, TowerConfig, tower_config
 from qvl_fast.index.grids import (
     Grids,
     cu_seqlens,
@@ -123,14 +123,15 @@ class IndexPlan:
         return {name: value for name, value in values.items() if hasattr(value, "shape")}
 
 
-def plan(grid_thw: Grids, config: str | ModelConfig | TowerConfig) -> IndexPlan:
+def plan(grid_thw: Grids, config: AnyTowerConfig) -> IndexPlan:
     """Everything that one tower needs to know about a batch of grids.
 
     Equal requests share one plan from a bounded cache.
 
     Args:
         grid_thw: integers ``(n, 3)``, sides divisible by the merge size.
-        config: a preset's name, a :class:`ModelConfig` or a :class:`TowerConfig`.
+        config: a preset's name, a :class:`ModelConfig`, a :class:`TowerConfig`, or a
+            configuration of transformers.
 
     Returns:
         A plan of read-only arrays.

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qvl_fast._input.arrays import is_tensor
-from qvl_fast.config import ModelConfig, RopeConfig, rope_config
+from qvl_fast.config import AnyRopeConfig, RopeConfig, rope_config
 from qvl_fast.config.checks import positive_integer, positive_number
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ def vision_rotary(
     return _cos_sin(angles)
 
 
-def mrope_rotary(
-    position_ids: Tensor, config: str | ModelConfig | RopeConfig
-) -> tuple[Tensor, Tensor]:
+def mrope_rotary(position_ids: Tensor, config: AnyRopeConfig) -> tuple[Tensor, Tensor]:
     """Cosines and sines for the language model (M-RoPE).
 
     Frequency j follows time, height or width. With sections ``(t, h, w)`` that add up to D/2, they
@@ -65,7 +63,8 @@ def mrope_rotary(
 
     Args:
         position_ids: integers ``(3, B, S)``; see :func:`qvl_fast.mrope_position_ids`.
-        config: a preset's name, a :class:`ModelConfig` or a :class:`RopeConfig`.
+        config: a preset's name, a :class:`ModelConfig`, a :class:`RopeConfig`, or a
+            configuration of transformers.
 
     Returns:
         Two float32 ``(B, S, D)``.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qvl_fast._output.rows import hand_out, storage
-from qvl_fast.processors.image import image_size
+from qvl_fast.processors.functional import image_size
 from qvl_fast.store.atomic import replacing
 from qvl_fast.store.errors import StoreError
 from qvl_fast.store.index import Entry

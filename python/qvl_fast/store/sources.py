@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image
 
+from qvl_fast._input.errors import ImageError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -46,9 +48,9 @@ class Failure(NamedTuple):
         """What went wrong, without the path."""
         if isinstance(self.error, OSError) and self.error.strerror:
             return self.error.strerror
-        # An image that cannot be decoded: the error itself repeats the path, its cause says why.
-        cause = self.error.__cause__ or self.error
-        return str(cause) or type(cause).__name__
+        if isinstance(self.error, ImageError):
+            return self.error.reason
+        return str(self.error) or type(self.error).__name__
 
 
 def collect(paths: Iterable[Path]) -> tuple[list[Source], list[Failure]]:

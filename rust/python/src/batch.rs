@@ -5,14 +5,15 @@ use numpy::{PyArray2, PyArray3};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
+use qvl_core::Element;
 use qvl_core::batch::{self, Image, Input, Stop};
-use qvl_core::decode::{self, Header};
+use qvl_core::decode::Header;
+use qvl_core::geometry::{Fit, Grid};
 use qvl_core::resize::Failure;
-use qvl_core::{Element, Grid};
 
 use crate::error::{about_image, to_python};
 use crate::rows::{RowWriter, TypedWriter};
-use crate::source::Opener;
+use crate::source::{ImageHeader, Opener};
 use crate::{argument, pixels};
 
 /// Still images whose rows are written in one call.
@@ -21,12 +22,14 @@ use crate::{argument, pixels};
 #[pyclass(module = "qvl_fast._native")]
 pub(crate) struct Batch {
     writer: Py<RowWriter>,
+    fit: Fit,
     entries: Vec<Entry>,
     grids: Vec<Grid>,
 }
 
 struct Entry {
     source: EntrySource,
+    size: (usize, usize),
     target: (usize, usize),
 }
 
@@ -37,17 +40,18 @@ enum EntrySource {
         header: Header,
         orientation: u8,
     },
-    Opened {
-        size: (usize, usize),
-    },
+    Opened,
 }
 
 #[pymethods]
 impl Batch {
+    /// `pixels` is the least and the largest area that images are resized to; None keeps their size.
     #[new]
-    fn new(writer: Py<RowWriter>) -> Self {
+    fn new(writer: Py<RowWriter>, pixels: Option<(i64, i64)>) -> Self {
+        let layout = writer.get().layout;
         Self {
             writer,
+            fit: Fit { layout, pixels },
             entries: Vec::new(),
             grids: Vec::new(),
         }
@@ -59,30 +63,25 @@ impl Batch {
         self.add(size, EntrySource::Pixels(image.unbind()))
     }
 
-    /// Adds a file that is decoded here if its header says that it can be, with its EXIF orientation
-    /// where the header leaves that open. Returns whether it was added.
-    #[pyo3(signature = (file, orientation=None))]
-    fn add_file(&mut self, file: PyBackedBytes, orientation: Option<u8>) -> PyResult<bool> {
-        let Some(header) = decode::header(&file) else {
-            return Ok(false);
-        };
-        let Some(orientation) = header.orientation.or(orientation) else {
-            return Ok(false);
-        };
-        let size = batch::oriented(&header, orientation);
+    /// Adds a file that is decoded here, with its header and its EXIF orientation.
+    fn add_file(
+        &mut self,
+        file: PyBackedBytes,
+        header: &Bound<'_, ImageHeader>,
+        orientation: u8,
+    ) -> PyResult<()> {
+        let header = header.get().0;
         let source = EntrySource::File {
             bytes: file,
             header,
             orientation,
         };
-        self.add(size, source)?;
-        Ok(true)
+        self.add(batch::oriented(&header, orientation), source)
     }
 
     /// Adds an image of `height` by `width` pixels that is opened when its turn comes.
     fn add_opened(&mut self, height: usize, width: usize) -> PyResult<()> {
-        let size = (height, width);
-        self.add(size, EntrySource::Opened { size })
+        self.add((height, width), EntrySource::Opened)
     }
 
     /// The grid `(t, h, w)` of each image.
@@ -99,7 +98,7 @@ impl Batch {
 
     /// Writes the rows of all images, one after another, to `out`, on up to `num_threads` threads.
     ///
-    /// `open(index)` is asked for the images that are opened when their turn comes, and for files that
+    /// `open(index, height, width)` is asked for the images that are opened when their turn comes, and for files that
     /// turn out damaged or unusual; by several threads. It returns uint8 pixels `(H, W, C)`, or an object
     /// with their `size` whose `lines(first, last)` returns some scanlines of four bytes a pixel. With
     /// `reduced`, a JPEG may be decoded at a fraction of its size that is no smaller than its target.
@@ -130,13 +129,17 @@ impl Batch {
 
 impl Batch {
     fn add(&mut self, size: (usize, usize), source: EntrySource) -> PyResult<()> {
-        let fit = self.writer.get().fit;
+        let fit = self.fit;
         let place = |(height, width): (usize, usize)| {
             let target = fit.target((height as i64, width as i64))?;
             Ok((target, fit.layout.grid(1, target.0, target.1)?))
         };
         let (target, grid) = place(size).map_err(to_python)?;
-        self.entries.push(Entry { source, target });
+        self.entries.push(Entry {
+            source,
+            size,
+            target,
+        });
         self.grids.push(grid);
         Ok(())
     }
@@ -156,7 +159,8 @@ impl Batch {
         let mut out = argument::writing("out", out.cast::<PyArray2<S>>()?)?;
         let out = elements(argument::contiguous(&mut out)?);
         let memory = out.as_ptr_range();
-        let opener = Opener::new(open, memory.start.addr()..memory.end.addr());
+        let sizes = self.entries.iter().map(|entry| entry.size).collect();
+        let opener = Opener::new(open, sizes, memory.start.addr()..memory.end.addr());
         let mut borrowed = Vec::new();
         let mut images = Vec::with_capacity(self.entries.len());
         for (index, entry) in self.entries.iter().enumerate() {
@@ -179,7 +183,7 @@ impl Batch {
                     orientation: *orientation,
                     reduced,
                 },
-                EntrySource::Opened { size } => Input::Owner { size: *size },
+                EntrySource::Opened => Input::Owner { size: entry.size },
             };
             images.push(Image {
                 input,

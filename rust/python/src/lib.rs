@@ -37,7 +37,7 @@ mod _native {
     #[pymodule_export]
     use crate::rows::RowWriter;
     #[pymodule_export]
-    use crate::source::{decoded_formats, image_header};
+    use crate::source::{ImageHeader, decoded_formats, image_header};
     #[pymodule_export]
     use crate::threads::processors;
 }

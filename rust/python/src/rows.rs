@@ -15,7 +15,7 @@ use crate::{argument, pixels};
 /// Turns frames into patch rows of one configuration; see `RowWriter` of the core.
 #[pyclass(frozen, module = "qvl_fast._native")]
 pub(crate) struct RowWriter {
-    pub(crate) fit: Fit,
+    pub(crate) layout: PatchLayout,
     pub(crate) writer: TypedWriter,
 }
 
@@ -29,17 +29,15 @@ pub(crate) enum TypedWriter {
 
 #[pymethods]
 impl RowWriter {
-    /// `pixels` is the least and the largest area that still images are resized to; None keeps their size.
     /// `rescale_factor=None` and `mean_std=None` switch those steps off.
     #[new]
-    #[pyo3(signature = (patch_size, temporal_patch_size, merge_size, *, pixels, temporal, dtype, reference,
+    #[pyo3(signature = (patch_size, temporal_patch_size, merge_size, *, temporal, dtype, reference,
                         rescale_factor, mean_std, isa))]
     #[expect(clippy::too_many_arguments, reason = "keywords on the Python side")]
     fn new(
         patch_size: usize,
         temporal_patch_size: usize,
         merge_size: usize,
-        pixels: Option<(i64, i64)>,
         temporal: &str,
         dtype: &str,
         reference: &str,
@@ -75,8 +73,7 @@ impl RowWriter {
                 "dtype must be 'float32', 'float16', 'bfloat16' or 'uint8', got '{dtype}'"
             ))),
         }?;
-        let fit = Fit { layout, pixels };
-        Ok(Self { fit, writer })
+        Ok(Self { layout, writer })
     }
 
     /// Elements in a row.
@@ -90,15 +87,22 @@ impl RowWriter {
         }
     }
 
-    /// The size `(height, width)` that a still image is resized to.
-    fn target(&self, height: Integer<'_>, width: Integer<'_>) -> PyResult<(usize, usize)> {
+    /// The size `(height, width)` that a still image is resized to, of an area between the two of `pixels`;
+    /// its own if that is None.
+    fn target(
+        &self,
+        height: Integer<'_>,
+        width: Integer<'_>,
+        pixels: Option<(i64, i64)>,
+    ) -> PyResult<(usize, usize)> {
+        let layout = self.layout;
         let size = (height.named("height")?, width.named("width")?);
-        self.fit.target(size).map_err(to_python)
+        Fit { layout, pixels }.target(size).map_err(to_python)
     }
 
     /// The grid `(t, h, w)` of frames that have been resized to `(height, width)`.
     fn grid(&self, frames: usize, height: usize, width: usize) -> PyResult<(usize, usize, usize)> {
-        let grid = self.fit.layout.grid(frames, height, width);
+        let grid = self.layout.grid(frames, height, width);
         grid.map(Into::into).map_err(to_python)
     }
 

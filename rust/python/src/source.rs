@@ -14,22 +14,47 @@ use qvl_core::resize::{Failure, Pixels, Scanlines, Source};
 
 use crate::pixels::KeptImage;
 
-/// Format, height and width, channels, and the orientation if it is certain.
-type ImageHeader = (&'static str, (usize, usize), usize, Option<u8>);
+/// What the header of a file says.
+#[pyclass(frozen, module = "qvl_fast._native")]
+pub(crate) struct ImageHeader(pub(crate) decode::Header);
 
-/// What the header of a file says: `(format, (height, width), channels, orientation)`, or None if
-/// Pillow has to judge the file. The orientation is None if Pillow has to be asked for it.
+#[pymethods]
+impl ImageHeader {
+    /// Its format, as Pillow calls it.
+    #[getter]
+    fn format(&self) -> &'static str {
+        self.0.format.name()
+    }
+
+    /// Scanlines, as stored.
+    #[getter]
+    fn height(&self) -> usize {
+        self.0.height
+    }
+
+    /// Pixels of a scanline, as stored.
+    #[getter]
+    fn width(&self) -> usize {
+        self.0.width
+    }
+
+    /// 1 for grey, 3 for RGB.
+    #[getter]
+    fn channels(&self) -> usize {
+        self.0.channels
+    }
+
+    /// The EXIF orientation, 1 to 8; None if Pillow has to be asked for it.
+    #[getter]
+    fn orientation(&self) -> Option<u8> {
+        self.0.orientation
+    }
+}
+
+/// What the header of a file says, or None if Pillow has to judge the file.
 #[pyfunction]
 pub(crate) fn image_header(file: &[u8]) -> Option<ImageHeader> {
-    decode::header(file).map(|header| {
-        let size = (header.height, header.width);
-        (
-            header.format.name(),
-            size,
-            header.channels,
-            header.orientation,
-        )
-    })
+    decode::header(file).map(ImageHeader)
 }
 
 /// Names of the formats that this build decodes itself.
@@ -41,6 +66,8 @@ pub(crate) fn decoded_formats() -> Vec<&'static str> {
 /// The Python function that has the images of a batch that are not in memory, or not decoded here.
 pub(crate) struct Opener {
     open: Py<PyAny>,
+    /// `(height, width)` of each image.
+    sizes: Vec<(usize, usize)>,
     /// The addresses that no image may lie at.
     out: Range<usize>,
     /// What was opened. Only a thread that is attached may let go of Python's objects, so that these are
@@ -49,9 +76,10 @@ pub(crate) struct Opener {
 }
 
 impl Opener {
-    pub(crate) fn new(open: Py<PyAny>, out: Range<usize>) -> Self {
+    pub(crate) fn new(open: Py<PyAny>, sizes: Vec<(usize, usize)>, out: Range<usize>) -> Self {
         Self {
             open,
+            sizes,
             out,
             kept: Mutex::new(Vec::new()),
         }
@@ -84,12 +112,13 @@ impl Opener {
 impl Owner for Opener {
     type Error = PyErr;
 
-    /// What `open(index)` returns: uint8 pixels `(H, W, C)`, or an object whose `lines(first, last)`
+    /// What `open(index, height, width)` returns: uint8 pixels `(H, W, C)`, or an object whose `lines(first, last)`
     /// returns those of some scanlines, four bytes a pixel of which the last has no meaning.
     fn open(&self, index: usize) -> Result<Source<'_, PyErr>, PyErr> {
         Python::attach(|py| {
             self.clear(py);
-            let opened = self.open.bind(py).call1((index,))?;
+            let (height, width) = self.sizes[index];
+            let opened = self.open.bind(py).call1((index, height, width))?;
             match opened.cast_into::<PyArray3<u8>>() {
                 Ok(array) => {
                     let image = KeptImage::new(array)?;

@@ -1,0 +1,101 @@
+"""What goes wrong with an image, and whose fault it is."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from traceback import walk_tb
+from typing import Any, cast
+
+from PIL import Image
+
+from qvl_fast._input.names import describe
+
+# The line that an exception about one image of a batch ends with.
+_NOTE = re.compile(r"^images\[(\d+)\] is (.*)$", re.MULTILINE)
+
+
+class ImageError(ValueError, TypeError):
+    """An image that cannot be used.
+
+    It is a ValueError and a TypeError, since either may be wrong with an image. It pickles, and
+    crosses a DataLoader with its index, whatever the image is.
+
+    Attributes:
+        index: the image's place in the batch; None if it was not one of a batch.
+        source: the image as it was passed; in another process its path, or a short description.
+        reason: what is wrong, without the name of the image.
+    """
+
+    index: int | None
+    source: Any
+    reason: str
+
+    def __init__(
+        self, message: str, *, index: int | None = None, source: Any = None, reason: str = ""
+    ) -> None:
+        super().__init__(message)
+        # A DataLoader makes an exception anew from nothing but the text of its traceback.
+        if index is None and (note := _NOTE.search(message)):
+            index, source = int(note[1]), note[2]
+        self.index = index
+        self.source = source
+        self.reason = reason or message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args, {**vars(self), "source": _portable(self.source)}
+
+
+def about_image(error: Exception, index: int, source: Any) -> Exception:
+    """The exception to raise instead of ``error``, which one image of a batch is to blame for.
+
+    What a stream raised, what the system says of a path, and a lack of memory keep their type and
+    get ``index`` and ``source``. An exception of somebody else, such as a signal handler's, stays
+    as it is: no image is to blame for it.
+    """
+    streams = hasattr(error, "source") and not isinstance(error, ImageError)
+    if raised_elsewhere(error) and not streams:
+        return error
+    if isinstance(error, ImageError):
+        error.index, error.source = index, source
+    elif isinstance(error, ValueError | TypeError) and not streams:
+        error = ImageError(str(error), index=index, source=source)
+    else:
+        vars(error).update(index=index, source=_portable(source))
+    error.add_note(f"images[{index}] is {describe(source)}")
+    return error
+
+
+@contextmanager
+def reading(stream: Any) -> Generator[None]:
+    """Puts a stream's name on what it raises, so that it is not taken for somebody else's."""
+    try:
+        yield
+    except Exception as error:
+        vars(error)["source"] = describe(stream)
+        raise
+
+
+def raised_elsewhere(error: BaseException) -> bool:
+    """Whether an exception was raised in code that is neither ours nor a decoder's.
+
+    The innermost frame tells. Decoders are written in Python and C; C has no frames of its own, and
+    from Python they call the standard library.
+    """
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
+    if not modules:
+        return False
+    decoders = {factory.__module__.partition(".")[0] for factory, _ in Image.OPEN.values()}
+    return modules[-1].partition(".")[0] not in {
+        "qvl_fast",
+        "PIL",
+        *decoders,
+        *sys.stdlib_module_names,
+    }
+
+
+def _portable(source: Any) -> Any:
+    return cast("Any", source) if isinstance(source, str | os.PathLike) else describe(source)

@@ -1,0 +1,101 @@
+"""The pixels of files and PIL images, by Pillow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from qvl_fast import _native
+from qvl_fast._input.files import opened, refusing
+
+if TYPE_CHECKING:
+    from qvl_fast._input.source import File
+
+Pixels: TypeAlias = "NDArray[np.uint8]"
+
+# Of a strip that is copied at a time; it stays in cache, and Pillow's memory for it is recycled.
+_STRIP_BYTES = 1 << 20
+_PILLOW = int(PIL.__version__.split(".")[0])
+
+
+def read_pixels(source: File | Image.Image, contents: bytes | None = None) -> Pixels | Pieces:
+    """The pixels of a file or PIL image by Pillow.
+
+    Args:
+        source: the file or image.
+        contents: what was read from the file before, if it was.
+
+    Returns:
+        ``(H, W, 3)``, or an image that lies in several pieces.
+
+    Raises:
+        ValueError: a file that cannot be decoded.
+        OSError: a path that cannot be read.
+    """
+    if isinstance(source, Image.Image):
+        with refusing(source):
+            return _rgb(source)
+    with opened(source, contents) as image:
+        ImageOps.exif_transpose(image, in_place=True)
+        return _rgb(image)
+
+
+class Pieces:
+    """An RGB image in several pieces of memory, of which Pillow hands out some lines at a time.
+
+    Attributes:
+        size: ``(height, width)`` in pixels.
+    """
+
+    def __init__(self, image: Image.Image) -> None:
+        self.size = image.height, image.width
+        self._image = image
+        self._strip_lines = max(1, _STRIP_BYTES // (4 * image.width))
+        self._first = 0
+        self._strip = _shared_pixels(image.crop((0, 0, image.width, 0)))
+
+    def lines(self, first: int, last: int) -> Pixels:
+        """``(last - first, W, 4)``, the fourth byte without meaning; to be asked for in order."""
+        end = self._first + len(self._strip)
+        if last > end:
+            bottom = min(max(last, first + self._strip_lines), self.size[0])
+            box = (0, first, self.size[1], bottom)
+            self._first, self._strip = first, _shared_pixels(self._image.crop(box))
+        return self._strip[first - self._first : last - self._first]
+
+
+def _rgb(image: Image.Image) -> Pixels | Pieces:
+    if 0 in image.size:
+        raise ValueError(f"it has no pixels: height {image.height}, width {image.width}")
+    # A transparency of 0 counts: it says that palette entry 0, or black, is transparent.
+    if "A" in image.getbands() or image.info.get("transparency") is not None:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    if image.mode != "RGB":
+        image = image.convert("RGB")
+    image.load()
+    try:
+        return _shared_pixels(image)[..., :3]
+    except ValueError:
+        pass
+    try:
+        return Pieces(image)
+    except ValueError:
+        return np.asarray(image)
+
+
+def _shared_pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """The memory of an RGB image, ``(H, W, 4)``.
+
+    Raises:
+        ValueError: it does not lie in one piece.
+    """
+    if _PILLOW < 13 or cast("Any", Image.core).get_alignment() != 1:
+        # Older versions export padded lines as if they were not, and fail on borrowed memory.
+        raise ValueError("Pillow does not say where the pixels are")
+    _, capsule = cast("Any", image).__arrow_c_array__()
+    return _native.arrow_pixels(capsule, image.height, image.width)
