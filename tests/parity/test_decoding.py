@@ -507,7 +507,7 @@ class LeftToPillowError(Exception):
 
 @pytest.fixture
 def no_pillow(monkeypatch):
-    def read_pixels(source):
+    def read_pixels(source, contents):
         raise LeftToPillowError
 
     monkeypatch.setattr(qvl_fast.processors.writing, "read_pixels", read_pixels)
