@@ -25,90 +25,76 @@ impl<'a> Orientation<'a> {
         let tag = match self.exif {
             _ if self.is_unclear => return None,
             None => None,
-            Some(tiff) => Directory::first(tiff)?.orientation()?,
+            Some(tiff) => in_first_directory(tiff)?,
         };
-        // Whatever else a writer has put there says nothing.
-        Some(tag.map_or(1, |value| match value {
-            2..=8 => value as u8,
+        Some(match tag {
+            Some(orientation @ 1..=8) => orientation as u8,
             _ => 1,
-        }))
-    }
-}
-
-/// The first directory of a TIFF structure.
-struct Directory<'a> {
-    tiff: &'a [u8],
-    is_big_endian: bool,
-    start: usize,
-}
-
-impl<'a> Directory<'a> {
-    fn first(tiff: &'a [u8]) -> Option<Self> {
-        let is_big_endian = match tiff.first_chunk()? {
-            b"II*\0" => false,
-            b"MM\0*" => true,
-            _ => return None,
-        };
-        let mut directory = Self {
-            tiff,
-            is_big_endian,
-            start: 0,
-        };
-        directory.start = directory.u32_at(4)?;
-        Some(directory)
-    }
-
-    fn u16_at(&self, at: usize) -> Option<u16> {
-        let bytes = *self.tiff.get(at..)?.first_chunk()?;
-        Some(match self.is_big_endian {
-            true => u16::from_be_bytes(bytes),
-            false => u16::from_le_bytes(bytes),
         })
     }
+}
 
-    fn u32_at(&self, at: usize) -> Option<usize> {
-        let bytes = *self.tiff.get(at..)?.first_chunk()?;
-        Some(match self.is_big_endian {
-            true => u32::from_be_bytes(bytes),
-            false => u32::from_le_bytes(bytes),
-        } as usize)
+/// The orientation in a TIFF structure if it has one; None at whatever could make Pillow stop reading
+/// or fail.
+fn in_first_directory(tiff: &[u8]) -> Option<Option<u16>> {
+    const ORIENTATION: u16 = 0x0112;
+    const X_RESOLUTION: u16 = 0x011A;
+    const SHORT: u16 = 3;
+    const RATIONAL: u16 = 5;
+
+    let (magic, rest) = tiff.split_first_chunk()?;
+    let order = match magic {
+        b"II*\0" => ByteOrder::Little,
+        b"MM\0*" => ByteOrder::Big,
+        _ => return None,
+    };
+    let directory = tiff.get(order.u32(*rest.first_chunk()?)..)?;
+    let (count, entries) = directory.split_first_chunk()?;
+    let entries = entries.as_chunks().0.get(..order.u16(*count).into())?;
+
+    let mut orientation = None;
+    for &[t0, t1, k0, k1, c0, c1, c2, c3, v0, v1, v2, v3] in entries {
+        let tag = order.u16([t0, t1]);
+        let kind = order.u16([k0, k1]);
+        let count = order.u32([c0, c1, c2, c3]);
+        let Some(size) = size_of_type(kind) else {
+            continue;
+        };
+        let length = size.checked_mul(count)?;
+        if length > 4 {
+            let offset = order.u32([v0, v1, v2, v3]);
+            tiff.get(offset..)?.get(..length)?;
+        }
+        match (tag, kind, count) {
+            // The first one counts.
+            (ORIENTATION, SHORT, 1) => orientation = orientation.or(Some(order.u16([v0, v1]))),
+            // Pillow reads the resolution of a JPEG as it opens it, and fails on some types.
+            (X_RESOLUTION, RATIONAL, 1) => {}
+            (ORIENTATION | X_RESOLUTION, ..) => return None,
+            _ => {}
+        }
+    }
+    Some(orientation)
+}
+
+enum ByteOrder {
+    Little,
+    Big,
+}
+
+impl ByteOrder {
+    fn u16(&self, bytes: [u8; 2]) -> u16 {
+        match self {
+            Self::Little => u16::from_le_bytes(bytes),
+            Self::Big => u16::from_be_bytes(bytes),
+        }
     }
 
-    /// The orientation if there is one; None at whatever could make Pillow skip an entry, stop
-    /// reading or fail.
-    fn orientation(&self) -> Option<Option<u16>> {
-        const X_RESOLUTION: u16 = 0x011A;
-        const ORIENTATION: u16 = 0x0112;
-        const SHORT: u16 = 3;
-        const RATIONAL: u16 = 5;
-
-        let mut orientation = None;
-        let mut lengths = 0;
-        for entry in 0..usize::from(self.u16_at(self.start)?) {
-            let at = self.start + 2 + 12 * entry;
-            let (tag, kind, count) = (self.u16_at(at)?, self.u16_at(at + 2)?, self.u32_at(at + 4)?);
-            let value = self.u32_at(at + 8)?;
-            let Some(size) = size_of_type(kind) else {
-                continue;
-            };
-            let length = size * count;
-            if length > 4 {
-                lengths += length;
-                if value + length > self.tiff.len() || lengths > self.tiff.len() {
-                    return None;
-                }
-            }
-            match (tag, kind, count) {
-                (ORIENTATION, SHORT, 1) => {
-                    orientation = orientation.or(Some(self.u16_at(at + 8)?));
-                }
-                // Pillow reads the resolution of a JPEG as it opens it, and fails on some types.
-                (X_RESOLUTION, RATIONAL, 1) => {}
-                (ORIENTATION | X_RESOLUTION, ..) => return None,
-                _ => {}
-            }
+    fn u32(&self, bytes: [u8; 4]) -> usize {
+        match self {
+            Self::Little => u32::from_le_bytes(bytes) as usize,
+            Self::Big => u32::from_be_bytes(bytes) as usize,
         }
-        Some(orientation)
     }
 }
 

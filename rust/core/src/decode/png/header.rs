@@ -54,7 +54,8 @@ fn ends_after_pixels(mut chunks: &[u8]) -> bool {
             return &kind == b"IEND";
         }
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
-        chunks = data.get(length + 4..).unwrap_or_default();
+        let after = length.checked_add(4).and_then(|length| data.get(length..));
+        chunks = after.unwrap_or_default();
     }
     false
 }
@@ -72,7 +73,7 @@ impl<'a> Chunk<'a> {
     fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (length, rest) = bytes.split_first_chunk()?;
         let length = u32::from_be_bytes(*length) as usize;
-        let (kind_and_data, rest) = rest.split_at_checked(4 + length)?;
+        let (kind_and_data, rest) = rest.split_at_checked(length.checked_add(4)?)?;
         let (&kind, data) = kind_and_data.split_first_chunk()?;
         let (&sum, rest) = rest.split_first_chunk()?;
         let chunk = Self {
