@@ -66,15 +66,15 @@ impl Crew {
         let in_progress = InProgress::begin(self, threads, task);
         let id = in_progress.id;
         loop {
-            let state = self.lock();
-            match state.permits[id].progress.phase() {
-                Phase::Open => drop(self.step(state, id)),
-                Phase::Stalled => {
-                    let mut state = in_progress.wait(state);
-                    state.permits[id].progress.reopen();
-                }
-                Phase::Closed => break,
+            let mut state = self.lock();
+            if state.permits[id].progress.phase() == Phase::Stalled {
+                // Afterwards it looks itself, also if nobody has called.
+                state = in_progress.wait(state);
             }
+            if state.permits[id].progress.phase() == Phase::Closed {
+                break;
+            }
+            drop(self.step(state, id));
             if attention.is_due()
                 && let Err(error) = attention.ask()
             {
