@@ -1,10 +1,11 @@
 """Vision towers against those of transformers, in one process, on the same threads.
 
-    python benches/tower.py [--device cuda] [--depth N] [--rounds N] [--record FILE]
+    python benches/tower.py [--device cuda] [--dtype NAME] [--depth N] [--rounds N] [--record FILE]
 
 On the CPU in float32: Qwen2.5-VL's width with 8 blocks, and its windowed blocks alone. On CUDA in
-bfloat16: the whole tower, against every attention of transformers that runs there, with the share
-of the rate at which this device multiplies large matrices.
+bfloat16: the whole tower. Ours with every kernel that runs there, padded where its MLP's width is
+odd, and with compiled blocks, against every attention of transformers; each with the share of the
+rate at which this device multiplies large matrices.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import platform
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import torch
 import transformers
@@ -24,6 +26,7 @@ from qvl_fast.bench.stock_tower import stock_tower
 from qvl_fast.bench.timing import paired_medians
 from qvl_fast.bench.tower import grid_of, our_pass, random_tower, shares, stock_pass
 from qvl_fast.config import TOWERS
+from qvl_fast.models.attention import Kernel, choose_kernel
 
 SMALL = ("8 images of 448x448", [(448, 448)] * 8)
 LARGE = ("1 image of 1080x1920", [(1080, 1920)])
@@ -51,6 +54,35 @@ def cases(device, depth):
     ]
 
 
+def our_kernels(config, device, dtype):
+    """What attention of ours can be computed with."""
+    for kernel in get_args(Kernel):
+        try:
+            yield choose_kernel(kernel, device, dtype, config.head_dim)
+        except ValueError as error:
+            print(f"  {error}")
+
+
+def contestants(config, grids, device, dtype):
+    """What takes turns: a name, and a forward pass that is waited for."""
+    runs = {}
+    for kernel in our_kernels(config, device, dtype):
+        tower = random_tower(config, kernel).to(device, dtype)
+        runs[f"ours ({kernel})"] = our_pass(tower, grids)
+    padded = random_tower(config).to(device, dtype)
+    padded.pad_mlp()
+    if padded.blocks[0].mlp.down_proj.in_features != config.mlp_width:
+        runs[f"ours padded ({padded.kernel})"] = our_pass(padded, grids)
+    compiled = random_tower(config).to(device, dtype)
+    for block in compiled.blocks:
+        block.compile()
+    runs[f"ours, compiled blocks ({compiled.kernel})"] = our_pass(compiled, grids)
+    for kernel in stock_kernels(device):
+        stock = stock_tower(config, kernel).to(device, dtype).eval()
+        runs[f"transformers ({kernel})"] = stock_pass(stock, grids)
+    return runs
+
+
 def stock_kernels(device):
     """What transformers can compute attention with."""
     if device.type != "cuda" or not transformers.utils.is_flash_attn_2_available():
@@ -67,8 +99,8 @@ def products(config, grids):
     weights += patches // config.merge_size**2 * merged * (merged + config.out_width)
     plan = qvl_fast.plan(grids, config)
     full = [block for block in config.full_attention_blocks if block < config.depth]
-    pairs = len(full) * sum(s.length**2 * len(s.starts) for s in plan.segments)
-    pairs += (config.depth - len(full)) * sum(s.length**2 * len(s.starts) for s in plan.windows)
+    pairs = len(full) * sum(s.length**2 * s.count for s in plan.segments)
+    pairs += (config.depth - len(full)) * sum(s.length**2 * s.count for s in plan.windows)
     return 2 * weights + 4 * config.width * pairs
 
 
@@ -88,14 +120,10 @@ def matrix_rate(device, dtype):
 
 def measure(name, config, sizes, device, dtype, rounds, rate):
     grids = [grid_of(*size, config) for size in sizes]
-    tower = random_tower(config).to(device, dtype)
-    runs = {f"ours ({tower.kernel})": our_pass(tower, grids)}
-    for kernel in stock_kernels(device):
-        stock = stock_tower(config, kernel).to(device, dtype).eval()
-        runs[f"transformers ({kernel})"] = stock_pass(stock, grids)
+    print(name)
+    runs = contestants(config, grids, device, dtype)
     medians = paired_medians(runs, rounds)
     result = {"case": name, "patches": sum(t * h * w for t, h, w in grids), "towers": {}}
-    print(name)
     for who, run in runs.items():
         parts = shares(run, device)
         of_rate = products(config, grids) / medians[who] / rate
@@ -107,7 +135,7 @@ def measure(name, config, sizes, device, dtype, rounds, rate):
         }
         outside = parts.attention + parts.rest
         print(
-            f"  {who:34} {medians[who]:9.4f} s  {of_rate:4.0%} of the matrix rate; profiled "
+            f"  {who:38} {medians[who]:9.4f} s  {of_rate:4.0%} of the matrix rate; profiled "
             f"{seconds}, outside matrix products {outside:.4f} s"
         )
     return result
@@ -116,12 +144,13 @@ def measure(name, config, sizes, device, dtype, rounds, rate):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument("--dtype", help="by default float32 on the CPU, bfloat16 on CUDA")
     parser.add_argument("--depth", type=int)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--record", type=Path)
     options = parser.parse_args()
     device = options.device
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    dtype = getattr(torch, options.dtype or ("bfloat16" if device.type == "cuda" else "float32"))
 
     rate = matrix_rate(device, dtype)
     print(f"{device}, {dtype}, one large product: {rate / 1e12:.2f} TFLOP/s")

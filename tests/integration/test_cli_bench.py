@@ -25,8 +25,8 @@ def test_a_line_for_each_batch_and_tower(capsys):
 
 
 def test_what_cannot_run_is_refused(capsys):
-    assert main([*TINY, "1x56x56", "--attention", "varlen"]) == 2
-    assert "attention='varlen' cannot run: " in capsys.readouterr().err
+    assert main([*TINY, "1x56x56", "--attention", "varlen-flash"]) == 2
+    assert "attention='varlen-flash' cannot run: " in capsys.readouterr().err
     assert main([*TINY, "1x56x56", "--device", "nowhere"]) == 2
     with pytest.raises(SystemExit):
         main([*TINY, "1x56"])

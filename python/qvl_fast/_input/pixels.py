@@ -56,16 +56,20 @@ class Pieces:
         self._image = image
         self._strip_lines = max(1, _STRIP_BYTES // (4 * image.width))
         self._first = 0
-        self._strip = _shared_pixels(image.crop((0, 0, image.width, 0)))
+        self._strip = self._crop(0, self._strip_lines)
 
     def lines(self, first: int, last: int) -> Pixels:
         """``(last - first, W, 4)``, the fourth byte without meaning; to be asked for in order."""
-        end = self._first + len(self._strip)
-        if last > end:
-            bottom = min(max(last, first + self._strip_lines), self.size[0])
-            box = (0, first, self.size[1], bottom)
-            self._first, self._strip = first, _shared_pixels(self._image.crop(box))
+        if last > self._first + len(self._strip):
+            # Its memory is let go of first, so that the next strip gets it.
+            del self._strip
+            self._strip = self._crop(first, max(last, first + self._strip_lines))
+            self._first = first
         return self._strip[first - self._first : last - self._first]
+
+    def _crop(self, first: int, last: int) -> Pixels:
+        height, width = self.size
+        return _shared_pixels(self._image.crop((0, first, width, min(last, height))))
 
 
 def _rgb(image: Image.Image) -> Pixels | Pieces:

@@ -241,7 +241,9 @@ def _add_bench_tower(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="such as cuda; default: %(default)s")
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
     parser.add_argument(
-        "--attention", choices=("auto", "flash-attn", "varlen", "sdpa"), default="auto"
+        "--attention",
+        choices=("auto", "flash-attn-3", "flash-attn", "varlen-flash", "varlen-cudnn", "sdpa"),
+        default="auto",
     )
     parser.add_argument("--rounds", type=positive_integer, default=3, metavar="N")
     parser.set_defaults(run=_bench_tower, parser=parser)

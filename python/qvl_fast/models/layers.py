@@ -29,11 +29,7 @@ LayerNorm: Norm = partial(nn.LayerNorm, eps=1e-6)
 
 
 class PatchConvolution(nn.Conv3d):
-    """A convolution whose stride is its kernel, hence computed as a matrix product."""
-
-    def __init__(self, config: TowerConfig, *, bias: bool) -> None:
-        sides = (config.temporal_patch_size, config.patch_size, config.patch_size)
-        super().__init__(3, config.width, sides, stride=sides, bias=bias)
+    """A convolution of inputs as large as its kernel, hence computed as a matrix product."""
 
     def forward(self, input: Tensor) -> Tensor:
         """``(N, 3, t, p, p)`` to ``(N, W, 1, 1, 1)``, the shapes that adapters expect."""
@@ -53,8 +49,9 @@ class PatchEmbedding(nn.Module):
 
     def __init__(self, config: TowerConfig, *, bias: bool) -> None:
         super().__init__()
-        self.proj = PatchConvolution(config, bias=bias)
-        self.sides = (3, config.temporal_patch_size, config.patch_size, config.patch_size)
+        kernel = (config.temporal_patch_size, config.patch_size, config.patch_size)
+        self.sides = (3, *kernel)
+        self.proj = PatchConvolution(3, config.width, kernel, stride=kernel, bias=bias)
         # For each channel the scale and the shift of a pixel.
         self.normalization: tuple[tuple[float, float], ...] | None = None
 

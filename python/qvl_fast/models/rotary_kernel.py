@@ -69,6 +69,7 @@ class _Rotation(torch.autograd.Function):
                 HALF=half,
                 HEADS_UP=triton.next_power_of_2(heads),
                 HALF_UP=triton.next_power_of_2(half),
+                enable_fp_fusion=False,  # Products are rounded, as the plain form's are.
             )
         return result
 

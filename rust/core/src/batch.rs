@@ -298,7 +298,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
                 }
             }
         };
-        let resampler = Arc::new(self.writer.resampler(source.size(), target)?);
+        let resampler = self.writer.resampler(source.size(), target)?;
         let tasks = self
             .writer
             .tasks(resampler, vec![source], part, self.stream, self.threads)?;

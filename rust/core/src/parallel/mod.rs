@@ -29,7 +29,7 @@ pub trait Work: Sync {
 
     /// Does a task that can be begun now.
     ///
-    /// A task is best a tenth of a millisecond or more of work: between two, a lock is taken that
+    /// A task is best a tenth of a millisecond of work or more: between two, a lock is taken that
     /// the whole process shares.
     fn step(&self) -> Step<Self::Error>;
 }
@@ -63,8 +63,9 @@ pub enum Stopped<E> {
 /// run. Who asks for more threads than there are processors gets them. `interrupted` is asked by
 /// the calling thread about every 50 ms, between tasks and while it waits.
 ///
-/// A task may call this function itself. A process may fork during a run, on any thread; a child
-/// that was forked inside a task must not go on with that run.
+/// Helpers that are lacking are started, so `threads` should not exceed the tasks there are. A task
+/// may call this function itself; its thread then counts twice. A process may fork during a run, on
+/// any thread; a child that was forked inside a task must not go on with that run.
 ///
 /// # Errors
 /// What the first failed task or `interrupted` returned. Then nothing is begun any more, and what

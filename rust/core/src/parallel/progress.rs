@@ -37,7 +37,11 @@ impl Progress {
     /// A task was done. Returns whether that ended a stall.
     pub(super) fn advance(&mut self) -> bool {
         self.done += 1;
-        self.reopen()
+        let stalled = self.phase == Phase::Stalled;
+        if stalled {
+            self.phase = Phase::Open;
+        }
+        stalled
     }
 
     /// There was nothing to begin when `done` tasks were done.
@@ -45,15 +49,6 @@ impl Progress {
         if self.phase == Phase::Open && self.done == done {
             self.phase = Phase::Stalled;
         }
-    }
-
-    /// It is time to look again. Returns whether that ended a stall.
-    pub(super) fn reopen(&mut self) -> bool {
-        let stalled = self.phase == Phase::Stalled;
-        if stalled {
-            self.phase = Phase::Open;
-        }
-        stalled
     }
 
     pub(super) fn close(&mut self) {
@@ -84,7 +79,6 @@ mod tests {
         progress.close();
         progress.stall(progress.done());
         assert!(!progress.advance());
-        assert!(!progress.reopen());
         assert_eq!(progress.phase(), Phase::Closed);
     }
 }

@@ -4,6 +4,7 @@
 //! and rounds to 8 bits, so the precision of the weights and the order of the passes are part of
 //! the result.
 
+mod cache;
 mod chunk;
 mod long;
 mod resampler;
@@ -13,8 +14,8 @@ mod tasks;
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
-use std::sync::Arc;
 
+pub(crate) use cache::resampler;
 pub(crate) use resampler::Resampler;
 pub use source::{Failure, Pixels, Scanlines, Source};
 pub(crate) use tasks::{BandWriter, Tasks};
@@ -33,7 +34,7 @@ pub fn resize(
     isa: Isa,
     out: &mut [u8],
 ) -> Result<()> {
-    let resampler = Arc::new(Resampler::new(image.size(), target, reference, isa)?);
+    let resampler = resampler(image.size(), target, reference, isa)?;
     let line_bytes = 3 * target.1;
     if out.len() != target.0 * line_bytes {
         let reason = format!(
@@ -99,6 +100,7 @@ mod tests {
     use super::resampler::tests::by_definition;
     use super::*;
     use crate::parallel::{self, Work};
+    use std::sync::Arc;
     use proptest::prelude::*;
     use std::sync::Mutex;
 

@@ -15,7 +15,7 @@ use crate::kernels::Isa;
 use crate::kernels::rows::{Band, RowShape, Values, write_band};
 use crate::parallel::Step;
 use crate::pixels::PixelView;
-use crate::resize::{BandWriter, Failure, Resampler, Source, Tasks};
+use crate::resize::{BandWriter, Failure, Resampler, Source, Tasks, resampler};
 
 /// Writes rows of `T`: rescaled, normalised and in the order that the model reads them.
 ///
@@ -93,7 +93,7 @@ impl<T: Element> RowWriter<T> {
             let reason = format!("must hold {rows} x {columns} elements, got {}", out.len());
             return Err(Error::invalid("out", reason));
         }
-        let resampler = Arc::new(self.resampler(first.size(), target)?);
+        let resampler = self.resampler(first.size(), target)?;
         let stream = Rows::<T>::outgrow_the_cache(out);
         let groups = out.chunks_exact_mut(grid.h * grid.w * columns);
         for (group, out) in frames.chunks(self.layout.temporal_patch).zip(groups) {
@@ -119,8 +119,8 @@ impl<T: Element> RowWriter<T> {
         &self,
         source: (usize, usize),
         target: (usize, usize),
-    ) -> Result<Resampler> {
-        Resampler::new(source, target, self.reference, self.isa)
+    ) -> Result<Arc<Resampler>> {
+        resampler(source, target, self.reference, self.isa)
     }
 
     /// Tasks that write the rows of one group of `frames` to `out`, which has room for just these.

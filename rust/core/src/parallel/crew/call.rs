@@ -1,0 +1,156 @@
+//! The calling thread's part in a run.
+
+#![expect(
+    unsafe_code,
+    reason = "helpers see the work of a caller without its lifetime"
+)]
+
+use std::sync::{Arc, Condvar, PoisonError};
+use std::{mem, thread};
+
+use super::{Crew, Handle, Locked};
+use crate::parallel::affinity::Affinity;
+use crate::parallel::attention::{ATTENTION, Attention};
+use crate::parallel::permits::RunId;
+use crate::parallel::progress::Phase;
+use crate::parallel::shared::{Shared, Task};
+use crate::parallel::{Step, Stopped, Work};
+
+impl Crew {
+    /// Does `work` on the calling thread and with up to `threads - 1` helpers.
+    pub(in crate::parallel) fn run<W: Work>(
+        &'static self,
+        threads: usize,
+        work: &W,
+        interrupted: impl FnMut() -> Result<(), W::Error>,
+    ) -> Result<(), Stopped<W::Error>> {
+        let attention = Attention::new(interrupted);
+        if threads > 1 {
+            self.run_shared(threads, work, attention)
+        } else {
+            self.run_alone(work, attention)
+        }
+    }
+
+    fn run_alone<W: Work>(
+        &self,
+        work: &W,
+        mut attention: Attention<impl FnMut() -> Result<(), W::Error>>,
+    ) -> Result<(), Stopped<W::Error>> {
+        let _alone = Alone::begin(self);
+        loop {
+            match work.step() {
+                Step::Done => {}
+                // Whoever it waits for is not of this run, and will not tell.
+                Step::Waiting => thread::sleep(ATTENTION),
+                Step::Finished => return Ok(()),
+                Step::Failed(error) => return Err(Stopped::Failed(error)),
+            }
+            if attention.is_due() {
+                attention.ask().map_err(Stopped::Interrupted)?;
+            }
+        }
+    }
+
+    fn run_shared<W: Work>(
+        &'static self,
+        threads: usize,
+        work: &W,
+        mut attention: Attention<impl FnMut() -> Result<(), W::Error>>,
+    ) -> Result<(), Stopped<W::Error>> {
+        let shared = Shared::new(work);
+        let task: &dyn Task = &shared;
+        // SAFETY: a helper uses the reference only while it has a permit for the run, and where
+        // `in_progress` is dropped, before `shared` and after a panic too, none has one any more.
+        let task = unsafe { mem::transmute::<&dyn Task, &'static dyn Task>(task) };
+        let in_progress = InProgress::begin(self, threads, task);
+        let id = in_progress.id;
+        loop {
+            let mut state = self.lock();
+            if state.permits[id].progress.phase() == Phase::Stalled {
+                // Afterwards it looks itself, also if nobody has called.
+                state = in_progress.wait(state);
+            }
+            if state.permits[id].progress.phase() == Phase::Closed {
+                break;
+            }
+            drop(self.step(state, id));
+            if attention.is_due()
+                && let Err(error) = attention.ask()
+            {
+                shared.stop(Stopped::Interrupted(error));
+                break;
+            }
+        }
+        drop(in_progress);
+        shared.into_result()
+    }
+}
+
+/// A call on its own thread, counted.
+struct Alone<'a>(&'a Crew);
+
+impl<'a> Alone<'a> {
+    fn begin(crew: &'a Crew) -> Self {
+        crew.lock().permits.begin_alone();
+        Self(crew)
+    }
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.permits.end_alone();
+        self.0.call_helpers(&mut state);
+    }
+}
+
+/// A run that helpers may take part in. Dropped, it has ended and they have left it.
+struct InProgress {
+    crew: &'static Crew,
+    id: RunId,
+    caller: Arc<Condvar>,
+}
+
+impl InProgress {
+    fn begin(crew: &'static Crew, threads: usize, task: &'static dyn Task) -> Self {
+        let processors = (crew.processors)();
+        let caller = Arc::new(Condvar::new());
+        let handle = Handle {
+            task,
+            caller: Arc::clone(&caller),
+            affinity: Affinity::of_this_thread(),
+        };
+        let mut state = crew.lock();
+        let id = state.permits.begin(threads, processors, handle);
+        crew.call_helpers(&mut state);
+        let lacking = state.permits.most_helpers().saturating_sub(state.helpers);
+        state.helpers += lacking;
+        drop(state);
+        let begun = Self { crew, id, caller };
+        crew.start_helpers(lacking);
+        begun
+    }
+
+    /// Sleeps until woken, but not long; without a permit.
+    fn wait<'a>(&self, mut state: Locked<'a>) -> Locked<'a> {
+        state.permits[self.id].caller_waits = true;
+        self.crew.call_helpers(&mut state);
+        let waited = self.caller.wait_timeout(state, ATTENTION);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.permits[self.id].caller_waits = false;
+        state
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        let mut state = self.crew.lock();
+        state.permits[self.id].progress.close();
+        while state.permits[self.id].helpers > 0 {
+            state = self.wait(state);
+        }
+        state.permits.end(self.id);
+        self.crew.call_helpers(&mut state);
+    }
+}

@@ -1,0 +1,72 @@
+//! Tables of the sizes that were resampled last: frames of a video, and images of one camera, share them.
+
+use std::sync::{Arc, Mutex};
+
+use super::resampler::Resampler;
+use crate::error::Result;
+use crate::filter::Reference;
+use crate::kernels::Isa;
+
+/// How many are kept, and up to which sum of an image's sides: about 2 MB in all.
+const COUNT: usize = 8;
+const SIDES: usize = 16 << 10;
+
+/// The latest last.
+static LATEST: Mutex<Vec<(Key, Arc<Resampler>)>> = Mutex::new(Vec::new());
+
+type Key = ((usize, usize), (usize, usize), Reference, Isa);
+
+/// Tables as [`Resampler::new`] makes them.
+pub(crate) fn resampler(
+    source: (usize, usize),
+    target: (usize, usize),
+    reference: Reference,
+    isa: Isa,
+) -> Result<Arc<Resampler>> {
+    let new = || Resampler::new(source, target, reference, isa).map(Arc::new);
+    let sides = [source.0, source.1, target.0, target.1];
+    if sides.into_iter().any(|side| side > SIDES / 4) {
+        return new();
+    }
+    let key = (source, target, reference, isa);
+    if let Some(found) = look_up(key) {
+        return Ok(found);
+    }
+    let made = new()?;
+    // Nobody waits: in a child of a fork the lock may be held for ever.
+    if let Ok(mut latest) = LATEST.try_lock() {
+        if latest.len() == COUNT {
+            latest.remove(0);
+        }
+        latest.push((key, Arc::clone(&made)));
+    }
+    Ok(made)
+}
+
+fn look_up(key: Key) -> Option<Arc<Resampler>> {
+    let mut latest = LATEST.try_lock().ok()?;
+    let place = latest.iter().position(|(kept, _)| *kept == key)?;
+    let entry = latest.remove(place);
+    let found = Arc::clone(&entry.1);
+    latest.push(entry);
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_sizes_share_their_tables() {
+        let tables = |width, isa| resampler((40, width), (28, 28), Reference::Torchvision, isa);
+        let tables = |width, isa| tables(width, isa).unwrap();
+        let first = tables(31, Isa::SCALAR);
+        assert!(Arc::ptr_eq(&first, &tables(31, Isa::SCALAR)));
+        for width in 32..32 + COUNT {
+            assert!(!Arc::ptr_eq(&first, &tables(width, Isa::SCALAR)));
+        }
+        assert!(!Arc::ptr_eq(&first, &tables(31, Isa::SCALAR)));
+        let large = || resampler((1, SIDES), (28, 28), Reference::Torchvision, Isa::SCALAR);
+        assert!(!Arc::ptr_eq(&large().unwrap(), &large().unwrap()));
+    }
+}
