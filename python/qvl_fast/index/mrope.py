@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qvl_fast import _native
 from qvl_fast._input.arrays import integer_array, is_tensor, number_array
+from qvl_fast._output.forms import ReturnTensors, form
 from qvl_fast.config import AnyRopeConfig, rope_config
 from qvl_fast.config.checks import check_choice, integer, positive_integer
 from qvl_fast.index.grids import Grids, grid_array
@@ -21,6 +22,7 @@ Integers: TypeAlias = "ArrayLike | torch.Tensor"
 Advance = Literal["spatial", "spatiotemporal"]
 
 
+@overload
 def mrope_position_ids(
     mm_token_type_ids: Integers,
     *,
@@ -30,7 +32,31 @@ def mrope_position_ids(
     second_per_grid_ts: Sequence[float] | torch.Tensor | None = None,
     attention_mask: ArrayLike | torch.Tensor | None = None,
     advance: Advance = "spatial",
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return_tensors: Literal["np"] = "np",
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+@overload
+def mrope_position_ids(
+    mm_token_type_ids: Integers,
+    *,
+    config: AnyRopeConfig,
+    image_grid_thw: Grids | None = None,
+    video_grid_thw: Grids | None = None,
+    second_per_grid_ts: Sequence[float] | torch.Tensor | None = None,
+    attention_mask: ArrayLike | torch.Tensor | None = None,
+    advance: Advance = "spatial",
+    return_tensors: Literal["pt"],
+) -> tuple[torch.Tensor, torch.Tensor]: ...
+def mrope_position_ids(
+    mm_token_type_ids: Integers,
+    *,
+    config: AnyRopeConfig,
+    image_grid_thw: Grids | None = None,
+    video_grid_thw: Grids | None = None,
+    second_per_grid_ts: Sequence[float] | torch.Tensor | None = None,
+    attention_mask: ArrayLike | torch.Tensor | None = None,
+    advance: Advance = "spatial",
+    return_tensors: ReturnTensors = "np",
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | tuple[torch.Tensor, torch.Tensor]:
     """Ids in time, height and width for every token of a batch.
 
     Text counts on in all three. A run of image or video tokens is spread over the grid of the next
@@ -49,6 +75,7 @@ def mrope_position_ids(
         attention_mask: ``(B, S)``, zero or False where a token is padding, anywhere in a row.
         advance: how far an item moves the count: ``"spatial"``, by its longer side, is the rule of
             transformers 5; ``"spatiotemporal"``, past all of its ids, that of transformers 4.
+        return_tensors: ``"np"`` for arrays, ``"pt"`` for torch tensors over the same memory.
 
     Returns:
         int64 ``(3, B, S)``, 0 at padding; int64 ``(B, 1)``: what to add to a later token's number
@@ -74,7 +101,7 @@ def mrope_position_ids(
             )
     videos = grid_array(() if video_grid_thw is None else video_grid_thw, "video_grid_thw")
     intervals, single = _intervals(settings.tokens_per_second, second_per_grid_ts, len(videos))
-    return _native.mrope_position_ids(
+    result = _native.mrope_position_ids(
         types,
         kept,
         grid_array(() if image_grid_thw is None else image_grid_thw, "image_grid_thw"),
@@ -85,8 +112,10 @@ def mrope_position_ids(
         merge_size=settings.merge_size,
         advance=advance,
     )
+    return form(result, return_tensors)
 
 
+@overload
 def mrope_decode_position_ids(
     rope_deltas: Integers,
     *,
@@ -94,7 +123,27 @@ def mrope_decode_position_ids(
     past_length: int = 0,
     length: int = 1,
     batch_size: int | None = None,
-) -> NDArray[np.int64]:
+    return_tensors: Literal["np"] = "np",
+) -> NDArray[np.int64]: ...
+@overload
+def mrope_decode_position_ids(
+    rope_deltas: Integers,
+    *,
+    attention_mask: ArrayLike | torch.Tensor | None = None,
+    past_length: int = 0,
+    length: int = 1,
+    batch_size: int | None = None,
+    return_tensors: Literal["pt"],
+) -> torch.Tensor: ...
+def mrope_decode_position_ids(
+    rope_deltas: Integers,
+    *,
+    attention_mask: ArrayLike | torch.Tensor | None = None,
+    past_length: int = 0,
+    length: int = 1,
+    batch_size: int | None = None,
+    return_tensors: ReturnTensors = "np",
+) -> NDArray[np.int64] | torch.Tensor:
     """Ids of tokens that follow those of :func:`mrope_position_ids`, all of them text.
 
     Semantics: ``compute_3d_position_ids`` of the models in transformers 5, with a cache.
@@ -105,6 +154,7 @@ def mrope_decode_position_ids(
         past_length: without a mask, the number of the first token.
         length: without a mask, how many tokens there are.
         batch_size: without a mask, B; ``rows`` if not given.
+        return_tensors: ``"np"`` for arrays, ``"pt"`` for torch tensors over the same memory.
 
     Returns:
         int64 ``(3, B, S)`` with a mask, else ``(3, B, length)``. B is a multiple of ``rows``, each
@@ -133,18 +183,39 @@ def mrope_decode_position_ids(
             f"{rows}"
         )
     ids = numbers + deltas.repeat(rows // len(deltas), axis=0)
-    return np.tile(ids, (3, 1, 1))
+    return form(np.tile(ids, (3, 1, 1)), return_tensors)
 
 
+@overload
 def mm_token_type_ids(
-    input_ids: Integers, *, image_token_id: int, video_token_id: int
-) -> NDArray[np.int64]:
+    input_ids: Integers,
+    *,
+    image_token_id: int,
+    video_token_id: int,
+    return_tensors: Literal["np"] = "np",
+) -> NDArray[np.int64]: ...
+@overload
+def mm_token_type_ids(
+    input_ids: Integers,
+    *,
+    image_token_id: int,
+    video_token_id: int,
+    return_tensors: Literal["pt"],
+) -> torch.Tensor: ...
+def mm_token_type_ids(
+    input_ids: Integers,
+    *,
+    image_token_id: int,
+    video_token_id: int,
+    return_tensors: ReturnTensors = "np",
+) -> NDArray[np.int64] | torch.Tensor:
     """The type of each token: 0 text, 1 image, 2 video.
 
     Args:
         input_ids: integers of any shape.
         image_token_id: the placeholder of images, 151655 in released checkpoints.
         video_token_id: the placeholder of videos, 151656 in released checkpoints.
+        return_tensors: ``"np"`` for arrays, ``"pt"`` for torch tensors over the same memory.
 
     Returns:
         int64 of the same shape.
@@ -160,7 +231,7 @@ def mm_token_type_ids(
     if image == video:
         raise ValueError(f"image_token_id must differ from video_token_id, got {image}")
     ids = integer_array("input_ids", input_ids)
-    return (ids == image) + 2 * (ids == video).astype(np.int64)
+    return form((ids == image) + 2 * (ids == video).astype(np.int64), return_tensors)
 
 
 def _intervals(

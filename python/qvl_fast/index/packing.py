@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qvl_fast import _native
 from qvl_fast._input.arrays import integer_array
+from qvl_fast._output.forms import ReturnTensors, form
 from qvl_fast.config.checks import check_choice, integer, positive_integer
 
 if TYPE_CHECKING:
@@ -73,15 +74,33 @@ def pack(
     )
 
 
+@overload
 def block_diagonal_mask(
-    cu_seqlens: ArrayLike | torch.Tensor, length: int | None = None
-) -> NDArray[np.bool_]:
+    cu_seqlens: ArrayLike | torch.Tensor,
+    length: int | None = None,
+    *,
+    return_tensors: Literal["np"] = "np",
+) -> NDArray[np.bool_]: ...
+@overload
+def block_diagonal_mask(
+    cu_seqlens: ArrayLike | torch.Tensor,
+    length: int | None = None,
+    *,
+    return_tensors: Literal["pt"],
+) -> torch.Tensor: ...
+def block_diagonal_mask(
+    cu_seqlens: ArrayLike | torch.Tensor,
+    length: int | None = None,
+    *,
+    return_tensors: ReturnTensors = "np",
+) -> NDArray[np.bool_] | torch.Tensor:
     """The attention mask of a packed sequence: True where query and key are of one item.
 
     Args:
         cu_seqlens: integers ``(items + 1,)`` from 0, never decreasing.
         length: that of the padded sequence; the last boundary if not given. Padding attends to
             nothing and nothing to it.
+        return_tensors: ``"np"`` for arrays, ``"pt"`` for torch tensors over the same memory.
 
     Returns:
         bool ``(length, length)``.
@@ -99,4 +118,4 @@ def block_diagonal_mask(
         raise ValueError(f"length must be at least the last boundary {total}, got {length}")
     item = np.full(length, -1)
     item[:total] = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
-    return (item[:, np.newaxis] == item) & (item >= 0)
+    return form((item[:, np.newaxis] == item) & (item >= 0), return_tensors)

@@ -13,9 +13,9 @@ from qvl_fast._input.errors import ImageError
 from qvl_fast._input.header import read_header
 from qvl_fast._input.names import describe
 from qvl_fast._input.source import prepare, seekable
+from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import (
     DType,
-    ReturnTensors,
     Rows,
     Temporal,
     check_form,

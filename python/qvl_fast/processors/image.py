@@ -15,9 +15,9 @@ from qvl_fast._input.errors import about_image
 from qvl_fast._input.header import read_header
 from qvl_fast._input.source import ImageBatch, flatten, prepare
 from qvl_fast._output.batch import ImageRows
+from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import (
     DType,
-    ReturnTensors,
     Rows,
     Temporal,
     check_form,

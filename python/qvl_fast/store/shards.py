@@ -17,7 +17,8 @@ from qvl_fast.store.index import Entry
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qvl_fast._output.rows import ReturnTensors, Rows
+    from qvl_fast._output.forms import ReturnTensors
+    from qvl_fast._output.rows import Rows
     from qvl_fast.processors.image import ImageProcessor
     from qvl_fast.store.index import Index
     from qvl_fast.store.sources import Source
