@@ -53,6 +53,10 @@ def cu_seqlens(
     Raises:
         TypeError: ``grid_thw`` does not hold integers.
         ValueError: it has another shape, an entry below 1, or more patches than an int32 counts.
+
+    Example:
+        >>> cu_seqlens([[1, 4, 6], [2, 4, 4]])
+        array([ 0, 24, 40, 56], dtype=int32)
     """
     return form(_native.cu_seqlens(grid_array(grid_thw)), return_tensors)
 
@@ -91,6 +95,10 @@ def position_ids(
 
     Raises:
         TypeError, ValueError: as :func:`cu_seqlens`, or a side is not divisible.
+
+    Example:
+        >>> position_ids([[1, 2, 4]])[:4].tolist()
+        [[0, 0], [0, 1], [1, 0], [1, 1]]
     """
     merge = positive_integer("merge_size", merge_size)
     return form(_native.position_ids(grid_array(grid_thw), merge), return_tensors)
@@ -140,6 +148,11 @@ def window_index(
 
     Raises:
         TypeError, ValueError: as :func:`position_ids`, or a window holds no token.
+
+    Example:
+        >>> index, boundaries = window_index([[1, 4, 20]])
+        >>> index.shape, boundaries.tolist()
+        ((20,), [0, 32, 64, 80])
     """
     merge = positive_integer("merge_size", merge_size)
     patch = positive_integer("patch_size", patch_size)
@@ -191,6 +204,11 @@ def interpolation_taps(
 
     Raises:
         TypeError, ValueError: as :func:`position_ids`, or ``side`` is not between 1 and 65536.
+
+    Example:
+        >>> indices, weights = interpolation_taps([[1, 4, 4]])
+        >>> indices.shape, weights.sum(axis=1).tolist() == [1.0] * 16
+        ((16, 4), True)
     """
     taps = _native.interpolation_taps(
         grid_array(grid_thw),

@@ -85,6 +85,12 @@ def mrope_position_ids(
         TypeError: an argument does not hold integers, or numbers.
         ValueError: shapes disagree, a run of tokens does not fit its item, items and runs differ
             in number, a row has no token, or a name is unknown.
+
+    Example:
+        >>> types = [[0, 1, 1, 1, 1, 0]]
+        >>> ids, deltas = mrope_position_ids(types, config="qwen2-vl", image_grid_thw=[[1, 4, 4]])
+        >>> ids[:, 0].tolist(), deltas.tolist()
+        ([[0, 1, 1, 1, 1, 3], [0, 1, 1, 2, 2, 3], [0, 1, 2, 1, 2, 3]], [[-2]])
     """
     settings = rope_config(config)
     check_choice("advance", advance, Advance)
@@ -163,6 +169,10 @@ def mrope_decode_position_ids(
     Raises:
         TypeError: an argument does not hold numbers.
         ValueError: a shape is wrong, or B is not a multiple of ``rows``.
+
+    Example:
+        >>> mrope_decode_position_ids([[-2]], past_length=6).tolist()
+        [[[4]], [[4]], [[4]]]
     """
     deltas = integer_array("rope_deltas", rope_deltas)
     if deltas.ndim != 2 or deltas.shape[1] != 1 or deltas.size == 0:
@@ -223,6 +233,10 @@ def mm_token_type_ids(
     Raises:
         TypeError: ``input_ids`` does not hold integers.
         ValueError: both ids are the same.
+
+    Example:
+        >>> mm_token_type_ids([9, 151655, 7], image_token_id=151655, video_token_id=151656)
+        array([0, 1, 0])
     """
     image, video = (
         integer("image_token_id", image_token_id),

@@ -58,6 +58,10 @@ def pack(
     Raises:
         TypeError: ``lengths`` or ``capacity`` does not hold integers.
         ValueError: an item is longer than the capacity or not positive, or the strategy unknown.
+
+    Example:
+        >>> pack([5, 3, 4, 2], 8, strategy="best").bins
+        ((0, 1), (2, 3))
     """
     items = integer_array("lengths", lengths)
     if items.ndim != 1:
@@ -108,6 +112,10 @@ def block_diagonal_mask(
     Raises:
         TypeError: ``cu_seqlens`` does not hold integers.
         ValueError: it does not start with 0 or decreases, or ``length`` is shorter.
+
+    Example:
+        >>> block_diagonal_mask([0, 1, 3]).astype(int).tolist()
+        [[1, 0, 0], [0, 1, 1], [0, 1, 1]]
     """
     ends = integer_array("cu_seqlens", cu_seqlens)
     if ends.ndim != 1 or ends.size == 0 or ends[0] != 0 or (np.diff(ends) < 0).any():

@@ -62,6 +62,10 @@ def expand_placeholders(
         TypeError: an argument does not hold integers.
         ValueError: placeholders and counts differ in number (both are named), or a count is not
             positive.
+
+    Example:
+        >>> expand_placeholders([7, 99, 8], 99, [3])
+        (array([ 7, 99, 99, 99,  8]), array([[1, 4]]))
     """
     ids = integer_array("input_ids", input_ids)
     items = integer_array("counts", counts)
@@ -95,6 +99,10 @@ def video_timestamps(
     Raises:
         TypeError: ``frame_indices`` does not hold integers.
         ValueError: there is no frame, or ``fps`` is not positive.
+
+    Example:
+        >>> video_timestamps([0, 24, 48, 72], fps=24)
+        ['<0.5 seconds>', '<2.5 seconds>']
     """
     indices = integer_array("frame_indices", frame_indices)
     if indices.ndim != 1 or indices.size == 0:

@@ -96,7 +96,7 @@ class ImageProcessor:
         >>> processor = ImageProcessor("qwen2.5-vl", return_tensors="np")
         >>> batch = processor("samples/coffee.png")
         >>> batch.pixel_values.shape, batch.image_grid_thw.tolist()
-        ((1232, 1176), [[1, 28, 44]])
+        ((1176, 1176), [[1, 28, 42]])
     """
 
     # Without a dict of their own, instances refuse any other attribute; those of a subclass do not.
