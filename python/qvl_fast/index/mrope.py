@@ -13,6 +13,7 @@ from qvl_fast._input.arrays import integer_array, is_tensor, number_array
 from qvl_fast._output.forms import ReturnTensors, form
 from qvl_fast.config import AnyRopeConfig, rope_config
 from qvl_fast.config.checks import check_choice, integer, positive_integer
+from qvl_fast.index.documents import PackedRows
 from qvl_fast.index.grids import Grids, grid_array
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def mrope_position_ids(
     video_grid_thw: Grids | None = None,
     second_per_grid_ts: Sequence[float] | torch.Tensor | None = None,
     attention_mask: ArrayLike | torch.Tensor | None = None,
+    documents: Integers | None = None,
     advance: Advance = "spatial",
     return_tensors: Literal["np"] = "np",
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
@@ -43,6 +45,7 @@ def mrope_position_ids(
     video_grid_thw: Grids | None = None,
     second_per_grid_ts: Sequence[float] | torch.Tensor | None = None,
     attention_mask: ArrayLike | torch.Tensor | None = None,
+    documents: Integers | None = None,
     advance: Advance = "spatial",
     return_tensors: Literal["pt"],
 ) -> tuple[torch.Tensor, torch.Tensor]: ...
@@ -54,6 +57,7 @@ def mrope_position_ids(
     video_grid_thw: Grids | None = None,
     second_per_grid_ts: Sequence[float] | torch.Tensor | None = None,
     attention_mask: ArrayLike | torch.Tensor | None = None,
+    documents: Integers | None = None,
     advance: Advance = "spatial",
     return_tensors: ReturnTensors = "np",
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | tuple[torch.Tensor, torch.Tensor]:
@@ -72,7 +76,11 @@ def mrope_position_ids(
         video_grid_thw: integers ``(videos, 3)``, likewise; one row for a whole video.
         second_per_grid_ts: seconds between the groups of frames of each video; 1 if not given. Only
             models with tokens per second use it.
-        attention_mask: ``(B, S)``, zero or False where a token is padding, anywhere in a row.
+        attention_mask: bool or integers ``(B, S)``, False or 0 where a token is padding, anywhere
+            in a row, else True or 1.
+        documents: integers ``(B, S)`` for rows that are packed from several documents, such as 1,
+            1, 2, 2, 2, 0: tokens of one document follow each other and have one number, padding
+            has 0. Ids start from 0 with each document. Transformers has no such thing.
         advance: how far an item moves the count: ``"spatial"``, by its longer side, is the rule of
             transformers 5; ``"spatiotemporal"``, past all of its ids, that of transformers 4.
         return_tensors: ``"np"`` for arrays, ``"pt"`` for torch tensors over the same memory.
@@ -82,9 +90,11 @@ def mrope_position_ids(
         to get its position, see :func:`mrope_decode_position_ids`.
 
     Raises:
-        TypeError: an argument does not hold integers, or numbers.
+        TypeError: an argument does not hold integers, or numbers; or ``attention_mask`` is one to
+            be added (0 and -inf).
         ValueError: shapes disagree, a run of tokens does not fit its item, items and runs differ
-            in number, a row has no token, or a name is unknown.
+            in number, a row has no token, a name is unknown, or a mask holds something else than
+            0 and 1.
 
     Example:
         >>> types = [[0, 1, 1, 1, 1, 0]]
@@ -97,17 +107,14 @@ def mrope_position_ids(
     types = integer_array("mm_token_type_ids", mm_token_type_ids)
     if types.ndim != 2 or types.size == 0:
         raise ValueError(f"mm_token_type_ids must have shape (B, S), got {types.shape}")
-    kept = None
-    if attention_mask is not None:
-        kept = np.ascontiguousarray(number_array("attention_mask", attention_mask) != 0)
-        if kept.shape != types.shape:
-            raise ValueError(
-                f"attention_mask must have the shape {types.shape} of mm_token_type_ids, got "
-                f"{kept.shape}"
-            )
+    kept = None if attention_mask is None else _kept(attention_mask, types.shape)
+    packed = None
+    if documents is not None:
+        packed = PackedRows(_documents(documents, kept, types.shape))
+        types, kept = packed.separate(types), packed.kept
     videos = grid_array(() if video_grid_thw is None else video_grid_thw, "video_grid_thw")
     intervals, single = _intervals(settings.tokens_per_second, second_per_grid_ts, len(videos))
-    result = _native.mrope_position_ids(
+    ids, deltas = _native.mrope_position_ids(
         types,
         kept,
         grid_array(() if image_grid_thw is None else image_grid_thw, "image_grid_thw"),
@@ -118,6 +125,7 @@ def mrope_position_ids(
         merge_size=settings.merge_size,
         advance=advance,
     )
+    result = (ids, deltas) if packed is None else packed.joined(ids)
     return form(result, return_tensors)
 
 
@@ -156,7 +164,8 @@ def mrope_decode_position_ids(
 
     Args:
         rope_deltas: int64 ``(rows, 1)``.
-        attention_mask: ``(B, S)`` over all tokens; they are numbered by its running sum.
+        attention_mask: bool or 0 and 1, ``(B, S)``, over all tokens; they are numbered by its
+            running sum.
         past_length: without a mask, the number of the first token.
         length: without a mask, how many tokens there are.
         batch_size: without a mask, B; ``rows`` if not given.
@@ -182,9 +191,7 @@ def mrope_decode_position_ids(
         numbers = np.arange(first, first + positive_integer("length", length))[np.newaxis]
         rows = len(deltas) if batch_size is None else integer("batch_size", batch_size)
     else:
-        kept = number_array("attention_mask", attention_mask) != 0
-        if kept.ndim != 2:
-            raise ValueError(f"attention_mask must have shape (B, S), got {kept.shape}")
+        kept = _kept(attention_mask)
         numbers = np.where(kept, kept.cumsum(axis=1) - 1, 0)
         rows = len(kept)
     if rows < 1 or rows % len(deltas):
@@ -246,6 +253,44 @@ def mm_token_type_ids(
         raise ValueError(f"image_token_id must differ from video_token_id, got {image}")
     ids = integer_array("input_ids", input_ids)
     return form((ids == image) + 2 * (ids == video).astype(np.int64), return_tensors)
+
+
+def _kept(mask: Any, shape: tuple[int, ...] | None = None) -> NDArray[np.bool_]:
+    """Where a mask keeps a token.
+
+    Raises:
+        TypeError: it is of a float type, as masks that are added to scores are.
+        ValueError: it holds something else than 0 and 1, or has another shape.
+    """
+    array = number_array("attention_mask", mask)
+    if array.dtype.kind == "f":
+        raise TypeError(
+            f"attention_mask has dtype {array.dtype}, as masks that are added to scores have; pass "
+            "one of bool, or of 0 (padding) and 1, such as mask == 0 for a mask of 0 and -inf"
+        )
+    if array.ndim != 2 or (shape is not None and array.shape != shape):
+        expected = "(B, S)" if shape is None else f"{shape} of mm_token_type_ids"
+        raise ValueError(f"attention_mask must have the shape {expected}, got {array.shape}")
+    if array.size and not 0 <= array.min() <= array.max() <= 1:
+        raise ValueError(
+            f"attention_mask must hold 0 and 1, got {array.min()} to {array.max()}; numbers of "
+            "documents are for documents="
+        )
+    return np.ascontiguousarray(array != 0)
+
+
+def _documents(
+    documents: Any, kept: NDArray[np.bool_] | None, shape: tuple[int, ...]
+) -> NDArray[np.int64]:
+    """The document of each token, 0 at padding."""
+    array = integer_array("documents", documents)
+    if array.shape != shape:
+        raise ValueError(
+            f"documents must have the shape {shape} of mm_token_type_ids, got {array.shape}"
+        )
+    if array.min() < 0:
+        raise ValueError(f"documents must not be negative, got {array.min()}")
+    return array if kept is None else array * kept
 
 
 def _intervals(

@@ -74,7 +74,7 @@ class ImageProcessor:
         temporal: ``"full"`` stores a patch for each of ``temporal_patch_size`` frames as the
             reference does, ``"compact"`` once.
         num_threads: how many threads a call may use. By default one in a worker process, elsewhere
-            ``QVL_FAST_NUM_THREADS`` or as many as the process may use processors. Concurrent calls
+            as many as the process may use processors, or ``QVL_FAST_NUM_THREADS``. Concurrent calls
             share these.
         pin_memory: write the rows to page-locked memory, from which a device copies without
             waiting; needs torch with an accelerator.
