@@ -149,15 +149,27 @@ class Index:
                 raise StoreError(f"cannot delete a shard that is not used: {error}") from error
 
     def _load(self) -> None:
-        try:
-            content = json.loads(self._path.read_text(encoding="ascii"))
-            entries = [Entry.from_json(item) for item in content["items"]]
-            same = content["configuration"] == self.configuration
-            self._number = _next_number(entry.shard for entry in entries)
-        except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"{self._path} is no index of qvl-fast: {error!r}") from None
-        if same:
+        configuration, entries = read_index(self.folder)
+        self._number = _next_number(entry.shard for entry in entries)
+        if configuration == self.configuration:
             self.entries = {entry.path: entry for entry in entries}
+
+
+def read_index(folder: Path) -> tuple[dict[str, Any], list[Entry]]:
+    """The configuration and the entries of a folder.
+
+    Raises:
+        StoreError: its index is of something else.
+        OSError: there is none, or it cannot be read.
+    """
+    path = folder / "index.json"
+    try:
+        content = json.loads(path.read_text(encoding="ascii"))
+        entries = [Entry.from_json(item) for item in content["items"]]
+        _next_number(entry.shard for entry in entries)
+        return content["configuration"], entries
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path} is no index of qvl-fast: {error!r}") from None
 
 
 def _shards(folder: Path) -> set[str]:
