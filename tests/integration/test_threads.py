@@ -7,6 +7,7 @@ import itertools
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -217,6 +218,10 @@ def started(code, *arguments, **environment):
         (DEFAULT, {}, _native.processors()),
         (DEFAULT, {"QVL_FAST_NUM_THREADS": ""}, _native.processors()),
         (DEFAULT, {"QVL_FAST_NUM_THREADS": "5"}, 5),
+        (DEFAULT, {"LOCAL_WORLD_SIZE": "1"}, _native.processors()),
+        (DEFAULT, {"LOCAL_WORLD_SIZE": "2"}, max(1, _native.processors() // 2)),
+        (DEFAULT, {"LOCAL_WORLD_SIZE": "512"}, 1),
+        (DEFAULT, {"LOCAL_WORLD_SIZE": "2", "QVL_FAST_NUM_THREADS": "5"}, 5),
         (ON_ONE + DEFAULT, {}, 1),
         (ON_ONE + DEFAULT, {"QVL_FAST_NUM_THREADS": "5"}, 5),
     ],
@@ -280,6 +285,62 @@ def test_helpers_start_on_first_need_and_stay():
 def test_a_change_of_affinity_holds_for_the_next_call_and_its_helpers():
     with started(CREW + ON_EACH_PROCESSOR) as process:
         assert process.communicate(timeout=30) == (f"{_native.processors()} 2\n", "")
+
+
+OWN = str(_native.processors())
+WORKERS = """
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from {package} import get_context
+from qvl_fast.threads import default_num_threads
+
+def send(pipe):
+    pipe.send(default_num_threads())
+
+if __name__ == "__main__":
+    context = get_context(sys.argv[1])
+    ours, theirs = context.Pipe()
+    process = context.Process(target=send, args=(theirs,))
+    process.start()
+    print(ours.recv())
+    process.join()
+    if "{package}" == "multiprocessing":
+        with ProcessPoolExecutor(1, context) as pool:
+            print(pool.submit(default_num_threads).result())
+    print(default_num_threads())
+"""
+
+
+def threads_of_workers(folder, package, method):
+    """What a process, a worker of a pool where there are pools, and their parent take."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("QVL_FAST")}
+    script = folder / "workers.py"
+    script.write_text(WORKERS.format(package=package))
+    done = subprocess.run(
+        [sys.executable, script, method],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_worker_process_uses_one_thread(method, tmp_path):
+    assert threads_of_workers(tmp_path, "multiprocessing", method) == ["1", "1", OWN]
+
+
+def test_a_worker_process_of_multiprocess_uses_one_thread(tmp_path):
+    """The package is a copy of the standard one under another name, so a copy stands in for it."""
+    original = Path(multiprocessing.__file__).parent
+    for file in original.rglob("*.py"):
+        target = tmp_path / "multiprocess" / file.relative_to(original)
+        target.parent.mkdir(exist_ok=True)
+        text = file.read_text(encoding="utf-8")
+        target.write_text(re.sub("(?<!_)multiprocessing", "multiprocess", text), encoding="utf-8")
+    assert threads_of_workers(tmp_path, "multiprocess", "fork") == ["1", OWN]
 
 
 @pytest.mark.parametrize("number", [0, -1, 2.5, 2.0, "2", [2], 2**80])
@@ -618,7 +679,7 @@ def test_a_data_loader_gives_the_rows_of_the_main_process(method, monkeypatch):
         assert (count, own) == (1, 2)
 
 
-def test_daemonic_processes_use_one_thread_and_others_the_default(monkeypatch):
+def test_the_environment_counts_in_processes_that_are_not_daemonic(monkeypatch):
     monkeypatch.setenv("QVL_FAST_NUM_THREADS", "5")
     context = multiprocessing.get_context("fork")
     with context.Pool(1) as pool:
