@@ -51,6 +51,8 @@ pub struct Header {
     /// The EXIF orientation, from 1 to 8. None if Pillow has to be asked, which may refuse the file
     /// for what it finds.
     pub orientation: Option<u8>,
+    /// Whether passing over scanlines takes less than decoding them, as for a JPEG in one scan.
+    pub skips: bool,
 }
 
 /// What the header of a file says, or None if Pillow has to judge the file.
