@@ -206,7 +206,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
     /// as it takes to get there.
     pub(crate) fn divide(&self) -> Option<Bands<W::Part>> {
         /// How long it takes to pass over scanlines, of the time that it takes to read and resize them.
-        const SKIPPING: f64 = 0.5;
+        const SKIPPING: f64 = 0.3;
         /// Bands that are worth it.
         const LEAST: usize = 4;
         let [frame] = &self.frames[..] else {
