@@ -212,6 +212,10 @@ impl<'file> Scanlines<'file> {
         if self.is_damaged {
             return Err(Damaged);
         }
+        if count == 0 {
+            // The decoders read what follows the last line once.
+            return Ok(());
+        }
         self.done += count;
         let outcome = decode(&mut self.decoder, count == left);
         self.is_damaged = outcome.is_err();
