@@ -200,7 +200,7 @@ def test_rule_holds_for_every_orientation(container, orientation, modes, forms, 
 
 
 def test_stream_that_cannot_seek(modes, stock):
-    """Pillow opens a pipe; the size and the pixels then come from one reading of it."""
+    """The size and the pixels come from one reading of a pipe; the size alone would use it up."""
     data = oriented("JPEG", 6, modes)
 
     def piped():
@@ -210,7 +210,9 @@ def test_stream_that_cannot_seek(modes, stock):
         return os.fdopen(read, "rb")
 
     with piped() as stream:
-        assert image_size(stream) == (WIDTH, HEIGHT)
+        with pytest.raises(ValueError, match="cannot seek"):
+            image_size(stream)
+        assert stream.read() == data
     with piped() as stream:
         got = ImageProcessor("qwen2-vl")(stream)["pixel_values"]
     want = stock("torchvision")(upright_rgb(data), return_tensors="pt")["pixel_values"]
