@@ -160,5 +160,5 @@ def _refused(file: File, why: str) -> ImageError:
 
 
 def _reason(error: Exception) -> str:
-    # Pillow shows the object it reads from, with an address that differs from run to run.
-    return re.sub(r" <[^<>]* at 0x[0-9A-Fa-f]+>", "", str(error)) or type(error).__name__
+    # Pillow shows the object it reads from, often with an address, which differs from run to run.
+    return re.sub(r" <(_io\.|[^<>]* at 0x)[^<>]*>", "", str(error)) or type(error).__name__
