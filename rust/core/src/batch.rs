@@ -226,8 +226,10 @@ struct State<'a, T: Element, E> {
 struct Open<'a, T: Element, E> {
     /// The image's place.
     index: usize,
-    tasks: Tasks<'a, Rows<'a, T>, E>,
+    tasks: ImageTasks<'a, T, E>,
 }
+
+type ImageTasks<'a, T, E> = Tasks<'a, Rows<'a, T>, E>;
 
 impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     fn lock(&self) -> MutexGuard<'_, State<'a, T, O::Error>> {
@@ -301,7 +303,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         &self,
         index: usize,
         bands: Bands<&'a mut [T]>,
-    ) -> Result<Tasks<'a, Rows<'a, T>, O::Error>, Failure<O::Error>> {
+    ) -> Result<ImageTasks<'a, T, O::Error>, Failure<O::Error>> {
         let Image { input, target } = self.images[index];
         let (source, resampler) = match input {
             Input::Pixels(view) => (Source::pixels(view), self.resampler(view.size(), target)?),
