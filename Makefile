@@ -21,7 +21,7 @@ export PATH := $(TOOLS)/bin:$(PATH)
 endif
 
 BUILD_INPUTS := pyproject.toml requirements.lock Cargo.toml Cargo.lock \
-	$(shell find rust -name '*.rs' -o -name '*.py' -o -name Cargo.toml)
+	$(shell find rust -name '*.rs' -o -name '*.c' -o -name '*.py' -o -name Cargo.toml)
 
 .PHONY: run test test-all lint test-rust test-python sdist wheel wheels bench lock clean
 

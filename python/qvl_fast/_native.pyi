@@ -5,6 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "Batch",
+    "ImageHeader",
     "RowWriter",
     "arrow_pixels",
     "available_isas",
@@ -32,26 +34,107 @@ def smart_resize(
     factor: SupportsIndex = 28,
     min_pixels: SupportsIndex = 3136,
     max_pixels: SupportsIndex = 1003520,
-) -> tuple[int, int]: ...
-def resize_into(
-    image: NDArray[np.uint8], out: NDArray[np.uint8], reference: str, isa: str
-) -> None: ...
-def arrow_pixels(capsule: object, height: int, width: int) -> NDArray[np.uint8]: ...
-def available_isas() -> list[str]: ...
-def decoded_formats() -> list[str]: ...
-def processors() -> int: ...
-def memory_stats() -> dict[str, int]: ...
-def release_memory() -> int: ...
-def empty(shape: Sequence[int], dtype: str) -> NDArray[Any]: ...
-def cu_seqlens(grid_thw: NDArray[np.int64]) -> NDArray[np.int32]: ...
-def position_ids(grid_thw: NDArray[np.int64], merge_size: int) -> NDArray[np.int64]: ...
+) -> tuple[int, int]:
+    """The size an image is resized to before it is cut into patches.
+
+    Both sides become multiples of ``factor``; the area comes to lie within ``min_pixels`` and
+    ``max_pixels`` where rounding allows; the aspect ratio is kept as closely as that allows. Sides
+    are rounded half to even and the result is not checked against the budget again, so that of a
+    thin image may leave it. Semantics: ``smart_resize`` of the Qwen2-VL image processor in
+    transformers.
+
+    Args:
+        height: height of the image in pixels.
+        width: width of the image in pixels.
+        factor: ``patch_size * merge_size``; 28 for Qwen2-VL and Qwen2.5-VL, 32 for Qwen3-VL.
+        min_pixels: least area in pixels.
+        max_pixels: largest area in pixels.
+
+    Returns:
+        ``(height, width)`` in pixels.
+
+    Raises:
+        ValueError: an argument is not positive, ``min_pixels`` exceeds ``max_pixels``, or one side
+            is more than 200 times the other.
+        TypeError: an argument is not an integer.
+
+    Example:
+        >>> smart_resize(1080, 1920, max_pixels=1280 * 28 * 28)
+        (728, 1316)
+    """
+
+def resize_into(image: NDArray[np.uint8], out: NDArray[np.uint8], reference: str, isa: str) -> None:
+    """Resize images ``(T, H, W, C)`` to the size of ``out``, ``(height, width, 3)``."""
+
+def arrow_pixels(capsule: object, height: int, width: int) -> NDArray[np.uint8]:
+    """The pixels of an Arrow array of Pillow, ``(height, width, 4)``, over its memory.
+
+    Raises:
+        ValueError: they do not lie in one piece.
+    """
+
+def available_isas() -> list[str]:
+    """The instruction sets that this build and processor have, the slowest first."""
+
+def decoded_formats() -> list[str]:
+    """The names, as in Pillow, of the file formats that this build decodes itself."""
+
+def processors() -> int:
+    """Processors that this process may use: its affinity and, in a container, its quota of time."""
+
+def memory_stats() -> dict[str, int]:
+    """What the large results of this package hold and have held.
+
+    Memory of a result, array or tensor, waits for the next one when nothing refers to it any more.
+
+    Returns:
+        ``in_use_bytes``: held by results that are alive. ``idle_bytes``: waiting for a result, of
+        at most ``idle_limit_bytes``. ``fresh`` and ``recycled``: how many results got memory from
+        the system, and memory of an earlier result.
+
+    Example:
+        >>> sorted(memory_stats())
+        ['fresh', 'idle_bytes', 'idle_limit_bytes', 'in_use_bytes', 'recycled']
+    """
+
+def release_memory() -> int:
+    """Gives memory that waits for a result back to the system.
+
+    Returns:
+        The number of bytes.
+
+    Example:
+        >>> released = release_memory()
+        >>> memory_stats()["idle_bytes"]
+        0
+    """
+
+def empty(shape: Sequence[int], dtype: str) -> NDArray[Any]:
+    """An array of no particular values in recycled memory.
+
+    Raises:
+        MemoryError: the system has not got that much.
+    """
+
+def cu_seqlens(grid_thw: NDArray[np.int64]) -> NDArray[np.int32]:
+    """See :func:`qvl_fast.cu_seqlens`; grids are int64 ``(n, 3)`` in C order, here and below."""
+
+def position_ids(grid_thw: NDArray[np.int64], merge_size: int) -> NDArray[np.int64]:
+    """See :func:`qvl_fast.position_ids`."""
+
 def window_index(
     grid_thw: NDArray[np.int64], window: int, merge_size: int
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]: ...
-def reverse_index(window_index: NDArray[np.int64]) -> NDArray[np.int64]: ...
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """See :func:`qvl_fast.window_index`; the side of a window is in tokens."""
+
+def reverse_index(window_index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The permutation that undoes another."""
+
 def interpolation_taps(
     grid_thw: NDArray[np.int64], side: int, merge_size: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]: ...
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """See :func:`qvl_fast.interpolation_taps`."""
+
 def mrope_position_ids(
     types: NDArray[np.int64],
     kept: NDArray[np.bool_] | None,
@@ -63,14 +146,33 @@ def mrope_position_ids(
     videos_in_groups: bool,
     merge_size: int,
     advance: str,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
-def pack(lengths: NDArray[np.int64], capacity: int, strategy: str) -> list[list[int]]: ...
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """See :func:`qvl_fast.mrope_position_ids`.
+
+    Args:
+        types: int64 ``(B, S)``.
+        kept: bool ``(B, S)``, False at padding; None if there is none.
+        image_grid_thw: of the images of the whole batch.
+        video_grid_thw: of the videos of the whole batch.
+        intervals: time ids between the groups of frames of each video.
+        single: whether ids in time are rounded to float32 on the way.
+        videos_in_groups: whether each group of frames is numbered as an image.
+        merge_size: side, in patches, of a token.
+        advance: ``"spatial"`` or ``"spatiotemporal"``.
+    """
+
+def pack(lengths: NDArray[np.int64], capacity: int, strategy: str) -> list[list[int]]:
+    """The items of each sequence; see :func:`qvl_fast.pack`."""
+
 def expand_placeholders(
     input_ids: NDArray[np.int64], token_id: int, counts: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """See :func:`qvl_fast.expand_placeholders`."""
 
 @final
 class RowWriter:
+    """Resizes images and writes their patch rows, for one configuration."""
+
     def __new__(
         cls,
         patch_size: int,
@@ -85,33 +187,47 @@ class RowWriter:
         isa: str,
     ) -> RowWriter: ...
     @property
-    def columns(self) -> int: ...
-    def grid(self, frames: int, height: int, width: int) -> tuple[int, int, int]: ...
+    def columns(self) -> int:
+        """Elements in a row."""
+    def grid(self, frames: int, height: int, width: int) -> tuple[int, int, int]:
+        """The grid ``(t, h, w)`` of frames of a size in pixels, which is not changed.
+
+        Raises:
+            ValueError: a side is not a multiple of the patches that are merged.
+        """
     def write(
         self,
         frames: NDArray[np.uint8],
         height: int,
         width: int,
         out: NDArray[np.float32 | np.float16 | np.uint16 | np.uint8],
-    ) -> tuple[int, int, int]: ...
-    def target(
-        self, height: int, width: int, pixels: tuple[int, int] | None
-    ) -> tuple[int, int]: ...
+    ) -> tuple[int, int, int]:
+        """Resize frames ``(T, H, W, C)`` and write their rows to ``out``; returns the grid."""
+    def target(self, height: int, width: int, pixels: tuple[int, int] | None) -> tuple[int, int]:
+        """``(height, width)`` that a still image is resized to, of an area between ``pixels``."""
 
 @final
 class ImageHeader:
-    @property
-    def format(self) -> str: ...
-    @property
-    def height(self) -> int: ...
-    @property
-    def width(self) -> int: ...
-    @property
-    def channels(self) -> int: ...
-    @property
-    def orientation(self) -> int | None: ...
+    """What the header of a file says."""
 
-def image_header(file: bytes) -> ImageHeader | None: ...
+    @property
+    def format(self) -> str:
+        """The file's format, as Pillow calls it."""
+    @property
+    def height(self) -> int:
+        """Scanlines, as stored."""
+    @property
+    def width(self) -> int:
+        """Pixels of a scanline, as stored."""
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for RGB."""
+    @property
+    def orientation(self) -> int | None:
+        """The EXIF orientation, 1 to 8; None if Pillow has to be asked for it."""
+
+def image_header(file: bytes) -> ImageHeader | None:
+    """What the header of a file says, or None if Pillow has to judge the file."""
 
 class _Lines(Protocol):
     size: tuple[int, int]
@@ -119,14 +235,21 @@ class _Lines(Protocol):
 
 @final
 class Batch:
+    """Still images whose rows are written in one call."""
+
     def __new__(cls, writer: RowWriter, pixels: tuple[int, int] | None) -> Batch: ...
-    def add_pixels(self, image: NDArray[np.uint8]) -> None: ...
-    def add_file(self, file: bytes, header: ImageHeader, orientation: int) -> None: ...
-    def add_opened(self, height: int, width: int) -> None: ...
+    def add_pixels(self, image: NDArray[np.uint8]) -> None:
+        """Add an image in memory, ``(H, W, C)`` with 1, 3 or 4 channels and any strides."""
+    def add_file(self, file: bytes, header: ImageHeader, orientation: int) -> None:
+        """Add a file that the core decodes."""
+    def add_opened(self, height: int, width: int) -> None:
+        """Add an image that is opened when its turn comes."""
     @property
-    def grids(self) -> list[tuple[int, int, int]]: ...
+    def grids(self) -> list[tuple[int, int, int]]:
+        """The grid ``(t, h, w)`` of each image."""
     @property
-    def rows(self) -> int: ...
+    def rows(self) -> int:
+        """Rows of all images."""
     def write(
         self,
         out: NDArray[np.float32 | np.float16 | np.uint16 | np.uint8],
@@ -134,4 +257,16 @@ class Batch:
         *,
         num_threads: int,
         reduced: bool,
-    ) -> None: ...
+    ) -> None:
+        """Write the rows of all images, one after another, to ``out``.
+
+        An exception about an image has its place in ``index``.
+
+        Args:
+            out: exactly the rows of the images, in C order.
+            open: for the place and the height and width of an image that was not added with its
+                pixels, or whose file turns out damaged or unusual: its pixels ``(H, W, C)``, or an
+                object that hands out some lines of it, four bytes a pixel. Threads call it.
+            num_threads: that the call may use.
+            reduced: whether a JPEG may be decoded at a fraction of its size.
+        """

@@ -37,3 +37,9 @@ def num_threads() -> int | None:
             f"QVL_FAST_NUM_THREADS must be an integer from 1 to 999999999, got {value!r:.80}"
         )
     return int(value)
+
+
+def local_world_size() -> int:
+    """How many processes of one program torchrun runs on this machine: ``LOCAL_WORLD_SIZE``."""
+    value = os.environ.get("LOCAL_WORLD_SIZE", "")
+    return int(value) if re.fullmatch("[1-9][0-9]{0,8}", value) else 1

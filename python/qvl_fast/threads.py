@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from qvl_fast import _native, environment
 
+# The standard library's, and the copy of it that Hugging Face data sets use.
+_PROCESS_MODULES = ("multiprocessing.process", "multiprocess.process")
+
 
 def default_num_threads() -> int:
-    """1 where other processes work beside this one, else what the environment or the system says.
+    """A number that suits the process and those that work beside it.
 
-    A DataLoader's worker and a daemonic process, such as those of a ``multiprocessing.Pool``, are
-    one of many. Elsewhere ``QVL_FAST_NUM_THREADS`` counts, or else the processors that this process
-    may use: its affinity and, in a container, its quota of time.
+    One in a worker of a DataLoader or of a ``multiprocessing.Pool``, which are daemonic processes.
+    Elsewhere ``QVL_FAST_NUM_THREADS``; if it is not set, one in any other process that
+    ``multiprocessing`` or ``multiprocess`` has started, such as a worker of a
+    ``ProcessPoolExecutor`` or of ``datasets.map``; or else the processors that this process may use
+    (its affinity and, in a container, its quota of time), of which the processes that torchrun
+    starts on one machine get equal shares.
 
     Raises:
         ValueError: the variable is not a positive integer.
     """
-    if _in_data_loader_worker() or _is_daemonic():
+    # A process that was started by one of the modules has imported it.
+    modules: list[Any] = [sys.modules[name] for name in _PROCESS_MODULES if name in sys.modules]
+    if any(module.current_process().daemon for module in modules):
         return 1
-    return environment.num_threads() or _native.processors()
-
-
-def _in_data_loader_worker() -> bool:
-    # Who is in a worker has imported this.
-    data = sys.modules.get("torch.utils.data")
-    return data is not None and data.get_worker_info() is not None
-
-
-def _is_daemonic() -> bool:
-    process = sys.modules.get("multiprocessing.process")
-    return process is not None and process.current_process().daemon
+    if (number := environment.num_threads()) is not None:
+        return number
+    if any(module.parent_process() is not None for module in modules):
+        return 1
+    return max(1, _native.processors() // environment.local_world_size())

@@ -1,6 +1,7 @@
 """``qvl-fast inspect``, and what all commands share: options, missing packages, exit statuses."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -122,6 +123,36 @@ def test_a_file_name_need_not_be_utf8(tmp_path):
     assert done.returncode == 1
     assert rb"caf\xe9.png " in done.stdout
     assert rb"caf\xe9.pngx: No such file" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_cannot_control_the_terminal(tmp_path):
+    path = save_image(tmp_path / "\x1b[31mred\nfailed: 0.png", 56, 56)
+    done = subprocess.run([SCRIPT, "inspect", path, path + "x"], capture_output=True, timeout=60)
+    assert b"\x1b" not in done.stdout + done.stderr
+    assert rb"\x1b[31mred\nfailed: 0.png " in done.stdout
+    assert rb"\x1b[31mred\nfailed: 0.pngx: No such file" in done.stderr
+    assert done.stderr.count(b"\n") == 2
+
+
+@pytest.mark.parametrize(
+    "locale",
+    [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}],
+)
+def test_names_that_the_encoding_lacks(tmp_path, locale):
+    path = save_image(tmp_path / "图像.png", 56, 56)
+    bad = tmp_path / "坏.png"
+    bad.write_bytes(b"no image")
+    done = subprocess.run(
+        [SCRIPT, "inspect", path, bad],
+        capture_output=True,
+        timeout=60,
+        env={**os.environ, **locale},
+    )
+    assert done.returncode == 1
+    assert rb"\u56fe\u50cf.png " in done.stdout
+    assert rb"\u574f.png: cannot identify image file" in done.stderr
+    assert b"Traceback" not in done.stderr
 
 
 def test_the_installed_script(tmp_path):

@@ -333,9 +333,18 @@ def test_shards_have_the_permissions_of_any_file(images, tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
 def test_a_file_name_need_not_be_utf8(tmp_path):
-    path = save_image(tmp_path / "in" / "caf\udce9.png", 56, 56)
-    assert preprocess(path, "-o", tmp_path / "out") == 0
-    assert list(load(tmp_path / "out")) == [str(path)]
+    paths = [save_image(tmp_path / "in" / name, 56, 56) for name in ("caf\udce9.png", "cafe.png")]
+    assert preprocess(*paths, "-o", tmp_path / "out") == 0
+    text = str(paths[0]).replace("\udce9", "\\xe9")
+    assert list(load(tmp_path / "out")) == [text, str(paths[1])]
+    content = (tmp_path / "out/index.json").read_text()
+    items = json.loads(content)["items"]
+    assert bytes.fromhex(items[0]["path_hex"]) == os.fsencode(paths[0])
+    assert "path_hex" not in items[1]
+    json.dumps(json.loads(content), ensure_ascii=False).encode()  # no lone surrogate
+    before = (tmp_path / "out/index.json").read_bytes()
+    assert preprocess(*paths, "-o", tmp_path / "out", "--resume") == 0
+    assert (tmp_path / "out/index.json").read_bytes() == before
 
 
 def test_the_installed_script_is_quiet_without_a_terminal(images, tmp_path):

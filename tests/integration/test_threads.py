@@ -2,11 +2,13 @@
 
 import ctypes
 import functools
+import inspect
 import io
 import itertools
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -50,7 +52,7 @@ def encoded(image, form="PNG", orientation=1):
 
 @functools.cache
 def mixed_batch():
-    """Images of every layout; those from 25 bands of 28 lines on are written in strips."""
+    """Images of every layout and form, large and small, tall and wide."""
     tall = noise(1205, 60, 4)
     return [
         np.ascontiguousarray(tall[..., :3]),
@@ -153,33 +155,41 @@ def test_eight_callers_at_once_all_get_their_rows(num_threads, one_out):
 # --- how many threads ------------------------------------------------------------------------
 
 
-class Meeting(io.BytesIO):
-    """A file that is read once as many others are being read, and keeps by which thread."""
+def acting(act, side=280):
+    """A PIL image that acts when it is first asked for its pixels; large enough for a thread."""
+    image = Image.new("RGB", (side, side))
+    load = image.load
 
-    def __init__(self, content, readers):
-        super().__init__(content)
-        self.meet = readers.wait if readers.parties > 1 else lambda: None
-        self.thread = None
+    def act_first():
+        image.load = load
+        act()
+        return load()
 
-    def read(self, size=-1):
-        if size == -1:
-            self.thread = threading.get_ident()
-            self.meet()
-        return super().read(size)
+    image.load = act_first
+    return image
+
+
+# For programs of their own, which are to import no tests.
+ACTING = f"from PIL import Image\n\n\n{inspect.getsource(acting)}"
 
 
 def met(count, **options):
-    """The threads that read files, as many as are to be read at the same time, and twice more."""
-    readers = threading.Barrier(count, timeout=10)
-    files = [Meeting(encoded(noise(80, 80, 3)), readers) for _ in range(3 * count)]
-    processor(**options)(files, return_tensors="np")
-    return {file.thread for file in files}
+    """The threads that load images: so many at the same time, and twice as many more."""
+    loaders, met = set(), threading.Barrier(count, timeout=10)
+
+    def meet():
+        loaders.add(threading.get_ident())
+        met.wait()
+
+    images = [acting(meet) for _ in range(3 * count)]
+    processor(**options)(images, return_tensors="np")
+    return loaders
 
 
 @pytest.mark.parametrize("count", THREADS)
 def test_as_many_threads_as_asked_for_work_at_once(count):
-    assert len(readers := met(count, num_threads=count)) == count
-    assert threading.get_ident() in readers
+    assert len(loaders := met(count, num_threads=count)) == count
+    assert threading.get_ident() in loaders
 
 
 def test_the_environment_says_how_many_threads_where_the_processor_does_not(monkeypatch):
@@ -217,6 +227,10 @@ def started(code, *arguments, **environment):
         (DEFAULT, {}, _native.processors()),
         (DEFAULT, {"QVL_FAST_NUM_THREADS": ""}, _native.processors()),
         (DEFAULT, {"QVL_FAST_NUM_THREADS": "5"}, 5),
+        (DEFAULT, {"LOCAL_WORLD_SIZE": "1"}, _native.processors()),
+        (DEFAULT, {"LOCAL_WORLD_SIZE": "2"}, max(1, _native.processors() // 2)),
+        (DEFAULT, {"LOCAL_WORLD_SIZE": "512"}, 1),
+        (DEFAULT, {"LOCAL_WORLD_SIZE": "2", "QVL_FAST_NUM_THREADS": "5"}, 5),
         (ON_ONE + DEFAULT, {}, 1),
         (ON_ONE + DEFAULT, {"QVL_FAST_NUM_THREADS": "5"}, 5),
     ],
@@ -227,35 +241,39 @@ def test_the_default_is_the_environment_or_else_the_processors(code, environment
         assert process.communicate(timeout=30) == (f"{want}\n", "")
 
 
-CREW = """
-import io, os, numpy, PIL.Image, qvl_fast
+CREW = (
+    ACTING
+    + """
+import os, numpy, qvl_fast
 from pathlib import Path
+from threading import Barrier
 from qvl_fast.threads import default_num_threads
 
 
-def helpers():
-    names = [(thread / "comm").read_text() for thread in Path("/proc/self/task").iterdir()]
-    return names.count("qvl-fast\\n")
+def threads():
+    return len(list(Path("/proc/self/task").iterdir()))
 
 
 def call(num_threads):
-    places = []
+    places, met = set(), Barrier(num_threads, timeout=10)
 
-    class File(io.BytesIO):
-        def read(self, size=-1):
-            if size == -1:
-                places.append(frozenset(os.sched_getaffinity(0)))
-            return super().read(size)
+    def act():
+        places.add(frozenset(os.sched_getaffinity(0)))
+        met.wait()
 
-    content = io.BytesIO()
-    PIL.Image.fromarray(numpy.zeros((80, 80, 3), "uint8")).save(content, "PNG")
-    files = [File(content.getvalue()) for _ in range(40)]
-    qvl_fast.ImageProcessor("qwen2-vl", num_threads=num_threads)(files, return_tensors="np")
-    return set(places)
+    process = qvl_fast.ImageProcessor("qwen2-vl", num_threads=num_threads)
+    process([acting(act) for _ in range(3 * num_threads)], return_tensors="np")
+    return places
 
 
-everywhere = frozenset(os.sched_getaffinity(0))
+def call_with_little_work():
+    process = qvl_fast.ImageProcessor("qwen2-vl", num_threads=3)
+    process([numpy.zeros((56, 56, 3), "uint8")] * 16, return_tensors="np")
+
+
+everywhere, before = frozenset(os.sched_getaffinity(0)), threads()
 """
+)
 
 ON_EACH_PROCESSOR = """
 assert call(3) == {everywhere}
@@ -265,21 +283,83 @@ for processor in sorted(everywhere):
     assert call(3) == {frozenset({processor})}
 os.sched_setaffinity(0, everywhere)
 assert call(3) == {everywhere}
-print(default_num_threads(), helpers())
+print(default_num_threads(), threads() - before)
 """
 
 
 @on_linux
 def test_helpers_start_on_first_need_and_stay():
-    code = CREW + "for count in (1, 3, 1, 2, 3): call(count); print(helpers())"
+    code = CREW + "for count in (1, 3, 1, 2, 3): call(count); print(threads() - before)"
     with started(code) as process:
         assert process.communicate(timeout=30) == ("0\n2\n2\n2\n2\n", "")
+
+
+@on_linux
+def test_little_work_starts_no_thread():
+    with started(CREW + "call_with_little_work(); print(helpers())") as process:
+        assert process.communicate(timeout=30) == ("0\n", "")
 
 
 @on_linux
 def test_a_change_of_affinity_holds_for_the_next_call_and_its_helpers():
     with started(CREW + ON_EACH_PROCESSOR) as process:
         assert process.communicate(timeout=30) == (f"{_native.processors()} 2\n", "")
+
+
+OWN = str(_native.processors())
+WORKERS = """
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from {package} import get_context
+from qvl_fast.threads import default_num_threads
+
+def send(pipe):
+    pipe.send(default_num_threads())
+
+if __name__ == "__main__":
+    context = get_context(sys.argv[1])
+    ours, theirs = context.Pipe()
+    process = context.Process(target=send, args=(theirs,))
+    process.start()
+    print(ours.recv())
+    process.join()
+    if "{package}" == "multiprocessing":
+        with ProcessPoolExecutor(1, context) as pool:
+            print(pool.submit(default_num_threads).result())
+    print(default_num_threads())
+"""
+
+
+def threads_of_workers(folder, package, method):
+    """What a process, a worker of a pool where there are pools, and their parent take."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("QVL_FAST")}
+    script = folder / "workers.py"
+    script.write_text(WORKERS.format(package=package))
+    done = subprocess.run(
+        [sys.executable, script, method],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_worker_process_uses_one_thread(method, tmp_path):
+    assert threads_of_workers(tmp_path, "multiprocessing", method) == ["1", "1", OWN]
+
+
+def test_a_worker_process_of_multiprocess_uses_one_thread(tmp_path):
+    """The package is a copy of the standard one under another name, so a copy stands in for it."""
+    original = Path(multiprocessing.__file__).parent
+    for file in original.rglob("*.py"):
+        target = tmp_path / "multiprocess" / file.relative_to(original)
+        target.parent.mkdir(exist_ok=True)
+        text = file.read_text(encoding="utf-8")
+        target.write_text(re.sub("(?<!_)multiprocessing", "multiprocess", text), encoding="utf-8")
+    assert threads_of_workers(tmp_path, "multiprocess", "fork") == ["1", OWN]
 
 
 @pytest.mark.parametrize("number", [0, -1, 2.5, 2.0, "2", [2], 2**80])
@@ -301,15 +381,6 @@ def test_a_bad_environment_is_refused(value, monkeypatch):
 
 
 # --- failures and interruptions --------------------------------------------------------------
-
-
-class Broken(io.BytesIO):
-    """A file that fails once its header has been read."""
-
-    def read(self, size=-1):
-        if size == -1:
-            raise RuntimeError("broken")
-        return super().read(size)
 
 
 BAD = {
@@ -341,38 +412,41 @@ def test_a_bad_image_is_named_and_the_processor_lives_on(name, num_threads):
     assert equal(process(mixed_batch())["pixel_values"], expected())
 
 
-@pytest.mark.parametrize("num_threads", [1, 2, 8])
-def test_what_a_stream_raises_keeps_its_type_and_is_told_apart(num_threads):
+def test_what_a_stream_raises_keeps_its_type_and_is_told_apart():
+    class Broken(io.BytesIO):
+        def read(self, size=-1):
+            raise RuntimeError("broken")
+
     images = list(mixed_batch())
-    images.insert(5, Broken(encoded(noise(300, 300, 3))))
+    images.insert(5, Broken())
     with pytest.raises(RuntimeError, match="broken") as caught:
-        processor(num_threads=num_threads)(images)
+        processor()(images)
     assert caught.value.index == 5
     assert caught.value.source == "(Broken)"
     assert caught.value.__notes__ == ["images[5] is (Broken)"]
 
 
-def test_what_a_file_raises_beyond_exceptions_is_handed_on():
-    class Ending(Broken):
-        def read(self, size=-1):
-            if size == -1:
-                raise SystemExit(3)
-            return super().read(size)
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_what_an_image_raises_beyond_exceptions_is_handed_on(num_threads):
+    def end():
+        raise SystemExit(3)
 
-    process = processor(num_threads=3)
+    process = processor(num_threads=num_threads)
     with pytest.raises(SystemExit, match="3"):
-        process([*mixed_batch(), Ending(encoded(noise(80, 80, 3))), *mixed_batch()])
+        process([*mixed_batch(), acting(end), *mixed_batch()])
     assert equal(process(mixed_batch())["pixel_values"], expected())
 
 
-INTERRUPTED = """
-import sys, io, time, numpy, PIL.Image, qvl_fast
+INTERRUPTED = (
+    ACTING
+    + """
+import sys, io, time, numpy, qvl_fast
 
 kind, num_threads = sys.argv[1:]
 noise = numpy.random.default_rng(0).integers(0, 256, (1500, 1500, 3), "uint8")
 if kind != "array":
     file = io.BytesIO()
-    PIL.Image.fromarray(noise).save(file, kind)
+    Image.fromarray(noise).save(file, kind)
 image = noise if kind == "array" else file.getvalue()
 process = qvl_fast.ImageProcessor(
     "qwen2-vl", max_pixels=50_000, dtype="uint8", num_threads=int(num_threads)
@@ -380,21 +454,14 @@ process = qvl_fast.ImageProcessor(
 first = process(image, return_tensors="np")["pixel_values"]
 
 
-class Begins(io.BytesIO):
-    def read(self, size=-1):
-        if size == -1:  # the pixels
-            print("begins", flush=True)
-        return super().read(size)
-
-
-file = io.BytesIO()
-PIL.Image.fromarray(noise).save(file, "PNG")  # as large as the others, so the first
+begins = acting(lambda: print("begins", flush=True), 2000)  # larger than the others, so the first
 try:
-    process([Begins(file.getvalue())] + [image] * 10_000, return_tensors="np")
+    process([begins] + [image] * 10_000, return_tensors="np")
 except KeyboardInterrupt:
     print(time.monotonic(), flush=True)
 assert numpy.array_equal(process(image, return_tensors="np")["pixel_values"], first)
 """
+)
 
 
 @pytest.mark.usefixtures("interruptible")
@@ -409,19 +476,6 @@ def test_ctrl_c_is_answered_within_a_second(kind, num_threads):
         out, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, "")
     assert float(out) - sent < 1
-
-
-class Acting(io.BytesIO):
-    """A file that does something when its pixels are read."""
-
-    def __init__(self, content, act):
-        super().__init__(content)
-        self.act = act
-
-    def read(self, size=-1):
-        if size == -1:
-            self.act()
-        return super().read(size)
 
 
 def a_helper():
@@ -447,10 +501,11 @@ def test_what_a_signal_handler_raises_ends_the_call(receiver):
     process = processor(num_threads=2, dtype="uint8")
     image = noise(1500, 1500, 3)
     timer = threading.Timer(0.1, send)
+    met(2, num_threads=2)  # so that there is a helper, which has its name
     before = signal.signal(signal.SIGUSR1, handle)
     try:
         with pytest.raises(CalledError) as caught:
-            process([Acting(encoded(image), timer.start)] + [image] * 5000)
+            process([acting(timer.start, 1500)] + [image] * 5000)
         timer.join()
     finally:
         signal.signal(signal.SIGUSR1, before)
@@ -462,14 +517,11 @@ def test_memory_that_another_call_is_writing_to_is_refused_by_name(name):
     process = processor(num_threads=1)
     opened, go_on = threading.Event(), threading.Event()
 
-    class Slow(io.BytesIO):
-        def read(self, size=-1):
-            if size == -1:
-                opened.set()
-                go_on.wait(10)
-            return super().read(size)
+    def wait():
+        opened.set()
+        go_on.wait(10)
 
-    image, slow = noise(280, 280, 3), Slow(encoded(noise(280, 280, 3)))
+    image, slow = noise(280, 280, 3), acting(wait)
     out = np.zeros((400, process.columns), np.float32)
     written = out.view(np.uint8).ravel()[: image.size].reshape(image.shape)
     arguments = {"out": (image, out), "image": (written, None)}[name]
@@ -506,7 +558,6 @@ def test_other_python_threads_go_on_during_a_call(num_threads):
 
 def test_helpers_come_back_after_brief_calls_of_other_threads():
     """The pattern of a server: a batch on four threads, and six calls on one each meanwhile."""
-    content = encoded(noise(80, 80, 3))
     four = threading.Barrier(4, timeout=20)
     held, begun, release = threading.Barrier(7, timeout=20), threading.Event(), threading.Event()
 
@@ -516,7 +567,7 @@ def test_helpers_come_back_after_brief_calls_of_other_threads():
 
     def begin_six():
         one = processor(num_threads=1)
-        brief.extend(pool.submit(one, Acting(content, hold)) for _ in range(6))
+        brief.extend(pool.submit(one, acting(hold)) for _ in range(6))
         held.wait()
         begun.set()
 
@@ -528,21 +579,20 @@ def test_helpers_come_back_after_brief_calls_of_other_threads():
     def wait():
         assert begun.wait(20)
 
-    # While the six go on the helpers leave, after the file each has.
+    # While the six go on the helpers leave, after the image each has.
     acts = [four.wait] * 4 + [begin_six] + [wait] * 30 + [end_six] + [four.wait] * 4
     brief = []
     with ThreadPoolExecutor(6) as pool:
-        rows = processor(num_threads=4)([Acting(content, act) for act in acts])["pixel_values"]
-    assert equal(rows, processor()([content] * len(acts))["pixel_values"])
+        rows = processor(num_threads=4)([acting(act) for act in acts])["pixel_values"]
+    assert equal(rows, processor()([Image.new("RGB", (280, 280))] * len(acts))["pixel_values"])
 
 
 def test_a_fork_beside_calls_leaves_both_processes_their_threads():
-    content = encoded(noise(80, 80, 3))
     begun, over = threading.Event(), threading.Event()
 
     def work():
         while not over.is_set():
-            processor(num_threads=3)([Acting(content, begun.set) for _ in range(30)])
+            processor(num_threads=3)([acting(begun.set) for _ in range(30)])
 
     with ThreadPoolExecutor(2) as pool:
         calls = [pool.submit(work) for _ in range(2)]
@@ -558,31 +608,25 @@ def test_a_fork_beside_calls_leaves_both_processes_their_threads():
     assert len(met(3, num_threads=3)) == 3
 
 
-ENDS = """
-import io, sys, threading, numpy, PIL.Image, qvl_fast
+ENDS = (
+    ACTING
+    + """
+import sys, threading, numpy, qvl_fast
 
 image = numpy.random.default_rng(0).integers(0, 256, (1500, 1500, 3), "uint8")
-content = io.BytesIO()
-PIL.Image.fromarray(image).save(content, "PNG")
 process = qvl_fast.ImageProcessor("qwen2-vl", max_pixels=50_000, dtype="uint8", num_threads=3)
 begun = threading.Event()
 
 
-class Begins(io.BytesIO):
-    def read(self, size=-1):
-        if size == -1:
-            begun.set()
-        return super().read(size)
-
-
 process([image] * 9, return_tensors="np")
 if sys.argv[1] == "at work":
-    images = [Begins(content.getvalue())] + [image] * 5000
+    images = [acting(begun.set, 1500)] + [image] * 5000
     options = {"return_tensors": "np"}
     threading.Thread(target=process, args=(images,), kwargs=options, daemon=True).start()
     assert begun.wait(20)
 print("ends")
 """
+)
 
 
 @pytest.mark.parametrize("helpers", ["asleep", "at work"])
@@ -618,7 +662,7 @@ def test_a_data_loader_gives_the_rows_of_the_main_process(method, monkeypatch):
         assert (count, own) == (1, 2)
 
 
-def test_daemonic_processes_use_one_thread_and_others_the_default(monkeypatch):
+def test_the_environment_counts_in_processes_that_are_not_daemonic(monkeypatch):
     monkeypatch.setenv("QVL_FAST_NUM_THREADS", "5")
     context = multiprocessing.get_context("fork")
     with context.Pool(1) as pool:

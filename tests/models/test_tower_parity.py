@@ -7,6 +7,7 @@ import torch
 
 import qvl_fast
 from qvl_fast.config import TOWERS
+from qvl_fast.models.qwen2_5 import RmsNorm
 
 BATCHES = {
     "image": [[1, 8, 8]],
@@ -89,6 +90,22 @@ def test_bfloat16(name, make_pair, make_rows, mixed, relative_error):
         errors.append([relative_error(result, exact) for result in pairs[0]])
     ours, theirs = torch.tensor(errors).mean(0).tolist()
     assert ours <= 1.1 * theirs
+
+
+@pytest.mark.parametrize("weight", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_the_norm_is_what_other_devices_compute(relative_error, weight, dtype):
+    """In the wider type of both, as transformers' norm promotes them."""
+    norm = RmsNorm(64).to(weight)
+    torch.nn.init.normal_(norm.weight)
+    x = torch.randn(50, 64).to(dtype)
+    result = norm(x)
+    assert result.dtype == torch.promote_types(weight, dtype)
+    expected = torch.nn.functional.rms_norm(
+        x.to(result.dtype), (64,), norm.weight.to(result.dtype), 1e-6
+    )
+    # The norm written out rounds once more, before the weight.
+    assert relative_error(result, expected) < 4 * torch.finfo(result.dtype).eps
 
 
 def test_a_plan_and_its_grid_are_the_same(pair, make_rows, mixed):

@@ -200,7 +200,7 @@ def test_rule_holds_for_every_orientation(container, orientation, modes, forms, 
 
 
 def test_stream_that_cannot_seek(modes, stock):
-    """A pipe is read once, for its pixels; a header that was read could not be put back."""
+    """The size and the pixels come from one reading of a pipe; the size alone would use it up."""
     data = oriented("JPEG", 6, modes)
 
     def piped():
@@ -209,8 +209,10 @@ def test_stream_that_cannot_seek(modes, stock):
             sink.write(data)  # less than a pipe holds
         return os.fdopen(read, "rb")
 
-    with piped() as stream, pytest.raises(ValueError, match="cannot seek"):
-        image_size(stream)
+    with piped() as stream:
+        with pytest.raises(ValueError, match="cannot seek"):
+            image_size(stream)
+        assert stream.read() == data
     with piped() as stream:
         got = ImageProcessor("qwen2-vl")(stream)["pixel_values"]
     want = stock("torchvision")(upright_rgb(data), return_tensors="pt")["pixel_values"]

@@ -51,7 +51,12 @@ def difference(data):
     if isinstance(want, Exception):
         # Asked for an orientation, Pillow may refuse the file.
         return None if orientation is None else f"Pillow: {want!r}; here: {size, orientation}"
-    got = header.format, size, MODES[header.channels], want[3] if orientation is None else orientation
+    got = (
+        header.format,
+        size,
+        MODES[header.channels],
+        want[3] if orientation is None else orientation,
+    )
     return None if got == want else f"Pillow: {want}; here: {got}"
 
 
@@ -295,7 +300,9 @@ def test_headers_of_png_say_something():
 @pytest.mark.parametrize("format", ["JPEG", "PNG"])
 def test_orientation(format, orientation):
     data = encode(Image.new("RGB", (5, 4)), format, exif=exif(orientation))
-    assert _native.image_header(data).orientation == (orientation if orientation in range(1, 9) else 1)
+    assert _native.image_header(data).orientation == (
+        orientation if orientation in range(1, 9) else 1
+    )
 
 
 def with_exif(format, *entries, order="<"):

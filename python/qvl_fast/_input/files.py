@@ -14,7 +14,7 @@ import stat
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from PIL import Image
 
@@ -75,7 +75,7 @@ def read_file(file: File) -> bytes:
         return _checked(file).read_bytes()
     with reading(file):
         file.seek(0)
-        contents: object = file.read()
+        contents = cast("object", file.read())
     if not isinstance(contents, bytes):
         kind = type(contents).__name__
         raise _refused(file, f"must be a binary stream, but reading it gives {kind}")
@@ -160,5 +160,5 @@ def _refused(file: File, why: str) -> ImageError:
 
 
 def _reason(error: Exception) -> str:
-    # Pillow shows the object it reads from, with an address that differs from run to run.
-    return re.sub(r" <[^<>]* at 0x[0-9A-Fa-f]+>", "", str(error)) or type(error).__name__
+    # Pillow shows the object it reads from, often with an address, which differs from run to run.
+    return re.sub(r" <(_io\.|[^<>]* at 0x)[^<>]*>", "", str(error)) or type(error).__name__

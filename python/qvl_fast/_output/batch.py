@@ -6,8 +6,7 @@ from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import numpy as np
-
+from qvl_fast._input.arrays import is_array
 from qvl_fast._output.torch import as_tensor
 
 if TYPE_CHECKING:
@@ -94,6 +93,6 @@ class ImageRows(dict[str, T]):
     def _mapped(self, function: Callable[[torch.Tensor], torch.Tensor]) -> ImageRows[torch.Tensor]:
         result: ImageRows[Any] = ImageRows(self)
         for name, value in self.items():
-            if isinstance(value, np.ndarray) or hasattr(value, "device"):
+            if is_array(value):
                 result[name] = function(as_tensor(value))
         return result

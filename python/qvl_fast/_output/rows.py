@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from qvl_fast import _native
 from qvl_fast._input.arrays import is_tensor, tensor_memory
+from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.torch import import_torch
 from qvl_fast.config.checks import check_choice
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 DType = Literal["float32", "float16", "bfloat16", "uint8"]
 Temporal = Literal["full", "compact"]
-ReturnTensors = Literal["pt", "np"]
 Rows: TypeAlias = "NDArray[Any] | torch.Tensor"
 
 

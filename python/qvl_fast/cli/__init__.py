@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, get_args
 from qvl_fast._output.rows import DType, Temporal
 from qvl_fast.cli.errors import CommandError
 from qvl_fast.cli.options import byte_size, image_batch, model_config, positive_integer
+from qvl_fast.cli.text import printable
 from qvl_fast.config import PRESETS, TOWERS
 from qvl_fast.processors.base import Reference
 from qvl_fast.processors.image import ImageProcessor
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = f"this needs {package}, which is not installed: pip install '{extra}'"
     except (CommandError, OSError) as error:
         message = str(error)
-    print(f"{args.parser.prog}: error: {message}", file=sys.stderr)
+    print(f"{args.parser.prog}: error: {printable(message, sys.stderr)}", file=sys.stderr)
     return 2
 
 
@@ -162,7 +163,11 @@ def _processor(args: argparse.Namespace) -> ImageProcessor:
         raise CommandError(f"argument {options}: {error}") from None
     try:
         return ImageProcessor(
-            config, reference=args.reference, dtype=args.dtype, temporal=args.temporal
+            config,
+            reference=args.reference,
+            dtype=args.dtype,
+            temporal=args.temporal,
+            return_tensors="np",
         )
     except ValueError as error:
         raise CommandError(f"argument --config: {error}") from None

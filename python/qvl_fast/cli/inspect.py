@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qvl_fast.cli.report import printable, show_failures, show_table
+from qvl_fast.cli.report import show_failures, show_table
 from qvl_fast.processors.functional import image_size
 from qvl_fast.processors.image import ImageProcessor
 from qvl_fast.store.sources import Failure
@@ -24,8 +24,8 @@ def inspect(files: Sequence[Path], configs: Sequence[ModelConfig]) -> int:
     Returns:
         1 if a file could not be read, else 0.
     """
-    processors = {config.name: ImageProcessor(config) for config in configs}
-    lines: list[tuple[str, ...]] = []
+    processors = {config.name: ImageProcessor(config, return_tensors="np") for config in configs}
+    lines: list[tuple[str | Path, ...]] = []
     failures: list[Failure] = []
     for file in files:
         try:
@@ -38,13 +38,13 @@ def inspect(files: Sequence[Path], configs: Sequence[ModelConfig]) -> int:
     return 1 if failures else 0
 
 
-def _lines(file: Path, processors: dict[str, ImageProcessor]) -> Iterator[tuple[str, ...]]:
+def _lines(file: Path, processors: dict[str, ImageProcessor]) -> Iterator[tuple[str | Path, ...]]:
     height, width = image_size(file)
     for name, processor in processors.items():
         resized_height, resized_width = processor.resized_size(height, width)
         patch = processor.config.patch_size
         yield (
-            printable(file),
+            file,
             f"{height} x {width}",
             name,
             f"{resized_height} x {resized_width}",

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from qvl_fast.cli.errors import CommandError
-from qvl_fast.cli.report import printable, show_failures, show_table, tracking
+from qvl_fast.cli.report import show_failures, show_table, tracking
 from qvl_fast.store.index import Index
 from qvl_fast.store.shards import ShardWriter
 from qvl_fast.store.sources import collect
@@ -44,7 +44,7 @@ def preprocess(
     files = len(sources) + len(failures)
     if not sources:
         show_failures(failures)
-        raise CommandError(f"no image file in {', '.join(map(printable, paths))}")
+        raise CommandError(f"no image file in {', '.join(map(str, paths))}")
     index = Index(out, configuration(processor), resume=resume)
     pending = index.retain(sources)
     writer = ShardWriter(processor, index, shard_size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -11,6 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
+
+from qvl_fast.cli.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -24,19 +25,21 @@ T = TypeVar("T")
 _UNLIMITED = 1000
 
 
-def show_table(header: Sequence[str], lines: Iterable[Sequence[str]], *, names: int = 1) -> None:
+def show_table(
+    header: Sequence[str], lines: Iterable[Sequence[str | Path]], *, names: int = 1
+) -> None:
     """Print a table.
 
     Args:
         header: titles of the columns.
-        lines: one text for each column.
+        lines: one text or path for each column.
         names: how many columns, from the left, hold names; the others are numbers.
     """
     table = Table(box=SIMPLE_HEAD)
     for place, title in enumerate(header):
         table.add_column(title, justify="left" if place < names else "right", overflow="fold")
     for line in lines:
-        table.add_row(*line)
+        table.add_row(*(printable(cell, sys.stdout) for cell in line))
     # File names are no markup.
     console = Console(markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
@@ -49,7 +52,8 @@ def show_failures(failures: Sequence[Failure]) -> None:
     if failures:
         print(f"failed: {len(failures)}", file=sys.stderr)
     for failure in failures:
-        print(f"  {printable(failure.path)}: {failure.reason}", file=sys.stderr)
+        line = f"{printable(failure.path, sys.stderr)}: {printable(failure.reason, sys.stderr)}"
+        print(f"  {line}", file=sys.stderr)
 
 
 @contextmanager
@@ -59,8 +63,3 @@ def tracking(items: Sequence[T]) -> Generator[Iterable[T]]:
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         yield progress.track(items)
-
-
-def printable(path: Path) -> str:
-    """A path as text that any UTF-8 stream takes, whatever bytes it has."""
-    return os.fsencode(path).decode(errors="backslashreplace")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qvl_fast import _native
 from qvl_fast._input.arrays import integer_array, is_tensor, number_array
+from qvl_fast._output.forms import ReturnTensors, form
 from qvl_fast.config import AnyRopeConfig, rope_config
 from qvl_fast.config.checks import check_choice, integer, positive_integer
+from qvl_fast.index.documents import PackedRows
 from qvl_fast.index.grids import Grids, grid_array
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ Integers: TypeAlias = "ArrayLike | torch.Tensor"
 Advance = Literal["spatial", "spatiotemporal"]
 
 
+@overload
 def mrope_position_ids(
     mm_token_type_ids: Integers,
     *,
@@ -29,8 +32,35 @@ def mrope_position_ids(
     video_grid_thw: Grids | None = None,
     second_per_grid_ts: Sequence[float] | torch.Tensor | None = None,
     attention_mask: ArrayLike | torch.Tensor | None = None,
+    documents: Integers | None = None,
     advance: Advance = "spatial",
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return_tensors: Literal["np"] = "np",
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+@overload
+def mrope_position_ids(
+    mm_token_type_ids: Integers,
+    *,
+    config: AnyRopeConfig,
+    image_grid_thw: Grids | None = None,
+    video_grid_thw: Grids | None = None,
+    second_per_grid_ts: Sequence[float] | torch.Tensor | None = None,
+    attention_mask: ArrayLike | torch.Tensor | None = None,
+    documents: Integers | None = None,
+    advance: Advance = "spatial",
+    return_tensors: Literal["pt"],
+) -> tuple[torch.Tensor, torch.Tensor]: ...
+def mrope_position_ids(
+    mm_token_type_ids: Integers,
+    *,
+    config: AnyRopeConfig,
+    image_grid_thw: Grids | None = None,
+    video_grid_thw: Grids | None = None,
+    second_per_grid_ts: Sequence[float] | torch.Tensor | None = None,
+    attention_mask: ArrayLike | torch.Tensor | None = None,
+    documents: Integers | None = None,
+    advance: Advance = "spatial",
+    return_tensors: ReturnTensors = "np",
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | tuple[torch.Tensor, torch.Tensor]:
     """Ids in time, height and width for every token of a batch.
 
     Text counts on in all three. A run of image or video tokens is spread over the grid of the next
@@ -46,35 +76,45 @@ def mrope_position_ids(
         video_grid_thw: integers ``(videos, 3)``, likewise; one row for a whole video.
         second_per_grid_ts: seconds between the groups of frames of each video; 1 if not given. Only
             models with tokens per second use it.
-        attention_mask: ``(B, S)``, zero or False where a token is padding, anywhere in a row.
+        attention_mask: bool or integers ``(B, S)``, False or 0 where a token is padding, anywhere
+            in a row, else True or 1.
+        documents: integers ``(B, S)`` for rows that are packed from several documents, such as 1,
+            1, 2, 2, 2, 0: tokens of one document follow each other and have one number, padding
+            has 0. Ids start from 0 with each document. Transformers has no such thing.
         advance: how far an item moves the count: ``"spatial"``, by its longer side, is the rule of
             transformers 5; ``"spatiotemporal"``, past all of its ids, that of transformers 4.
+        return_tensors: ``"np"`` for arrays, ``"pt"`` for torch tensors over the same memory.
 
     Returns:
         int64 ``(3, B, S)``, 0 at padding; int64 ``(B, 1)``: what to add to a later token's number
         to get its position, see :func:`mrope_decode_position_ids`.
 
     Raises:
-        TypeError: an argument does not hold integers, or numbers.
+        TypeError: an argument does not hold integers, or numbers; or ``attention_mask`` is one to
+            be added (0 and -inf).
         ValueError: shapes disagree, a run of tokens does not fit its item, items and runs differ
-            in number, a row has no token, or a name is unknown.
+            in number, a row has no token, a name is unknown, or a mask holds something else than
+            0 and 1.
+
+    Example:
+        >>> types = [[0, 1, 1, 1, 1, 0]]
+        >>> ids, deltas = mrope_position_ids(types, config="qwen2-vl", image_grid_thw=[[1, 4, 4]])
+        >>> ids[:, 0].tolist(), deltas.tolist()
+        ([[0, 1, 1, 1, 1, 3], [0, 1, 1, 2, 2, 3], [0, 1, 2, 1, 2, 3]], [[-2]])
     """
     settings = rope_config(config)
     check_choice("advance", advance, Advance)
     types = integer_array("mm_token_type_ids", mm_token_type_ids)
     if types.ndim != 2 or types.size == 0:
         raise ValueError(f"mm_token_type_ids must have shape (B, S), got {types.shape}")
-    kept = None
-    if attention_mask is not None:
-        kept = np.ascontiguousarray(number_array("attention_mask", attention_mask) != 0)
-        if kept.shape != types.shape:
-            raise ValueError(
-                f"attention_mask must have the shape {types.shape} of mm_token_type_ids, got "
-                f"{kept.shape}"
-            )
+    kept = None if attention_mask is None else _kept(attention_mask, types.shape)
+    packed = None
+    if documents is not None:
+        packed = PackedRows(_documents(documents, kept, types.shape))
+        types, kept = packed.separate(types), packed.kept
     videos = grid_array(() if video_grid_thw is None else video_grid_thw, "video_grid_thw")
     intervals, single = _intervals(settings.tokens_per_second, second_per_grid_ts, len(videos))
-    return _native.mrope_position_ids(
+    ids, deltas = _native.mrope_position_ids(
         types,
         kept,
         grid_array(() if image_grid_thw is None else image_grid_thw, "image_grid_thw"),
@@ -85,8 +125,11 @@ def mrope_position_ids(
         merge_size=settings.merge_size,
         advance=advance,
     )
+    result = (ids, deltas) if packed is None else packed.joined(ids)
+    return form(result, return_tensors)
 
 
+@overload
 def mrope_decode_position_ids(
     rope_deltas: Integers,
     *,
@@ -94,17 +137,39 @@ def mrope_decode_position_ids(
     past_length: int = 0,
     length: int = 1,
     batch_size: int | None = None,
-) -> NDArray[np.int64]:
+    return_tensors: Literal["np"] = "np",
+) -> NDArray[np.int64]: ...
+@overload
+def mrope_decode_position_ids(
+    rope_deltas: Integers,
+    *,
+    attention_mask: ArrayLike | torch.Tensor | None = None,
+    past_length: int = 0,
+    length: int = 1,
+    batch_size: int | None = None,
+    return_tensors: Literal["pt"],
+) -> torch.Tensor: ...
+def mrope_decode_position_ids(
+    rope_deltas: Integers,
+    *,
+    attention_mask: ArrayLike | torch.Tensor | None = None,
+    past_length: int = 0,
+    length: int = 1,
+    batch_size: int | None = None,
+    return_tensors: ReturnTensors = "np",
+) -> NDArray[np.int64] | torch.Tensor:
     """Ids of tokens that follow those of :func:`mrope_position_ids`, all of them text.
 
     Semantics: ``compute_3d_position_ids`` of the models in transformers 5, with a cache.
 
     Args:
         rope_deltas: int64 ``(rows, 1)``.
-        attention_mask: ``(B, S)`` over all tokens; they are numbered by its running sum.
+        attention_mask: bool or 0 and 1, ``(B, S)``, over all tokens; they are numbered by its
+            running sum.
         past_length: without a mask, the number of the first token.
         length: without a mask, how many tokens there are.
         batch_size: without a mask, B; ``rows`` if not given.
+        return_tensors: ``"np"`` for arrays, ``"pt"`` for torch tensors over the same memory.
 
     Returns:
         int64 ``(3, B, S)`` with a mask, else ``(3, B, length)``. B is a multiple of ``rows``, each
@@ -113,6 +178,10 @@ def mrope_decode_position_ids(
     Raises:
         TypeError: an argument does not hold numbers.
         ValueError: a shape is wrong, or B is not a multiple of ``rows``.
+
+    Example:
+        >>> mrope_decode_position_ids([[-2]], past_length=6).tolist()
+        [[[4]], [[4]], [[4]]]
     """
     deltas = integer_array("rope_deltas", rope_deltas)
     if deltas.ndim != 2 or deltas.shape[1] != 1 or deltas.size == 0:
@@ -122,9 +191,7 @@ def mrope_decode_position_ids(
         numbers = np.arange(first, first + positive_integer("length", length))[np.newaxis]
         rows = len(deltas) if batch_size is None else integer("batch_size", batch_size)
     else:
-        kept = number_array("attention_mask", attention_mask) != 0
-        if kept.ndim != 2:
-            raise ValueError(f"attention_mask must have shape (B, S), got {kept.shape}")
+        kept = _kept(attention_mask)
         numbers = np.where(kept, kept.cumsum(axis=1) - 1, 0)
         rows = len(kept)
     if rows < 1 or rows % len(deltas):
@@ -133,18 +200,39 @@ def mrope_decode_position_ids(
             f"{rows}"
         )
     ids = numbers + deltas.repeat(rows // len(deltas), axis=0)
-    return np.tile(ids, (3, 1, 1))
+    return form(np.tile(ids, (3, 1, 1)), return_tensors)
 
 
+@overload
 def mm_token_type_ids(
-    input_ids: Integers, *, image_token_id: int, video_token_id: int
-) -> NDArray[np.int64]:
+    input_ids: Integers,
+    *,
+    image_token_id: int,
+    video_token_id: int,
+    return_tensors: Literal["np"] = "np",
+) -> NDArray[np.int64]: ...
+@overload
+def mm_token_type_ids(
+    input_ids: Integers,
+    *,
+    image_token_id: int,
+    video_token_id: int,
+    return_tensors: Literal["pt"],
+) -> torch.Tensor: ...
+def mm_token_type_ids(
+    input_ids: Integers,
+    *,
+    image_token_id: int,
+    video_token_id: int,
+    return_tensors: ReturnTensors = "np",
+) -> NDArray[np.int64] | torch.Tensor:
     """The type of each token: 0 text, 1 image, 2 video.
 
     Args:
         input_ids: integers of any shape.
         image_token_id: the placeholder of images, 151655 in released checkpoints.
         video_token_id: the placeholder of videos, 151656 in released checkpoints.
+        return_tensors: ``"np"`` for arrays, ``"pt"`` for torch tensors over the same memory.
 
     Returns:
         int64 of the same shape.
@@ -152,6 +240,10 @@ def mm_token_type_ids(
     Raises:
         TypeError: ``input_ids`` does not hold integers.
         ValueError: both ids are the same.
+
+    Example:
+        >>> mm_token_type_ids([9, 151655, 7], image_token_id=151655, video_token_id=151656)
+        array([0, 1, 0])
     """
     image, video = (
         integer("image_token_id", image_token_id),
@@ -160,7 +252,45 @@ def mm_token_type_ids(
     if image == video:
         raise ValueError(f"image_token_id must differ from video_token_id, got {image}")
     ids = integer_array("input_ids", input_ids)
-    return (ids == image) + 2 * (ids == video).astype(np.int64)
+    return form((ids == image) + 2 * (ids == video).astype(np.int64), return_tensors)
+
+
+def _kept(mask: Any, shape: tuple[int, ...] | None = None) -> NDArray[np.bool_]:
+    """Where a mask keeps a token.
+
+    Raises:
+        TypeError: it is of a float type, as masks that are added to scores are.
+        ValueError: it holds something else than 0 and 1, or has another shape.
+    """
+    array = number_array("attention_mask", mask)
+    if array.dtype.kind == "f":
+        raise TypeError(
+            f"attention_mask has dtype {array.dtype}, as masks that are added to scores have; pass "
+            "one of bool, or of 0 (padding) and 1, such as mask == 0 for a mask of 0 and -inf"
+        )
+    if array.ndim != 2 or (shape is not None and array.shape != shape):
+        expected = "(B, S)" if shape is None else f"{shape} of mm_token_type_ids"
+        raise ValueError(f"attention_mask must have the shape {expected}, got {array.shape}")
+    if array.size and not 0 <= array.min() <= array.max() <= 1:
+        raise ValueError(
+            f"attention_mask must hold 0 and 1, got {array.min()} to {array.max()}; numbers of "
+            "documents are for documents="
+        )
+    return np.ascontiguousarray(array != 0)
+
+
+def _documents(
+    documents: Any, kept: NDArray[np.bool_] | None, shape: tuple[int, ...]
+) -> NDArray[np.int64]:
+    """The document of each token, 0 at padding."""
+    array = integer_array("documents", documents)
+    if array.shape != shape:
+        raise ValueError(
+            f"documents must have the shape {shape} of mm_token_type_ids, got {array.shape}"
+        )
+    if array.min() < 0:
+        raise ValueError(f"documents must not be negative, got {array.min()}")
+    return array if kept is None else array * kept
 
 
 def _intervals(

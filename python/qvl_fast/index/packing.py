@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qvl_fast import _native
 from qvl_fast._input.arrays import integer_array
+from qvl_fast._output.forms import ReturnTensors, form
 from qvl_fast.config.checks import check_choice, integer, positive_integer
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ def pack(
     Raises:
         TypeError: ``lengths`` or ``capacity`` does not hold integers.
         ValueError: an item is longer than the capacity or not positive, or the strategy unknown.
+
+    Example:
+        >>> pack([5, 3, 4, 2], 8, strategy="best").bins
+        ((0, 1), (2, 3))
     """
     items = integer_array("lengths", lengths)
     if items.ndim != 1:
@@ -73,15 +78,33 @@ def pack(
     )
 
 
+@overload
 def block_diagonal_mask(
-    cu_seqlens: ArrayLike | torch.Tensor, length: int | None = None
-) -> NDArray[np.bool_]:
+    cu_seqlens: ArrayLike | torch.Tensor,
+    length: int | None = None,
+    *,
+    return_tensors: Literal["np"] = "np",
+) -> NDArray[np.bool_]: ...
+@overload
+def block_diagonal_mask(
+    cu_seqlens: ArrayLike | torch.Tensor,
+    length: int | None = None,
+    *,
+    return_tensors: Literal["pt"],
+) -> torch.Tensor: ...
+def block_diagonal_mask(
+    cu_seqlens: ArrayLike | torch.Tensor,
+    length: int | None = None,
+    *,
+    return_tensors: ReturnTensors = "np",
+) -> NDArray[np.bool_] | torch.Tensor:
     """The attention mask of a packed sequence: True where query and key are of one item.
 
     Args:
         cu_seqlens: integers ``(items + 1,)`` from 0, never decreasing.
         length: that of the padded sequence; the last boundary if not given. Padding attends to
             nothing and nothing to it.
+        return_tensors: ``"np"`` for arrays, ``"pt"`` for torch tensors over the same memory.
 
     Returns:
         bool ``(length, length)``.
@@ -89,6 +112,10 @@ def block_diagonal_mask(
     Raises:
         TypeError: ``cu_seqlens`` does not hold integers.
         ValueError: it does not start with 0 or decreases, or ``length`` is shorter.
+
+    Example:
+        >>> block_diagonal_mask([0, 1, 3]).astype(int).tolist()
+        [[1, 0, 0], [0, 1, 1], [0, 1, 1]]
     """
     ends = integer_array("cu_seqlens", cu_seqlens)
     if ends.ndim != 1 or ends.size == 0 or ends[0] != 0 or (np.diff(ends) < 0).any():
@@ -99,4 +126,4 @@ def block_diagonal_mask(
         raise ValueError(f"length must be at least the last boundary {total}, got {length}")
     item = np.full(length, -1)
     item[:total] = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
-    return (item[:, np.newaxis] == item) & (item >= 0)
+    return form((item[:, np.newaxis] == item) & (item >= 0), return_tensors)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qvl_fast import _native
 from qvl_fast._input.arrays import integer_array
+from qvl_fast._output.forms import ReturnTensors, form
 from qvl_fast.config.checks import integer, positive_integer, positive_number
 
 if TYPE_CHECKING:
@@ -19,11 +20,29 @@ if TYPE_CHECKING:
 _DEFAULT_FPS = 24
 
 
+@overload
 def expand_placeholders(
     input_ids: ArrayLike | torch.Tensor,
     token_id: int,
     counts: ArrayLike | torch.Tensor,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    *,
+    return_tensors: Literal["np"] = "np",
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+@overload
+def expand_placeholders(
+    input_ids: ArrayLike | torch.Tensor,
+    token_id: int,
+    counts: ArrayLike | torch.Tensor,
+    *,
+    return_tensors: Literal["pt"],
+) -> tuple[torch.Tensor, torch.Tensor]: ...
+def expand_placeholders(
+    input_ids: ArrayLike | torch.Tensor,
+    token_id: int,
+    counts: ArrayLike | torch.Tensor,
+    *,
+    return_tensors: ReturnTensors = "np",
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | tuple[torch.Tensor, torch.Tensor]:
     """Repeat each placeholder of a tokenised prompt as often as its item has tokens.
 
     Gives what tokenising the expanded text gives, placeholders being special tokens, without the
@@ -34,6 +53,7 @@ def expand_placeholders(
         token_id: the placeholder.
         counts: integers ``(n,)``: tokens of each item, in order; see
             :meth:`qvl_fast.ImageProcessor.num_tokens`.
+        return_tensors: ``"np"`` for arrays, ``"pt"`` for torch tensors over the same memory.
 
     Returns:
         int64 ``(expanded,)``: the ids; int64 ``(n, 2)``: where each item starts and ends in them.
@@ -42,13 +62,18 @@ def expand_placeholders(
         TypeError: an argument does not hold integers.
         ValueError: placeholders and counts differ in number (both are named), or a count is not
             positive.
+
+    Example:
+        >>> expand_placeholders([7, 99, 8], 99, [3])
+        (array([ 7, 99, 99, 99,  8]), array([[1, 4]]))
     """
     ids = integer_array("input_ids", input_ids)
     items = integer_array("counts", counts)
     for name, array in (("input_ids", ids), ("counts", items)):
         if array.ndim != 1:
             raise ValueError(f"{name} must have one dimension, got shape {array.shape}")
-    return _native.expand_placeholders(ids, integer("token_id", token_id), items)
+    expanded = _native.expand_placeholders(ids, integer("token_id", token_id), items)
+    return form(expanded, return_tensors)
 
 
 def video_timestamps(
@@ -74,6 +99,10 @@ def video_timestamps(
     Raises:
         TypeError: ``frame_indices`` does not hold integers.
         ValueError: there is no frame, or ``fps`` is not positive.
+
+    Example:
+        >>> video_timestamps([0, 24, 48, 72], fps=24)
+        ['<0.5 seconds>', '<2.5 seconds>']
     """
     indices = integer_array("frame_indices", frame_indices)
     if indices.ndim != 1 or indices.size == 0:

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qvl_fast import _native
-from qvl_fast.config import AnyTowerConfig, TowerConfig, tower_config
-from qvl_fast.index.grids import (
-    Grids,
-    cu_seqlens,
-    grid_array,
-    interpolation_taps,
-    position_ids,
-    window_index,
-)
+from qvl_fast._input.arrays import is_tensor
+from qvl_fast._output.forms import ReturnTensors
+from qvl_fast._output.torch import as_tensor
+from qvl_fast.config import AnyTowerConfig, tower_config
+from qvl_fast.config.checks import check_choice
+from qvl_fast.index.grids import Grids, grid_array
+from qvl_fast.index.transfer import gathered, on_device
 
 if TYPE_CHECKING:
     import torch
-
-Index: TypeAlias = "NDArray[Any] | torch.Tensor"
-
-# A plan of a long video is about 17 MB.
-_CACHED_PLANS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +34,9 @@ class EqualSegments:
     count: int
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
 class IndexPlan:
     """What one tower needs to know about a batch; arrays, or tensors after :meth:`to`.
-
-    Arrays are read-only: plans are cached and shared.
 
     Attributes:
         cu_seqlens: int32 ``(segments + 1,)``; see :func:`cu_seqlens`.
@@ -74,20 +64,29 @@ class IndexPlan:
     interp_indices: Any = None
     interp_weights: Any = None
 
-    def to(self, device: str | torch.device) -> IndexPlan:
-        """A plan of tensors on ``device``, which share no memory with this one.
+    def to(self, device: str | torch.device, *, non_blocking: bool = False) -> IndexPlan:
+        """A plan of tensors on ``device``.
+
+        All of them travel as one buffer, in one copy. What is there already is not copied.
+
+        Args:
+            device: where to.
+            non_blocking: whether not to wait for the copy of a plan in page-locked memory; see
+                :meth:`pin_memory`.
 
         Raises:
             ImportError: torch is not installed.
         """
-        import torch
+        return replace(self, **on_device(self._tensors(), device, non_blocking=non_blocking))
 
-        def moved(value: Index) -> torch.Tensor:
-            if isinstance(value, np.ndarray):
-                return torch.tensor(value, device=device)
-            return value.to(device, copy=True)
+    def pin_memory(self) -> IndexPlan:
+        """A copy as tensors in page-locked memory, from which a device copies without waiting.
 
-        return replace(self, **{name: moved(value) for name, value in self._arrays().items()})
+        Raises:
+            ImportError: torch is not installed.
+            RuntimeError: torch has no accelerator.
+        """
+        return replace(self, **gathered(self._tensors(), pin_memory=True))
 
     def as_transformers_kwargs(self, prefix: str) -> dict[str, Any]:
         """The plan as keyword arguments of a transformers model's forward call.
@@ -99,7 +98,7 @@ class IndexPlan:
             prefix: ``"image_"`` or ``"video_"``, or ``""`` for the vision tower itself.
 
         Returns:
-            Tensors and integers: those of this plan, or copies on the CPU if it holds arrays.
+            Tensors and integers: those of this plan, or tensors over the memory of its arrays.
 
         Raises:
             ValueError: another prefix.
@@ -107,74 +106,78 @@ class IndexPlan:
         """
         if prefix not in ("image_", "video_", ""):
             raise ValueError(f"prefix must be 'image_', 'video_' or '', got {prefix!r}")
-        plan = self.to("cpu") if isinstance(self.cu_seqlens, np.ndarray) else self
-        values = plan._arrays() | {
+        values: dict[str, Any] = self._tensors() | {
             name: longest
             for name in ("max_seqlen", "max_window_seqlen")
-            if (longest := getattr(plan, name)) is not None
+            if (longest := getattr(self, name)) is not None
         }
         # Models undo the order of the windows themselves.
         values.pop("reverse_window_index", None)
         return {prefix + name: value for name, value in values.items()}
 
-    def _arrays(self) -> dict[str, Any]:
-        """Those of the attributes that are arrays or tensors."""
+    def __repr__(self) -> str:
+        patches: Any = self.position_ids
+        windows: Any = self.cu_window_seqlens
+        kind = f"on {patches.device}" if is_tensor(patches) else "arrays"
+        parts = [f"patches={len(patches)}", f"segments={len(self.cu_seqlens) - 1}"]
+        if windows is not None:
+            parts.append(f"windows={len(windows) - 1}")
+        return f"IndexPlan({', '.join(parts)}; {kind})"
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        """Those of the attributes that are arrays or tensors, as tensors."""
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        return {name: value for name, value in values.items() if hasattr(value, "shape")}
+        return {name: as_tensor(value) for name, value in values.items() if hasattr(value, "shape")}
 
 
-def plan(grid_thw: Grids, config: AnyTowerConfig) -> IndexPlan:
+def plan(
+    grid_thw: Grids, config: AnyTowerConfig, *, return_tensors: ReturnTensors = "np"
+) -> IndexPlan:
     """Everything that one tower needs to know about a batch of grids.
 
-    Equal requests share one plan from a bounded cache.
+    It is computed anew at each call, which takes no longer than a copy would: a result belongs to
+    whoever asked for it.
 
     Args:
         grid_thw: integers ``(n, 3)``, sides divisible by the merge size.
         config: a preset's name, a :class:`ModelConfig`, a :class:`TowerConfig`, or a
             configuration of transformers.
-
-    Returns:
-        A plan of read-only arrays.
+        return_tensors: ``"np"`` for arrays, ``"pt"`` for torch tensors on the CPU.
 
     Raises:
         TypeError, ValueError: as :func:`position_ids`; or ``config`` describes no tower.
+        ImportError: torch is asked for and not installed.
+
+    Example:
+        >>> plan([[1, 52, 94]], "qwen2.5-vl")
+        IndexPlan(patches=4888, segments=1, windows=84; arrays)
     """
-    return _plan(grid_array(grid_thw).tobytes(), tower_config(config))
-
-
-@lru_cache(maxsize=_CACHED_PLANS)
-def _plan(grids: bytes, config: TowerConfig) -> IndexPlan:
-    grid_thw = np.frombuffer(grids, np.int64).reshape(-1, 3)
-    boundaries = cu_seqlens(grid_thw)
-    result = IndexPlan(
-        cu_seqlens=_frozen(boundaries),
-        max_seqlen=_longest(boundaries),
-        segments=_by_length(boundaries),
-        position_ids=_frozen(position_ids(grid_thw, config.merge_size)),
-    )
-    if config.window_size is not None:
-        index, windows = window_index(
-            grid_thw, config.window_size, config.patch_size, config.merge_size
-        )
-        result = replace(
-            result,
-            window_index=_frozen(index),
-            reverse_window_index=_frozen(_native.reverse_index(index)),
-            cu_window_seqlens=_frozen(windows),
-            max_window_seqlen=_longest(windows),
-            windows=_by_length(windows),
-        )
-    if config.position_table_side is not None:
-        indices, weights = interpolation_taps(
-            grid_thw, config.position_table_side, config.merge_size
-        )
-        result = replace(result, interp_indices=_frozen(indices), interp_weights=_frozen(weights))
-    return result
-
-
-def _frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """A copy that cannot be made writable again: its memory belongs to an immutable object."""
-    return np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)
+    check_choice("return_tensors", return_tensors, ReturnTensors)
+    tower = tower_config(config)
+    grids = grid_array(grid_thw)
+    boundaries = _native.cu_seqlens(grids)
+    values: dict[str, Any] = {
+        "cu_seqlens": boundaries,
+        "max_seqlen": _longest(boundaries),
+        "segments": _by_length(boundaries),
+        "position_ids": _native.position_ids(grids, tower.merge_size),
+    }
+    if tower.window_size is not None:
+        window = tower.window_size // tower.merge_size // tower.patch_size
+        index, windows = _native.window_index(grids, window, tower.merge_size)
+        values |= {
+            "window_index": index,
+            "reverse_window_index": _native.reverse_index(index),
+            "cu_window_seqlens": windows,
+            "max_window_seqlen": _longest(windows),
+            "windows": _by_length(windows),
+        }
+    if (side := tower.position_table_side) is not None:
+        indices, weights = _native.interpolation_taps(grids, side, tower.merge_size)
+        values |= {"interp_indices": indices, "interp_weights": weights}
+    if return_tensors == "pt":
+        values |= {n: as_tensor(x) for n, x in values.items() if isinstance(x, np.ndarray)}
+    return IndexPlan(**values)
 
 
 def _longest(boundaries: NDArray[np.int32]) -> int:

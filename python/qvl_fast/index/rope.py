@@ -40,6 +40,12 @@ def vision_rotary(
     Raises:
         ValueError: ``head_dim`` is not a positive multiple of 4, or ``position_ids`` has another
             shape.
+
+    Example:
+        >>> import torch
+        >>> cos, sin = vision_rotary(torch.tensor([[0, 0], [0, 1]]), 80)
+        >>> cos.shape
+        torch.Size([2, 80])
     """
     _check_tensor("position_ids", position_ids)
     theta = positive_number("theta", theta)
@@ -72,6 +78,12 @@ def mrope_rotary(position_ids: Tensor, config: AnyRopeConfig) -> tuple[Tensor, T
     Raises:
         ValueError: ``position_ids`` is not ``(3, B, S)``, or the checkpoint scales its rope.
         TypeError: ``position_ids`` is not a tensor.
+
+    Example:
+        >>> import torch
+        >>> cos, sin = mrope_rotary(torch.zeros(3, 1, 5, dtype=torch.long), "qwen2.5-vl")
+        >>> cos.shape
+        torch.Size([1, 5, 128])
     """
     import torch
 
@@ -102,6 +114,11 @@ def rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
     Raises:
         ValueError: the last sides differ or are odd.
+
+    Example:
+        >>> import torch
+        >>> rotate(torch.tensor([1.0, 0.0]), cos=torch.zeros(2), sin=torch.ones(2))
+        tensor([0., 1.])
     """
     width = states.shape[-1]
     if width % 2 or cos.shape[-1] != width or sin.shape[-1] != width:

@@ -7,7 +7,7 @@ Needs torch, which the package alone does not import. Read in the order in which
 
     tower      what the generations share: the plan, options, weights from elsewhere
     layout     the order in which a tower keeps its rows, and who attends to whom
-    layers     patch embedding, blocks, merger
+    layers     patch embedding, blocks, merger; gated_mlp, that of Qwen2.5-VL
     attention  one function and its kernels; rotary and rotary_kernel before it
     qwen2, qwen2_5, qwen3   the generations
     loading    from a checkpoint directory

@@ -32,7 +32,7 @@ class RmsNorm(nn.RMSNorm):
         weight = self.weight.to(dtype)
         if not x.is_cpu:
             return F.rms_norm(x.to(dtype), self.normalized_shape, weight, self.eps)
-        # There it takes more passes over memory than this, and twice the time.
+        # There it takes more passes over memory than this.
         wide = x.to(wide_dtype(dtype))
         norm = cast("Tensor", torch.linalg.vector_norm(wide, dim=-1, keepdim=True))  # (N, 1)
         scale = torch.rsqrt(norm.square() / x.shape[-1] + cast("float", self.eps))

@@ -5,7 +5,7 @@ patch, in float32, and touches each value once.
 """
 
 # Pyright: what stands in a kernel is Triton, whose values have no types of Python.
-# pyright: basic, reportArgumentType=false
+# pyright: basic, reportArgumentType=false, reportCallIssue=false
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from qvl_fast._input.arrays import is_tensor, pixel_array
 from qvl_fast._input.errors import ImageError
 from qvl_fast._input.names import describe
 from qvl_fast._input.source import prepare, seekable
+from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import (
     DType,
-    ReturnTensors,
     Rows,
     Temporal,
     check_form,
@@ -54,6 +54,10 @@ def image_size(source: ImageSource) -> tuple[int, int]:
         TypeError: not an image, or an array that is not uint8.
         ValueError: not a readable image file, or a stream that cannot seek.
         OSError: a path that cannot be read.
+
+    Example:
+        >>> image_size("samples/coffee.png")
+        (400, 600)
     """
     if not hasattr(source, "read"):
         return header.image_size(prepare(source))
@@ -95,6 +99,10 @@ def resize(
     Raises:
         TypeError: ``image`` is not a uint8 array or CPU tensor, or a side is not an integer.
         ValueError: ``image`` is not ``(H, W, 3)`` or empty, or a side is not positive.
+
+    Example:
+        >>> resize(np.zeros((60, 90, 3), np.uint8), 28, 56).shape
+        (28, 56, 3)
     """
     pixels = pixel_array("image", image)
     if pixels.ndim != 3 or pixels.shape[2] != 3:
@@ -143,6 +151,10 @@ def patchify(
         TypeError: ``frames`` or ``out`` has the wrong type or dtype.
         ValueError: a shape, side, name or setting is not valid.
         ImportError: bfloat16 without torch.
+
+    Example:
+        >>> patchify(np.zeros((1, 56, 84, 3), np.uint8), "qwen2.5-vl").shape
+        (24, 1176)
     """
     settings = image_config(config)
     dtype = dtype_name(dtype)

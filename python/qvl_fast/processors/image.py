@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from qvl_fast import _native
 from qvl_fast._input.source import ImageBatch, flatten
 from qvl_fast._output.batch import ImageRows
+from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import (
     DType,
-    ReturnTensors,
     Rows,
     Temporal,
     check_form,
@@ -72,7 +72,7 @@ class ImageProcessor:
         temporal: ``"full"`` stores a patch for each of ``temporal_patch_size`` frames as the
             reference does, ``"compact"`` once.
         num_threads: how many threads a call may use. By default one in a worker process, elsewhere
-            ``QVL_FAST_NUM_THREADS`` or as many as the process may use processors. Concurrent calls
+            as many as the process may use processors, or ``QVL_FAST_NUM_THREADS``. Concurrent calls
             share these.
         pin_memory: write the rows to page-locked memory, from which a device copies without
             waiting; needs torch with an accelerator.
@@ -94,7 +94,7 @@ class ImageProcessor:
         >>> processor = ImageProcessor("qwen2.5-vl", return_tensors="np")
         >>> batch = processor("samples/coffee.png")
         >>> batch.pixel_values.shape, batch.image_grid_thw.tolist()
-        ((1232, 1176), [[1, 28, 44]])
+        ((1176, 1176), [[1, 28, 42]])
     """
 
     # Without a dict of their own, instances refuse any other attribute; those of a subclass do not.

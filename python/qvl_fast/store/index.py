@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +11,7 @@ from qvl_fast.store.atomic import replacing
 from qvl_fast.store.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from qvl_fast.store.sources import Source
@@ -38,6 +39,30 @@ class Entry(NamedTuple):
     shard: str
     first_row: int
     rows: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry as JSON has it; a path that is not UTF-8 is there in hexadecimal too."""
+        item = self._asdict() | {"path": path_text(self.path)}
+        if item["path"] != self.path:
+            item["path_hex"] = os.fsencode(self.path).hex()
+        return item
+
+    @classmethod
+    def from_json(cls, item: Mapping[str, Any]) -> Entry:
+        """The entry that :meth:`to_json` made.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is something else.
+        """
+        values = dict(item)
+        if (name := values.pop("path_hex", None)) is not None:
+            values["path"] = os.fsdecode(bytes.fromhex(name))
+        return cls(**values)
+
+
+def path_text(path: str) -> str:
+    r"""A path as text that is valid Unicode, its bytes that are no UTF-8 written as ``\xe9``."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 class Index:
@@ -110,7 +135,7 @@ class Index:
         merged = self.entries | {entry.path: entry for entry in entries}
         content = {
             "configuration": self.configuration,
-            "items": [entry._asdict() for entry in merged.values()],
+            "items": [entry.to_json() for entry in merged.values()],
         }
         with replacing(self._path) as temporary:
             temporary.write_text(json.dumps(content), encoding="ascii")
@@ -124,15 +149,27 @@ class Index:
                 raise StoreError(f"cannot delete a shard that is not used: {error}") from error
 
     def _load(self) -> None:
-        try:
-            content = json.loads(self._path.read_text(encoding="ascii"))
-            entries = [Entry(**item) for item in content["items"]]
-            same = content["configuration"] == self.configuration
-            self._number = _next_number(entry.shard for entry in entries)
-        except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"{self._path} is no index of qvl-fast: {error!r}") from None
-        if same:
+        configuration, entries = read_index(self.folder)
+        self._number = _next_number(entry.shard for entry in entries)
+        if configuration == self.configuration:
             self.entries = {entry.path: entry for entry in entries}
+
+
+def read_index(folder: Path) -> tuple[dict[str, Any], list[Entry]]:
+    """The configuration and the entries of a folder.
+
+    Raises:
+        StoreError: its index is of something else.
+        OSError: there is none, or it cannot be read.
+    """
+    path = folder / "index.json"
+    try:
+        content = json.loads(path.read_text(encoding="ascii"))
+        entries = [Entry.from_json(item) for item in content["items"]]
+        _next_number(entry.shard for entry in entries)
+        return content["configuration"], entries
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path} is no index of qvl-fast: {error!r}") from None
 
 
 def _shards(folder: Path) -> set[str]:

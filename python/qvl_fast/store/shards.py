@@ -12,12 +12,13 @@ from qvl_fast._output.rows import hand_out, storage
 from qvl_fast.processors.functional import image_size
 from qvl_fast.store.atomic import replacing
 from qvl_fast.store.errors import StoreError
-from qvl_fast.store.index import Entry
+from qvl_fast.store.index import Entry, path_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qvl_fast._output.rows import ReturnTensors, Rows
+    from qvl_fast._output.forms import ReturnTensors
+    from qvl_fast._output.rows import Rows
     from qvl_fast.processors.image import ImageProcessor
     from qvl_fast.store.index import Index
     from qvl_fast.store.sources import Source
@@ -67,7 +68,7 @@ class ShardWriter:
             StoreError: the shard could not be written.
         """
         rows = self._processor.num_patches(*image_size(source.path))
-        needed = rows * self._row_bytes + _GRID_BYTES + _quoted_twice(str(source.path))
+        needed = rows * self._row_bytes + _GRID_BYTES + _quoted_twice(path_text(str(source.path)))
         if self._entries and self._bytes + needed > self._size:
             self.flush()
         if rows > len(self._target):
@@ -106,7 +107,7 @@ class ShardWriter:
             "image_grid_thw": hand_out(grids, "int64", self._form),
         }
         metadata = {
-            "sources": json.dumps([entry.path for entry in self._entries]),
+            "sources": json.dumps([path_text(entry.path) for entry in self._entries]),
             "configuration": self._configuration,
         }
         with replacing(self._index.folder / self._entries[0].shard) as temporary:

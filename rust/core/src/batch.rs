@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::memory::Buffer;
 use crate::parallel::{self, Step, Stopped, Work};
 use crate::pixels::PixelView;
-use crate::resize::{Failure, Pixels, Scanlines, Source, Tasks};
+use crate::resize::{Bands, Failure, Pixels, Resampler, Scanlines, Source, Tasks, first_scanline};
 use crate::rows::{Element, RowWriter, Rows};
 
 /// One image of a batch.
@@ -217,9 +217,16 @@ struct State<'a, T: Element, E> {
     parts: Vec<Option<&'a mut [T]>>,
     /// Images that are being opened.
     opening: usize,
-    /// Images that have tasks to begin.
-    open: Vec<(usize, Arc<ImageTasks<'a, T, E>>)>,
+    /// What has tasks to begin.
+    open: Vec<Arc<Open<'a, T, E>>>,
     damaged: Vec<usize>,
+}
+
+/// An image, or some bands of one.
+struct Open<'a, T: Element, E> {
+    /// The image's place.
+    index: usize,
+    tasks: ImageTasks<'a, T, E>,
 }
 
 type ImageTasks<'a, T, E> = Tasks<'a, Rows<'a, T>, E>;
@@ -229,24 +236,21 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does a task of an image that is open, one that others are at work on too if `shared` says so. None
-    /// if there is none to begin.
+    /// Does a task of what is open, and others are at work on or not, as `shared` says. None if there is none
+    /// to begin.
     fn step_open(&self, shared: bool) -> Option<Step<(usize, Failure<O::Error>)>> {
         let mut passed = 0;
         loop {
-            let state = self.lock();
-            let (index, tasks) = state.open.get(passed)?;
-            let (index, tasks) = (*index, Arc::clone(tasks));
-            drop(state);
-            if tasks.is_shared() != shared {
+            let open = Arc::clone(self.lock().open.get(passed)?);
+            if open.tasks.is_shared() != shared {
                 passed += 1;
                 continue;
             }
-            match tasks.step() {
+            match open.tasks.step() {
                 Step::Done => return Some(Step::Done),
                 Step::Waiting => passed += 1,
-                Step::Finished => self.close(index),
-                Step::Failed(failure) => return Some(self.fail(index, failure)),
+                Step::Finished => self.lock().open.retain(|other| !Arc::ptr_eq(other, &open)),
+                Step::Failed(failure) => return Some(self.fail(open.index, failure)),
             }
         }
     }
@@ -258,28 +262,56 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         let part = state.parts[index].take().unwrap_or_default();
         state.opening += 1;
         drop(state);
-        let opened = self.open(index, part);
+        let (_, width) = self.images[index].target;
+        Some(self.open(index, self.writer.bands(width, part)))
+    }
+
+    /// Opens anew an image that somebody reads in order, for its last bands. None if there is no such image.
+    fn open_again(&self) -> Option<Step<(usize, Failure<O::Error>)>> {
+        let mut state = self.lock();
+        let divided = state.open.iter().find_map(|open| {
+            let Input::File { header, .. } = self.images[open.index].input else {
+                return None;
+            };
+            let bands = header.skips.then(|| open.tasks.divide()).flatten()?;
+            Some((open.index, bands))
+        });
+        let (index, bands) = divided?;
+        state.opening += 1;
+        drop(state);
+        Some(self.open(index, bands))
+    }
+
+    /// Opens an image for some of its bands.
+    fn open(&self, index: usize, bands: Bands<&'a mut [T]>) -> Step<(usize, Failure<O::Error>)> {
+        let opened = self.opened(index, bands);
         let mut state = self.lock();
         state.opening -= 1;
         match opened {
-            Ok(tasks) => state.open.push((index, Arc::new(tasks))),
+            Ok(tasks) => {
+                state.open.push(Arc::new(Open { index, tasks }));
+                Step::Done
+            }
             Err(failure) => {
                 drop(state);
-                return Some(self.fail(index, failure));
+                self.fail(index, failure)
             }
         }
-        Some(Step::Done)
     }
 
-    fn open(
+    fn opened(
         &self,
         index: usize,
-        part: &'a mut [T],
+        bands: Bands<&'a mut [T]>,
     ) -> Result<ImageTasks<'a, T, O::Error>, Failure<O::Error>> {
         let Image { input, target } = self.images[index];
-        let source = match input {
-            Input::Pixels(view) => Source::pixels(view),
-            Input::Owner { .. } => self.owner.open(index).map_err(Failure::Owner)?,
+        let (source, resampler) = match input {
+            Input::Pixels(view) => (Source::pixels(view), self.resampler(view.size(), target)?),
+            Input::Owner { .. } => {
+                let source = self.owner.open(index).map_err(Failure::Owner)?;
+                let resampler = self.resampler(source.size(), target)?;
+                (source, resampler)
+            }
             Input::File {
                 bytes,
                 header,
@@ -291,22 +323,34 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
                     _ => target,
                 });
                 let lines = decode::Scanlines::open(bytes, &header, least)?;
-                let lines = lines.ok_or(Failure::Damaged)?;
-                match orientation {
-                    1 => Source::scanlines(lines),
-                    _ => Source::pixels(Turned::new(lines, orientation)?),
+                let mut lines = lines.ok_or(Failure::Damaged)?;
+                if orientation == 1 {
+                    let size = (lines.height(), lines.width());
+                    let resampler = self.resampler(size, target)?;
+                    let band_lines = self.writer.band_lines();
+                    let first = first_scanline(&resampler, band_lines, bands.first);
+                    if first > 0 {
+                        lines
+                            .skip(first)
+                            .map_err(|decode::Damaged| Failure::Damaged)?;
+                    }
+                    (Source::scanlines(lines), resampler)
+                } else {
+                    let turned = Turned::new(lines, orientation)?;
+                    let resampler = self.resampler(turned.view().size(), target)?;
+                    (Source::pixels(turned), resampler)
                 }
             }
         };
-        let resampler = self.writer.resampler(source.size(), target)?;
+        let frames = vec![source];
         let tasks = self
             .writer
-            .tasks(resampler, vec![source], part, self.stream, self.threads)?;
+            .tasks(resampler, frames, bands, self.stream, self.threads)?;
         Ok(tasks)
     }
 
-    fn close(&self, index: usize) {
-        self.lock().open.retain(|(open, _)| *open != index);
+    fn resampler(&self, source: (usize, usize), target: (usize, usize)) -> Result<Arc<Resampler>> {
+        self.writer.resampler(source, target)
     }
 
     /// A damaged image is put aside, any other failure ends the run.
@@ -314,8 +358,9 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         let Failure::Damaged = failure else {
             return Step::Failed((index, failure));
         };
-        self.lock().damaged.push(index);
-        self.close(index);
+        let mut state = self.lock();
+        state.damaged.push(index);
+        state.open.retain(|open| open.index != index);
         Step::Done
     }
 }
@@ -324,11 +369,12 @@ impl<T: Element, O: Owner> Work for Run<'_, T, O> {
     type Error = (usize, Failure<O::Error>);
 
     /// An image that was opened is done before another is, so that few are open at a time, but each by as
-    /// few threads as there are images for the others.
+    /// few threads as there are images for the others; where there are not, threads share.
     fn step(&self) -> Step<Self::Error> {
         let step = self
             .step_open(false)
             .or_else(|| self.open_next())
+            .or_else(|| self.open_again())
             .or_else(|| self.step_open(true));
         step.unwrap_or_else(|| {
             let state = self.lock();

@@ -51,6 +51,8 @@ pub struct Header {
     /// The EXIF orientation, from 1 to 8. None if Pillow has to be asked, which may refuse the file
     /// for what it finds.
     pub orientation: Option<u8>,
+    /// Whether passing over scanlines takes less than decoding them, as for a JPEG in one scan.
+    pub skips: bool,
 }
 
 /// What the header of a file says, or None if Pillow has to judge the file.
@@ -209,6 +211,10 @@ impl<'file> Scanlines<'file> {
         assert!(count <= left, "{count} lines of {left} that are left");
         if self.is_damaged {
             return Err(Damaged);
+        }
+        if count == 0 {
+            // The decoders read what follows the last line once.
+            return Ok(());
         }
         self.done += count;
         let outcome = decode(&mut self.decoder, count == left);

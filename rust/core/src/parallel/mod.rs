@@ -8,7 +8,6 @@
 mod affinity;
 mod attention;
 mod crew;
-mod jobs;
 mod permits;
 mod processors;
 mod progress;
@@ -19,7 +18,6 @@ mod simulation;
 mod tests;
 
 use crew::Crew;
-pub use jobs::{Failure, Job, run_jobs};
 pub use processors::processors;
 
 /// Work that threads share, one task at a time.

@@ -18,7 +18,7 @@ use std::marker::PhantomData;
 pub(crate) use cache::resampler;
 pub(crate) use resampler::Resampler;
 pub use source::{Failure, Pixels, Scanlines, Source};
-pub(crate) use tasks::{BandWriter, Tasks};
+pub(crate) use tasks::{BandWriter, Bands, Tasks, first_scanline};
 
 use crate::error::{Error, Result};
 use crate::filter::Reference;
@@ -45,13 +45,16 @@ pub fn resize(
         );
         return Err(Error::invalid("out", reason));
     }
-    let parts = out.chunks_mut(Packed::LINES * line_bytes).collect();
+    let bands = Bands {
+        first: 0,
+        parts: out.chunks_mut(Packed::LINES * line_bytes).collect(),
+    };
     let frames = vec![Source::<Infallible>::pixels(*image)];
     let packed = Packed {
         width: target.1,
         out: PhantomData,
     };
-    let tasks = Tasks::new(resampler, packed, frames, Packed::LINES, parts, 1)?;
+    let tasks = Tasks::new(resampler, packed, frames, Packed::LINES, bands, 1)?;
     loop {
         match tasks.step() {
             Step::Done => {}
@@ -100,8 +103,8 @@ mod tests {
     use super::resampler::tests::by_definition;
     use super::*;
     use crate::parallel::{self, Work};
-    use std::sync::Arc;
     use proptest::prelude::*;
+    use std::sync::Arc;
     use std::sync::Mutex;
 
     #[test]
@@ -171,6 +174,7 @@ mod tests {
     struct InOrder<'a> {
         pixels: &'a [u8],
         size: (usize, usize),
+        /// The pixel that comes next.
         next: usize,
     }
 
@@ -245,12 +249,54 @@ mod tests {
             let in_order = InOrder { pixels: &pixels, size: source, next: 0 };
             for frames in [vec![Source::pixels(view)], vec![Source::scanlines(in_order)]] {
                 let mut out = vec![0; expected.len()];
-                let parts = out.chunks_mut(band * 3 * target.1).collect();
+                let bands = Bands { first: 0, parts: out.chunks_mut(band * 3 * target.1).collect() };
                 let packed = Packed { width: target.1, out: PhantomData };
-                let tasks = Tasks::new(Arc::clone(&resampler), packed, frames, band, parts, threads);
+                let tasks = Tasks::new(Arc::clone(&resampler), packed, frames, band, bands, threads);
                 parallel::run(threads, &tasks.unwrap(), || Ok(())).unwrap();
                 prop_assert!(out == expected);
             }
+        }
+    }
+
+    #[test]
+    fn bands_that_were_let_go_of_are_done_elsewhere() {
+        let (source, target) = ((700, 300), (560, 200));
+        let pixels = noise(source.0 * source.1 * 3, 3);
+        let view = PixelView::packed(&pixels[..], source.0, source.1, 3).unwrap();
+        let reference = Reference::Torchvision;
+        let mut expected = vec![0; target.0 * target.1 * 3];
+        resize(&view, target, reference, Isa::best(), &mut expected).unwrap();
+        let resampler = Arc::new(Resampler::new(source, target, reference, Isa::best()).unwrap());
+        for steps in [0, 1, 20] {
+            const LINES: usize = 8;
+            let mut out = vec![0; expected.len()];
+            let tasks = |bands: Bands<_>| {
+                let next = source.1 * first_scanline(&resampler, LINES, bands.first);
+                let in_order = InOrder {
+                    pixels: &pixels,
+                    size: source,
+                    next,
+                };
+                let frames = vec![Source::scanlines(in_order)];
+                let packed = Packed {
+                    width: target.1,
+                    out: PhantomData,
+                };
+                Tasks::new(Arc::clone(&resampler), packed, frames, LINES, bands, 2).unwrap()
+            };
+            let parts = out.chunks_mut(LINES * 3 * target.1).collect();
+            let first = tasks(Bands { first: 0, parts });
+            for _ in 0..steps {
+                assert!(matches!(first.step(), Step::Done));
+            }
+            let bands = first.divide().unwrap();
+            assert!(bands.first > 40 && bands.parts.len() > 10);
+            let second = tasks(bands);
+            for half in [&first, &second] {
+                parallel::run(2, half, || Ok(())).unwrap();
+            }
+            drop((first, second));
+            assert!(out == expected, "{steps}");
         }
     }
 
@@ -300,13 +346,16 @@ mod tests {
         let resampler =
             Resampler::new((400, 400), (56, 56), Reference::Torchvision, Isa::best()).unwrap();
         let mut out = vec![0; 56 * 56 * 3];
-        let parts = out.chunks_mut(3 * 56 * 8).collect();
+        let bands = Bands {
+            first: 0,
+            parts: out.chunks_mut(3 * 56 * 8).collect(),
+        };
         let packed = Packed {
             width: 56,
             out: PhantomData,
         };
         let frames = vec![Source::scanlines(Fails(Mutex::new(0)))];
-        let tasks = Tasks::new(Arc::new(resampler), packed, frames, 8, parts, 2).unwrap();
+        let tasks = Tasks::new(Arc::new(resampler), packed, frames, 8, bands, 2).unwrap();
         let stopped = parallel::run(2, &tasks, || Ok(())).unwrap_err();
         assert!(matches!(
             stopped,

@@ -69,11 +69,6 @@ impl Resampler {
         stage(view, y, self.isa, self.reference, out);
     }
 
-    /// `(height, width)` of what comes out.
-    pub(crate) fn target(&self) -> (usize, usize) {
-        self.target
-    }
-
     /// The pairs of source scanlines that the output scanlines `lines` are made of.
     pub(super) fn pairs(&self, lines: Range<usize>) -> Range<usize> {
         self.vertical.pairs(lines.start).start..self.vertical.pairs(lines.end - 1).end

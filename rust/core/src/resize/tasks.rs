@@ -11,6 +11,7 @@
 //!                          |------ band 1 ------|              needs chunks 1 and 2
 //! ```
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -31,6 +32,21 @@ pub(crate) trait BandWriter: Sync {
 
     /// Takes one band of each frame: scanlines of three planes, `stride` samples apart.
     fn write(&self, part: Self::Part, frames: &[&[u8]], stride: usize);
+}
+
+/// Adjacent bands and where their results go.
+pub(crate) struct Bands<P> {
+    /// The number of the first.
+    pub(crate) first: usize,
+    pub(crate) parts: Vec<P>,
+}
+
+/// The first of the source scanlines that bands of `band_lines` from number `band` on are made of, and
+/// are read with.
+pub(crate) fn first_scanline(resampler: &Resampler, band_lines: usize, band: usize) -> usize {
+    let line = band * band_lines;
+    let pairs = chunk_pairs(resampler);
+    resampler.pairs(line..line + 1).start / pairs * pairs * 2
 }
 
 /// Frames of one size on their way to bands.
@@ -78,7 +94,7 @@ struct State<P> {
     /// Chunks of all frames in turns.
     stages: InOrder,
     bands: InOrder,
-    parts: std::vec::IntoIter<P>,
+    parts: VecDeque<P>,
     at_work: usize,
 }
 
@@ -91,7 +107,7 @@ impl<P> State<P> {
 
     fn begin_all(&mut self) {
         for numbers in self.reads.iter_mut().chain([&mut self.bands]) {
-            numbers.begun = numbers.count;
+            numbers.begun = numbers.end;
         }
     }
 }
@@ -100,7 +116,7 @@ enum Task<P> {
     Read { frame: usize, chunk: usize },
     Stage { frame: usize, chunk: usize },
     Band { band: usize, part: P },
-    All(std::vec::IntoIter<P>),
+    All(VecDeque<P>),
 }
 
 /// Bytes that the ring of a frame takes at most; longer windows are summed up.
@@ -112,42 +128,41 @@ const CHUNK_PAIRS: usize = 8;
 
 impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
     /// Tasks for `frames` of the resampler's source size, in bands of `band_lines`, of which the last may have
-    /// less, for up to `threads` threads. There is a part for each band.
+    /// less, for up to `threads` threads. Scanlines that come in order begin with [`first_scanline`] of `bands`.
     pub(crate) fn new(
         resampler: Arc<Resampler>,
         writer: W,
         frames: Vec<Source<'a, E>>,
         band_lines: usize,
-        parts: Vec<W::Part>,
+        Bands { first, parts }: Bands<W::Part>,
         threads: usize,
     ) -> Result<Self> {
         assert!(frames.iter().all(|frame| frame.size() == resampler.source));
         let height = resampler.target.0;
-        assert!(parts.len() == height.div_ceil(band_lines));
-        let width = resampler.source.1;
-        let source_pairs = resampler.source_pairs();
-        let chunk_pairs = (CHUNK_PIXELS / 2 / width)
-            .max(CHUNK_PAIRS)
-            .min(source_pairs);
+        let bands = first..first + parts.len();
+        let (begins, ends) = (first == 0, bands.end == height.div_ceil(band_lines));
+        let chunk_pairs = chunk_pairs(&resampler);
         let arrivals: Vec<_> = frames.iter().map(Arrival::of).collect();
         let direct = resampler.source == resampler.target
             && arrivals.iter().all(|arrival| *arrival == Arrival::InPlace);
-        let chunks = if direct {
-            0
-        } else {
-            source_pairs.div_ceil(chunk_pairs)
+        let needed = |bands: Range<usize>| {
+            let pairs =
+                resampler.pairs(bands.start * band_lines..height.min(bands.end * band_lines));
+            pairs.start / chunk_pairs..pairs.end.div_ceil(chunk_pairs)
         };
-        let needed = (0..parts.len()).map(|band| {
-            let lines = band * band_lines..height.min((band + 1) * band_lines);
-            let pairs = resampler.pairs(lines);
-            pairs.end.div_ceil(chunk_pairs) - pairs.start / chunk_pairs
-        });
+        let chunks = match needed(bands.clone()) {
+            _ if direct => 0..0,
+            // Scanlines are read to the last even where no window reaches it.
+            needed if ends => needed.start..resampler.source_pairs().div_ceil(chunk_pairs),
+            needed => needed,
+        };
+        let most = bands.clone().map(|band| needed(band..band + 1).len()).max();
         // Beside the chunks of one band, some that threads are busy with.
-        let slots = needed.max().unwrap_or(0) + 2 * threads - 1;
-        let slots = slots.min(chunks);
+        let slots = most.unwrap_or(0) + 2 * threads - 1;
+        let slots = slots.min(chunks.len());
         let slot_samples = chunk_pairs * resampler.pair_samples();
         let fits = slots.saturating_mul(slot_samples * size_of::<Pair>()) <= RING_BYTES * threads;
-        let slots = if fits { slots } else { 0 };
+        let slots = if fits || !(begins && ends) { slots } else { 0 };
         let frames = frames.into_iter().zip(arrivals).map(|(source, arrival)| {
             let chunk = |_| Chunk::new(&resampler, arrival, chunk_pairs).map(RwLock::new);
             Ok(Frame {
@@ -160,11 +175,14 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
         let state = State {
             reads: frames
                 .iter()
-                .map(|frame| InOrder::new(if frame.in_order() { chunks } else { 0 }))
+                .map(|frame| match frame.in_order() {
+                    true => InOrder::new(chunks.clone()),
+                    false => InOrder::new(0..0),
+                })
                 .collect(),
-            stages: InOrder::new(chunks * frames.len()),
-            bands: InOrder::new(parts.len()),
-            parts: parts.into_iter(),
+            stages: InOrder::new(chunks.start * frames.len()..chunks.end * frames.len()),
+            bands: InOrder::new(bands),
+            parts: parts.into(),
             at_work: 0,
         };
         Ok(Self {
@@ -178,6 +196,41 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             state: Mutex::new(state),
             scratch: Mutex::new(Vec::new()),
         })
+    }
+
+    /// Lets go of the last bands, for somebody who reads the scanlines anew and passes over the first. None
+    /// where that gains nothing.
+    ///
+    /// Whoever reads scanlines in order is alone with that. Another gets to the bands from k on by the
+    /// time that band k is reached here if passing over what is before them and doing them takes as long
+    /// as it takes to get there.
+    pub(crate) fn divide(&self) -> Option<Bands<W::Part>> {
+        /// How long it takes to pass over scanlines, of the time that it takes to read and resize them.
+        const SKIPPING: f64 = 0.3;
+        /// Bands that are worth it.
+        const LEAST: usize = 4;
+        let [frame] = &self.frames[..] else {
+            return None;
+        };
+        let mut state = lock(&self.state);
+        let State { reads, bands, .. } = &*state;
+        if !frame.in_order() || self.slots == 0 {
+            return None;
+        }
+        let first = ((bands.end + bands.begun) as f64 / (2.0 - SKIPPING)).ceil() as usize;
+        if first + LEAST > bands.end || first <= bands.begun + LEAST {
+            return None;
+        }
+        let chunks = self.chunks(first - 1).end;
+        if chunks <= reads[0].begun {
+            return None;
+        }
+        let kept = first - bands.begun;
+        state.reads[0].end = chunks;
+        state.stages.end = chunks;
+        state.bands.end = first;
+        let parts = state.parts.split_off(kept).into();
+        Some(Bands { first, parts })
     }
 
     /// Whether some thread is at work here.
@@ -229,7 +282,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
         if let Some(band) = state.bands.next() {
             let chunks = self.chunks(band);
             if state.stages.done() >= chunks.end * self.frames.len()
-                && let Some(part) = state.parts.next()
+                && let Some(part) = state.parts.pop_front()
             {
                 state.bands.begin();
                 return Some(Task::Band { band, part });
@@ -396,13 +449,13 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
     }
 
     /// Does everything, where windows are too long for a ring.
-    fn sum_up(&self, parts: std::vec::IntoIter<W::Part>) -> Result<(), Failure<E>> {
+    fn sum_up(&self, parts: VecDeque<W::Part>) -> Result<(), Failure<E>> {
         let mut frames = Vec::with_capacity(self.frames.len());
         for frame in &self.frames {
             frames.push(LongWindows::new(&self.resampler, &frame.source)?);
         }
         let mut scratch = self.new_scratch()?;
-        for (band, part) in parts.enumerate() {
+        for (band, part) in parts.into_iter().enumerate() {
             let lines = self.lines(band);
             let length = lines.len() * self.line_samples();
             let out = &mut scratch.band[..frames.len() * length];
@@ -434,6 +487,12 @@ fn writing(chunk: &RwLock<Chunk>) -> RwLockWriteGuard<'_, Chunk> {
     chunk.write().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Pairs of source scanlines of a chunk.
+fn chunk_pairs(resampler: &Resampler) -> usize {
+    let pairs = (CHUNK_PIXELS / 2 / resampler.source.1).max(CHUNK_PAIRS);
+    pairs.min(resampler.source_pairs())
+}
+
 /// What a task has done.
 enum Finished {
     Read { frame: usize, chunk: usize },
@@ -445,7 +504,7 @@ enum Finished {
 /// Numbers that are begun in order, and done in any.
 struct InOrder {
     begun: usize,
-    count: usize,
+    end: usize,
     /// All below are done.
     done: usize,
     /// Those that are done before one below them is.
@@ -453,18 +512,18 @@ struct InOrder {
 }
 
 impl InOrder {
-    fn new(count: usize) -> Self {
+    fn new(numbers: Range<usize>) -> Self {
         Self {
-            begun: 0,
-            count,
-            done: 0,
+            begun: numbers.start,
+            end: numbers.end,
+            done: numbers.start,
             early: Vec::new(),
         }
     }
 
     /// The number to begin next.
     fn next(&self) -> Option<usize> {
-        (self.begun < self.count).then_some(self.begun)
+        (self.begun < self.end).then_some(self.begun)
     }
 
     fn begin(&mut self) {
@@ -472,16 +531,16 @@ impl InOrder {
     }
 
     fn all_begun(&self) -> bool {
-        self.begun == self.count
+        self.begun == self.end
     }
 
-    /// How many are done before the first that is not.
+    /// The first that is not done.
     fn done(&self) -> usize {
         self.done
     }
 
     fn all_done(&self) -> bool {
-        self.done == self.count
+        self.done == self.end
     }
 
     fn finish(&mut self, number: usize) {

@@ -15,7 +15,7 @@ use crate::kernels::Isa;
 use crate::kernels::rows::{Band, RowShape, Values, write_band};
 use crate::parallel::Step;
 use crate::pixels::PixelView;
-use crate::resize::{BandWriter, Failure, Resampler, Source, Tasks, resampler};
+use crate::resize::{BandWriter, Bands, Failure, Resampler, Source, Tasks, resampler};
 
 /// Writes rows of `T`: rescaled, normalised and in the order that the model reads them.
 ///
@@ -101,7 +101,8 @@ impl<T: Element> RowWriter<T> {
                 .iter()
                 .map(|frame| Source::<Infallible>::pixels(*frame));
             let resampler = Arc::clone(&resampler);
-            let tasks = self.tasks(resampler, frames.collect(), out, stream, 1)?;
+            let bands = self.bands(target.1, out);
+            let tasks = self.tasks(resampler, frames.collect(), bands, stream, 1)?;
             loop {
                 match tasks.step() {
                     Step::Done => {}
@@ -123,24 +124,34 @@ impl<T: Element> RowWriter<T> {
         resampler(source, target, self.reference, self.isa)
     }
 
-    /// Tasks that write the rows of one group of `frames` to `out`, which has room for just these.
+    /// Scanlines of a band.
+    pub(crate) fn band_lines(&self) -> usize {
+        self.layout.merge * self.layout.patch
+    }
+
+    /// `out`, the rows of an image that is resized to `width` pixels, in bands.
+    pub(crate) fn bands<'a>(&self, width: usize, out: &'a mut [T]) -> Bands<&'a mut [T]> {
+        let band_rows = self.layout.merge * (width / self.layout.patch);
+        Bands {
+            first: 0,
+            parts: out.chunks_exact_mut(band_rows * self.columns()).collect(),
+        }
+    }
+
+    /// Tasks that write the rows of one group of `frames`.
     pub(crate) fn tasks<'a, E>(
         &'a self,
         resampler: Arc<Resampler>,
         frames: Vec<Source<'a, E>>,
-        out: &'a mut [T],
+        bands: Bands<&'a mut [T]>,
         stream: bool,
         threads: usize,
     ) -> Result<Tasks<'a, Rows<'a, T>, E>> {
-        let PatchLayout { patch, merge, .. } = self.layout;
-        let (_, width) = resampler.target();
-        let band_rows = merge * (width / patch);
-        let parts = out.chunks_exact_mut(band_rows * self.columns()).collect();
         let rows = Rows {
             writer: self,
             stream,
         };
-        Tasks::new(resampler, rows, frames, merge * patch, parts, threads)
+        Tasks::new(resampler, rows, frames, self.band_lines(), bands, threads)
     }
 }
 

@@ -7,13 +7,17 @@ use crate::decode::{Format, Header};
 pub(in crate::decode) fn header(file: &[u8]) -> Option<Header> {
     let mut rest = file.strip_prefix(b"\xFF\xD8")?;
     let mut frame = None;
+    let mut progressive = false;
     let mut orientation = Orientation::default();
     loop {
         let (marker, body);
         (marker, body, rest) = split_segment(rest)?;
         match marker {
             // Frames of 8 bits in Huffman codes: baseline, extended, progressive.
-            0xC0..=0xC2 if frame.is_none() => frame = Some(Frame::read(body)?),
+            0xC0..=0xC2 if frame.is_none() => {
+                frame = Some(Frame::read(body)?);
+                progressive = marker == 0xC2;
+            }
             // Huffman tables and the interval of restarts, which are libjpeg's to judge; comments.
             0xC4 | 0xDD | 0xFE => {}
             0xDA => break,
@@ -40,6 +44,7 @@ pub(in crate::decode) fn header(file: &[u8]) -> Option<Header> {
         width,
         channels,
         orientation: orientation.found(),
+        skips: !progressive,
     })
 }
 

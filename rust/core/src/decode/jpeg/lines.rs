@@ -104,6 +104,7 @@ fn outcome(status: c_int) -> Outcome {
     }
 }
 
+/// libjpeg does not say how much it could not get: a word at least.
 const NO_MEMORY: Error = Error::Memory {
     bytes: size_of::<usize>(),
     purpose: "the decoder of a JPEG file",

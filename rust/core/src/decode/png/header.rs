@@ -42,6 +42,7 @@ pub(in crate::decode) fn header(file: &[u8]) -> Option<Header> {
         width,
         channels,
         orientation: orientation.found(),
+        skips: false,
     })
 }
 

@@ -150,6 +150,18 @@ fn nothing_is_read_after_damage() {
 }
 
 #[test]
+fn no_lines_may_be_read_after_the_last() {
+    let file = encoded(&BASELINE);
+    let mut lines = Scanlines::open(&file, &header(&file).unwrap(), None)
+        .unwrap()
+        .unwrap();
+    let mut pixels = vec![0; 3 * BASELINE.height * BASELINE.width];
+    lines.skip(0).unwrap();
+    assert_eq!(lines.read(&mut pixels), Ok(()));
+    assert_eq!(lines.read(&mut []), Ok(()));
+}
+
+#[test]
 fn the_header_of_another_file_is_not_believed() {
     let (file, other) = (
         encoded(&BASELINE),
