@@ -31,6 +31,19 @@ impl Interval {
             Self::Double(interval) => (index as f64 * interval) as i64,
         }
     }
+
+    /// Refuses an interval whose ids an int64 might not hold, of as many groups as there may be.
+    fn check(self) -> Result<()> {
+        let interval = match self {
+            Self::Single(interval) => f64::from(interval),
+            Self::Double(interval) => interval,
+        };
+        if (0.0..=f64::from(1u32 << 31)).contains(&interval) {
+            return Ok(());
+        }
+        let reason = format!("times tokens_per_second must be between 0 and 2**31, got {interval}");
+        Err(Error::invalid("second_per_grid_ts", reason))
+    }
 }
 
 /// The images and videos that runs of placeholders stand for.
@@ -148,6 +161,9 @@ impl Items {
             );
             return Err(Error::invalid("second_per_grid_ts", reason));
         }
+        for interval in &grids.intervals {
+            interval.check()?;
+        }
         let in_tokens = |grid: Grid, merge: usize| Grid {
             t: grid.t,
             h: grid.h / merge,
@@ -246,6 +262,21 @@ mod tests {
         let by_time = video(4.0, Advance::Spatial);
         assert_eq!(by_time.position_ids[42], 39);
         assert_eq!(by_time.position_ids[43..45], [5, 6]);
+    }
+
+    #[test]
+    fn intervals_that_no_id_can_hold_are_refused() {
+        for interval in [f64::NAN, -1.0, 1e18, f64::INFINITY] {
+            let grids = TokenGrids {
+                images: Grids::new("image_grid_thw", &[], 2).unwrap(),
+                videos: Grids::new("video_grid_thw", &[[40, 2, 2]], 2).unwrap(),
+                intervals: vec![Interval::Double(interval)],
+                videos_in_groups: false,
+            };
+            let refused = mrope_position_ids(&[2; 40], 40, None, &grids, Advance::Spatiotemporal);
+            let message = refused.unwrap_err().to_string();
+            assert!(message.starts_with("second_per_grid_ts times"), "{message}");
+        }
     }
 
     #[test]

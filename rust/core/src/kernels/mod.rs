@@ -8,6 +8,16 @@
 //! Scanlines are resampled two at a time, 2k and 2k + 1, and what comes of them stays together as a
 //! [`Pair`]: 16-bit neighbours are what the multiply-add of the vertical pass takes from memory, so
 //! that pass shuffles nothing.
+#![cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(
+        dead_code,
+        unused_imports,
+        unused_mut,
+        unused_variables,
+        reason = "only vector kernels need them, and there are none for this processor"
+    )
+)]
 
 pub(crate) mod blend;
 pub(crate) mod deinterleave;
