@@ -6,5 +6,5 @@ use qvl_core::decode::header;
 
 fuzz_target!(|file: &[u8]| {
     header(file);
-    header(&qvl_fuzz::with_right_sums(file));
+    header(&qvl_fuzz::file::with_right_sums(file));
 });
