@@ -23,21 +23,24 @@ endif
 BUILD_INPUTS := pyproject.toml requirements.lock Cargo.toml Cargo.lock \
 	$(shell find rust -name '*.rs' -o -name '*.c' -o -name '*.py' -o -name Cargo.toml)
 
-.PHONY: run test test-all lint test-rust test-python sdist wheel wheels bench lock clean
+.PHONY: run test test-all lint test-rust test-python fuzz sanitize check-arm test-arm sdist wheel \
+	wheels bench lock clean
 
 run: $(VENV)/run.stamp ## preprocess IMAGES (a folder or files) and print what happened
 	rm -rf build/run
 	$(BIN)/qvl-fast preprocess $(IMAGES) -o build/run
 
-test: lint test-rust test-python wheel ## everything
+test: lint check-arm test-rust test-python fuzz wheel ## everything
 
-test-all: test ## the same with long random campaigns, recorded
+test-all: test sanitize test-arm ## the same with long random campaigns, recorded
 	$(BIN)/pytest tests/parity/test_random.py --resize-cases 3000 --path-cases 1500 \
 		--record tests/record/$(DATE)-still-images.txt
 	$(BIN)/pytest -q tests/parity/test_index.py --index-cases 500 > build/index.txt \
 		|| { cat build/index.txt; exit 1; }
 	echo "$(DATE): 500 random batches for each function: $$(tail -n 1 build/index.txt)" \
 		> tests/record/$(DATE)-index.txt
+	FEATURES="$(FEATURES)" $(BIN)/python tests/fuzz/campaign.py --seconds 1200 \
+		--record tests/record/$(DATE)-fuzz.txt
 
 lint: $(VENV)/test.stamp
 	cargo fmt --all --check
@@ -52,6 +55,40 @@ test-rust: $(VENV)/test.stamp
 
 test-python: $(VENV)/test.stamp
 	$(BIN)/pytest
+
+# Sanitizers are there for x86-64 Linux.
+ifeq ($(shell uname -sm),Linux x86_64)
+SECONDS ?= 8
+fuzz: $(VENV)/test.stamp ## fuzz each target for SECONDS
+	$(BIN)/python tests/fuzz/seeds.py
+	FEATURES="$(FEATURES)" $(BIN)/python tests/fuzz/campaign.py --seconds $(SECONDS)
+
+sanitize: $(VENV)/test.stamp ## the core's tests under the address and the thread sanitizer
+	FEATURES="$(FEATURES)" tests/sanitize/run address
+	tests/sanitize/run thread
+else
+fuzz sanitize:
+	@echo "no $@: it takes x86-64 Linux"
+endif
+
+# The core off x86-64, with Debian's compiler, which has a standard library for ARM, and its emulator.
+# qemu finds the C library of Debian's arm64 by itself.
+ARM := aarch64-unknown-linux-gnu
+ARM_CARGO := RUSTC=/usr/bin/rustc RUSTFLAGS=-Dwarnings CARGO_TARGET_DIR=build/arm \
+	CARGO_BUILD_TARGET=$(ARM) CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=qemu-aarch64 \
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc /usr/bin/cargo
+
+ifneq ($(wildcard /usr/lib/rustlib/$(ARM)),)
+check-arm: ## compile the core for ARM
+	$(ARM_CARGO) check --locked --package qvl-core
+
+test-arm: ## run its tests in an emulator
+	$(ARM_CARGO) test --locked --package qvl-core --lib
+else
+check-arm test-arm:
+	@echo "no $@: it takes Debian's arm64 packages, which .ci/run installs"
+	@test -z "$$CI"
+endif
 
 sdist: $(VENV)/maturin.stamp ## build the source distribution, in build/sdist
 	rm -rf build/sdist

@@ -1,0 +1,205 @@
+//! What the core takes from `std::sync`, so that the thread sanitizer sees its order.
+//!
+//! The standard library is not instrumented: the sanitizer does not see who waited for whom, and would
+//! report all that a lock guards. Here each lock has a clock beside it, an atomic number that is written
+//! before unlocking and read after locking, and those accesses are instrumented. The order that they
+//! tell is that of the lock, no more.
+
+pub use std::sync::{Arc, PoisonError, TryLockError, atomic};
+
+use std::ops::{Deref, DerefMut};
+use std::sync::LockResult;
+use std::sync::TryLockError::{Poisoned, WouldBlock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// What was done before [`Clock::tell`] comes before what follows [`Clock::learn`].
+#[derive(Debug, Default)]
+struct Clock(AtomicUsize);
+
+impl Clock {
+    fn tell(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn learn(&self) {
+        self.0.load(Ordering::Acquire);
+    }
+}
+
+/// A guard of the standard library's, and the clock of its lock.
+#[derive(Debug)]
+pub struct Guard<'a, G> {
+    guard: Option<G>,
+    clock: &'a Clock,
+}
+
+impl<'a, G> Guard<'a, G> {
+    fn new(guard: G, clock: &'a Clock) -> Self {
+        clock.learn();
+        Self {
+            guard: Some(guard),
+            clock,
+        }
+    }
+
+    /// Lets go of the lock.
+    fn take(&mut self) -> Option<G> {
+        self.clock.tell();
+        self.guard.take()
+    }
+}
+
+impl<G> Drop for Guard<'_, G> {
+    fn drop(&mut self) {
+        drop(self.take());
+    }
+}
+
+impl<G: Deref> Deref for Guard<'_, G> {
+    type Target = G::Target;
+
+    fn deref(&self) -> &G::Target {
+        self.guard.as_ref().unwrap()
+    }
+}
+
+impl<G: DerefMut> DerefMut for Guard<'_, G> {
+    fn deref_mut(&mut self) -> &mut G::Target {
+        self.guard.as_mut().unwrap()
+    }
+}
+
+/// A guard that a lock gave, poisoned or not.
+fn guarded<G>(result: LockResult<G>, clock: &Clock) -> LockResult<Guard<'_, G>> {
+    match result {
+        Ok(guard) => Ok(Guard::new(guard, clock)),
+        Err(poisoned) => Err(PoisonError::new(Guard::new(poisoned.into_inner(), clock))),
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Mutex<T> {
+    lock: std::sync::Mutex<T>,
+    clock: Clock,
+}
+
+pub type MutexGuard<'a, T> = Guard<'a, std::sync::MutexGuard<'a, T>>;
+
+impl<T> Mutex<T> {
+    pub const fn new(value: T) -> Self {
+        Self {
+            lock: std::sync::Mutex::new(value),
+            clock: Clock(AtomicUsize::new(0)),
+        }
+    }
+
+    pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+        guarded(self.lock.lock(), &self.clock)
+    }
+
+    pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError<MutexGuard<'_, T>>> {
+        let result = match self.lock.try_lock() {
+            Err(WouldBlock) => return Err(WouldBlock),
+            Err(Poisoned(poisoned)) => Err(poisoned),
+            Ok(guard) => Ok(guard),
+        };
+        guarded(result, &self.clock).map_err(Poisoned)
+    }
+
+    pub fn get_mut(&mut self) -> LockResult<&mut T> {
+        self.clock.learn();
+        self.lock.get_mut()
+    }
+
+    pub fn into_inner(self) -> LockResult<T> {
+        self.clock.learn();
+        self.lock.into_inner()
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct RwLock<T> {
+    lock: std::sync::RwLock<T>,
+    clock: Clock,
+}
+
+pub type RwLockReadGuard<'a, T> = Guard<'a, std::sync::RwLockReadGuard<'a, T>>;
+pub type RwLockWriteGuard<'a, T> = Guard<'a, std::sync::RwLockWriteGuard<'a, T>>;
+
+impl<T> RwLock<T> {
+    pub const fn new(value: T) -> Self {
+        Self {
+            lock: std::sync::RwLock::new(value),
+            clock: Clock(AtomicUsize::new(0)),
+        }
+    }
+
+    pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
+        guarded(self.lock.read(), &self.clock)
+    }
+
+    pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
+        guarded(self.lock.write(), &self.clock)
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Condvar(std::sync::Condvar);
+
+impl Condvar {
+    pub const fn new() -> Self {
+        Self(std::sync::Condvar::new())
+    }
+
+    pub fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    pub fn notify_all(&self) {
+        self.0.notify_all();
+    }
+
+    pub fn wait_while<'a, T>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) -> LockResult<MutexGuard<'a, T>> {
+        while condition(&mut guard) {
+            let clock = guard.clock;
+            guard = guarded(self.0.wait(guard.take().unwrap()), clock)?;
+        }
+        Ok(guard)
+    }
+
+    pub fn wait_timeout<'a, T>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        most: Duration,
+    ) -> LockResult<(MutexGuard<'a, T>, std::sync::WaitTimeoutResult)> {
+        let clock = guard.clock;
+        let (guard, result) = self.0.wait_timeout(guard.take().unwrap(), most).unwrap();
+        Ok((Guard::new(guard, clock), result))
+    }
+}
+
+#[derive(Debug)]
+pub struct Barrier {
+    barrier: std::sync::Barrier,
+    clock: Clock,
+}
+
+impl Barrier {
+    pub fn new(threads: usize) -> Self {
+        Self {
+            barrier: std::sync::Barrier::new(threads),
+            clock: Clock::default(),
+        }
+    }
+
+    pub fn wait(&self) {
+        self.clock.tell();
+        self.barrier.wait();
+        self.clock.learn();
+    }
+}
