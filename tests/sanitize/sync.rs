@@ -5,7 +5,7 @@
 //! before unlocking and read after locking, and those accesses are instrumented. The order that they
 //! tell is that of the lock, no more.
 
-pub use std::sync::{Arc, PoisonError, TryLockError, atomic};
+pub(crate) use std::sync::{Arc, PoisonError, TryLockError, atomic};
 
 use std::ops::{Deref, DerefMut};
 use std::sync::LockResult;
@@ -29,7 +29,7 @@ impl Clock {
 
 /// A guard of the standard library's, and the clock of its lock.
 #[derive(Debug)]
-pub struct Guard<'a, G> {
+pub(crate) struct Guard<'a, G> {
     guard: Option<G>,
     clock: &'a Clock,
 }
@@ -79,26 +79,26 @@ fn guarded<G>(result: LockResult<G>, clock: &Clock) -> LockResult<Guard<'_, G>> 
 }
 
 #[derive(Debug, Default)]
-pub struct Mutex<T> {
+pub(crate) struct Mutex<T> {
     lock: std::sync::Mutex<T>,
     clock: Clock,
 }
 
-pub type MutexGuard<'a, T> = Guard<'a, std::sync::MutexGuard<'a, T>>;
+pub(crate) type MutexGuard<'a, T> = Guard<'a, std::sync::MutexGuard<'a, T>>;
 
 impl<T> Mutex<T> {
-    pub const fn new(value: T) -> Self {
+    pub(crate) const fn new(value: T) -> Self {
         Self {
             lock: std::sync::Mutex::new(value),
             clock: Clock(AtomicUsize::new(0)),
         }
     }
 
-    pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+    pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         guarded(self.lock.lock(), &self.clock)
     }
 
-    pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError<MutexGuard<'_, T>>> {
+    pub(crate) fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError<MutexGuard<'_, T>>> {
         let result = match self.lock.try_lock() {
             Err(WouldBlock) => return Err(WouldBlock),
             Err(Poisoned(poisoned)) => Err(poisoned),
@@ -107,60 +107,60 @@ impl<T> Mutex<T> {
         guarded(result, &self.clock).map_err(Poisoned)
     }
 
-    pub fn get_mut(&mut self) -> LockResult<&mut T> {
+    pub(crate) fn get_mut(&mut self) -> LockResult<&mut T> {
         self.clock.learn();
         self.lock.get_mut()
     }
 
-    pub fn into_inner(self) -> LockResult<T> {
+    pub(crate) fn into_inner(self) -> LockResult<T> {
         self.clock.learn();
         self.lock.into_inner()
     }
 }
 
 #[derive(Debug, Default)]
-pub struct RwLock<T> {
+pub(crate) struct RwLock<T> {
     lock: std::sync::RwLock<T>,
     clock: Clock,
 }
 
-pub type RwLockReadGuard<'a, T> = Guard<'a, std::sync::RwLockReadGuard<'a, T>>;
-pub type RwLockWriteGuard<'a, T> = Guard<'a, std::sync::RwLockWriteGuard<'a, T>>;
+pub(crate) type RwLockReadGuard<'a, T> = Guard<'a, std::sync::RwLockReadGuard<'a, T>>;
+pub(crate) type RwLockWriteGuard<'a, T> = Guard<'a, std::sync::RwLockWriteGuard<'a, T>>;
 
 impl<T> RwLock<T> {
-    pub const fn new(value: T) -> Self {
+    pub(crate) const fn new(value: T) -> Self {
         Self {
             lock: std::sync::RwLock::new(value),
             clock: Clock(AtomicUsize::new(0)),
         }
     }
 
-    pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
+    pub(crate) fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
         guarded(self.lock.read(), &self.clock)
     }
 
-    pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
+    pub(crate) fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
         guarded(self.lock.write(), &self.clock)
     }
 }
 
 #[derive(Debug, Default)]
-pub struct Condvar(std::sync::Condvar);
+pub(crate) struct Condvar(std::sync::Condvar);
 
 impl Condvar {
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(std::sync::Condvar::new())
     }
 
-    pub fn notify_one(&self) {
+    pub(crate) fn notify_one(&self) {
         self.0.notify_one();
     }
 
-    pub fn notify_all(&self) {
+    pub(crate) fn notify_all(&self) {
         self.0.notify_all();
     }
 
-    pub fn wait_while<'a, T>(
+    pub(crate) fn wait_while<'a, T>(
         &self,
         mut guard: MutexGuard<'a, T>,
         mut condition: impl FnMut(&mut T) -> bool,
@@ -172,7 +172,7 @@ impl Condvar {
         Ok(guard)
     }
 
-    pub fn wait_timeout<'a, T>(
+    pub(crate) fn wait_timeout<'a, T>(
         &self,
         mut guard: MutexGuard<'a, T>,
         most: Duration,
@@ -184,20 +184,20 @@ impl Condvar {
 }
 
 #[derive(Debug)]
-pub struct Barrier {
+pub(crate) struct Barrier {
     barrier: std::sync::Barrier,
     clock: Clock,
 }
 
 impl Barrier {
-    pub fn new(threads: usize) -> Self {
+    pub(crate) fn new(threads: usize) -> Self {
         Self {
             barrier: std::sync::Barrier::new(threads),
             clock: Clock::default(),
         }
     }
 
-    pub fn wait(&self) {
+    pub(crate) fn wait(&self) {
         self.clock.tell();
         self.barrier.wait();
         self.clock.learn();

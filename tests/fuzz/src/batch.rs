@@ -1,5 +1,7 @@
 //! Batches of several images on several threads, and the rows of each image alone.
 
+use std::ops::RangeInclusive;
+
 use bytemuck::{Pod, cast_slice};
 use half::{bf16, f16};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
@@ -12,8 +14,8 @@ use qvl_core::{
 
 use crate::pixels;
 
-/// Sides of images of which a few are worth a second thread.
-const SIDE: usize = 300;
+/// Sides of images that are worth a second thread and a third.
+const LARGE: RangeInclusive<usize> = 300..=500;
 
 /// Writes a batch, which must give the rows that the scalar backend writes of one image after another.
 pub fn write_any(input: &mut Unstructured<'_>) -> Result<()> {
@@ -38,8 +40,9 @@ fn write<T: Element + Pod>(input: &mut Unstructured<'_>) -> Result<()> {
     let (Ok(scalar), Ok(other)) = (writer(Isa::SCALAR), writer(isa)) else {
         return Ok(());
     };
+    let large = input.ratio(1, 8)?;
     let images: Vec<_> = (0..input.int_in_range(1..=4)?)
-        .map(|_| Image::any(layout, input))
+        .map(|_| Image::any(layout, large, input))
         .collect::<Result<_>>()?;
     let refused = input.int_in_range(0..=4 * images.len())?;
 
@@ -131,9 +134,9 @@ struct Image {
 }
 
 impl Image {
-    fn any(layout: PatchLayout, input: &mut Unstructured<'_>) -> Result<Self> {
-        let (height, width) = match input.ratio(1, 4)? {
-            true => (input.int_in_range(1..=SIDE)?, input.int_in_range(1..=SIDE)?),
+    fn any(layout: PatchLayout, large: bool, input: &mut Unstructured<'_>) -> Result<Self> {
+        let (height, width) = match large {
+            true => (input.int_in_range(LARGE)?, input.int_in_range(LARGE)?),
             false => pixels::size(input)?,
         };
         let pixels = pixels::Image::of_size(height, width, input)?;

@@ -8,7 +8,7 @@ use qvl_core::index::{
 };
 
 /// Patches up to which tensors are computed: grids may claim any number.
-const MOST_PATCHES: usize = 1 << 14;
+const MOST_PATCHES: usize = 1 << 12;
 
 /// Positions, windows and taps of one batch of grids.
 pub fn grids(input: &mut Unstructured<'_>) -> Result<()> {
@@ -225,7 +225,7 @@ fn row(input: &mut Unstructured<'_>, merge: i64) -> Result<[i64; 3]> {
 /// A small grid that is valid.
 fn small_row(input: &mut Unstructured<'_>, merge: i64) -> Result<[i64; 3]> {
     let mut side = |most| input.int_in_range(1..=most);
-    Ok([side(3)?, merge * side(8)?, merge * side(8)?])
+    Ok([side(3)?, merge * side(5)?, merge * side(5)?])
 }
 
 /// Whether `places` are 0 to `count - 1`, each once.
