@@ -102,6 +102,23 @@ def test_a_socket_that_times_out():
             process(stream)
 
 
+def test_a_pil_image_of_a_stream_that_times_out():
+    class Slow(io.BytesIO):
+        timed_out = False
+
+        def read(self, size=-1, /):
+            if self.timed_out:
+                raise TimeoutError("too late")
+            return super().read(size)
+
+    stream = Slow(encoded())
+    with Image.open(stream) as image:
+        stream.timed_out = True
+        with pytest.raises(TimeoutError) as caught:
+            process(image)
+    assert type(caught.value) is TimeoutError
+
+
 def bad_file(tmp_path):
     path = tmp_path / "bad.png"
     path.write_bytes(encoded()[:-30])
