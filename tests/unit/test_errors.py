@@ -8,6 +8,7 @@ import socket
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -103,20 +104,17 @@ def test_a_socket_that_times_out():
 
 
 def test_a_pil_image_of_a_stream_that_times_out():
-    class Slow(io.BytesIO):
-        timed_out = False
+    class Stream(io.BytesIO):
+        pass
 
-        def read(self, size=-1, /):
-            if self.timed_out:
-                raise TimeoutError("too late")
-            return super().read(size)
-
-    stream = Slow(encoded())
+    stream = Stream(encoded())
     with Image.open(stream) as image:
-        stream.timed_out = True
+        # Its frame is one of the standard library's, as that of a socket's file is.
+        stream.read = Mock(side_effect=TimeoutError("too late"))
         with pytest.raises(TimeoutError) as caught:
             process(image)
     assert type(caught.value) is TimeoutError
+    assert caught.value.index == 0
 
 
 def bad_file(tmp_path):
