@@ -7,8 +7,8 @@ import pytest
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
-# Whole windows of 2,000,000 taps: their exact weights alone take 16 MB.
-ENOUGH_MB = 96
+# For a window of 2,000,000 taps, whose exact weights alone take 16 MB.
+ENOUGH_MB = 128
 MEMORY_ERROR = 3
 
 PROGRAM = """
@@ -43,7 +43,7 @@ def with_memory(megabytes):
         os._exit(code)
 
 
-print(*(with_memory(megabytes) for megabytes in range(0, int(enough_mb) + 1, 4)))
+print(*(with_memory(megabytes) for megabytes in range(0, int(enough_mb) + 1, 8)))
 """
 
 
