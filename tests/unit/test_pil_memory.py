@@ -187,6 +187,20 @@ def test_rows_stay_when_the_image_changes(size):
     assert np.array_equal(pixels(image), array), "the change is not seen"
 
 
+@pytest.mark.parametrize("mode", ["L", "RGBX", "RGBA", "CMYK"])
+@pytest.mark.parametrize("step", [1, -1], ids=["top down", "bottom up"])
+def test_an_image_over_the_memory_of_out_is_read_before_that_is_written_to(step, mode):
+    side, bands = 280, len(Image.new(mode, (1, 1)).getbands())
+    process = ImageProcessor("qwen2.5-vl", num_threads=1)
+    out = np.zeros((2 * process.num_patches(side, side), process.columns), np.float32)
+    memory = out.view(np.uint8).ravel()[: side * side * bands]
+    memory[:] = noise(1, memory.size, 1).ravel()
+    image = Image.frombuffer(mode, (side, side), memory, "raw", mode, 0, step)
+    first = noise(side, side)
+    want = process([first, rgb(image)], return_tensors="np")["pixel_values"]
+    assert np.array_equal(process([first, image], out=out)["pixel_values"], want)
+
+
 @pytest.mark.parametrize("name", ["RGB", "RGBA", "lazy JPEG", "lazy RGBA", "over a buffer"])
 def test_one_image_many_times_and_by_many_threads(name):
     image, want = IMAGES[name](), rgb(IMAGES[name]())

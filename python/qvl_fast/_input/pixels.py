@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from qvl_fast import _native
 from qvl_fast._input.files import opened, refusing
@@ -42,6 +42,12 @@ def read_pixels(source: File | Image.Image, contents: bytes | None = None) -> Pi
     with opened(source, contents) as image:
         ImageOps.exif_transpose(image, in_place=True)
         return _rgb(image)
+
+
+def is_borrowed(image: Image.Image) -> bool:
+    """Whether the pixels of a PIL image lie in memory of somebody else's, who may change them."""
+    # Of a file that has not been loaded it is true by default.
+    return bool(image.readonly) and not isinstance(image, ImageFile.ImageFile)
 
 
 class Pieces:

@@ -230,7 +230,7 @@ class ImageProcessor:
         bounds = {"min_pixels": min_pixels, "max_pixels": max_pixels, "size": size}
         given = {name: value for name, value in bounds.items() if value is not None}
         config = self.config.override(**given) if given else self.config
-        batch = Batch(self._writer, _budget(config))
+        batch = Batch(self._writer, _budget(config), into_out=out is not None)
         for image in flatten(images):
             batch.add(image)
         grids = np.array(batch.grids, np.int64)
