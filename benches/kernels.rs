@@ -1,4 +1,4 @@
-//! The inner loops, one by one, for every instruction set that this processor has.
+//! The core on one thread, for every instruction set that this processor has.
 //!
 //! ```text
 //! cargo bench                            times, by criterion
@@ -6,19 +6,28 @@
 //! cargo bench -- --once NAME             one run, for benches/instructions.py
 //! ```
 
+use std::convert::Infallible;
 use std::hint::black_box;
 
 use criterion::Criterion;
-use half::bf16;
-use qvl_core::image::{ImageView, RgbImage};
+use half::{bf16, f16};
+use qvl_core::batch::{self, Image, Input, Owner};
+use qvl_core::filter::Axis;
 use qvl_core::index::{Grids, interpolation_taps, position_ids, window_index};
-use qvl_core::resize::{Coefficients, PixelLayout, Resampler, Starts, plane_stride};
-use qvl_core::simd::Isa;
-use qvl_core::{Element, Normalization, PatchLayout, Reference, RowWriter, Temporal};
+use qvl_core::resize::{Source, resize};
+use qvl_core::{
+    Element, Isa, Normalization, PatchLayout, PixelView, Reference, RowWriter, Temporal,
+};
+
+/// (height, width).
+type Size = (usize, usize);
 
 /// A full-HD image becomes what Qwen2.5-VL reads of it at 1280 tokens.
-const SOURCE: (usize, usize) = (1080, 1920);
-const TARGET: (usize, usize) = (728, 1316);
+const SOURCE: Size = (1080, 1920);
+const TARGET: Size = (728, 1316);
+
+/// Other sizes: hardly smaller, and a photograph that shrinks four times.
+const SIZES: [(Size, Size); 2] = [((480, 640), (476, 644)), ((3072, 4096), (868, 1148))];
 
 const LAYOUT: PatchLayout = PatchLayout {
     patch: 14,
@@ -34,14 +43,18 @@ const CLIP: Normalization = Normalization {
     )),
 };
 
-type Kernel = (String, Box<dyn FnMut()>);
+/// The name of a run, and what prepares it.
+type Named = (String, Box<dyn Fn() -> Run>);
+
+/// What is timed.
+type Run = Box<dyn FnMut()>;
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let kernels = kernels();
+    let runs = runs();
     match arguments[..] {
-        ["--names", ..] => kernels.iter().for_each(|(name, _)| {
+        ["--names", ..] => runs.iter().for_each(|(name, _)| {
             // A program's output.
             #[expect(clippy::print_stdout)]
             {
@@ -49,14 +62,14 @@ fn main() {
             }
         }),
         ["--once", wanted, ..] => {
-            for (_, mut run) in kernels.into_iter().filter(|(name, _)| name == wanted) {
-                measured(&mut run);
+            for (_, prepare) in runs.into_iter().filter(|(name, _)| name == wanted) {
+                measured(&mut prepare());
             }
         }
         _ => {
             let mut criterion = Criterion::default().configure_from_args();
-            for (name, mut run) in kernels {
-                criterion.bench_function(&name, |bencher| bencher.iter(&mut run));
+            for (name, prepare) in runs {
+                criterion.bench_function(&name, |bencher| bencher.iter(prepare()));
             }
             criterion.final_summary();
         }
@@ -69,114 +82,183 @@ fn measured(run: &mut dyn FnMut()) {
     run();
 }
 
-fn kernels() -> Vec<Kernel> {
-    let mut kernels = Vec::new();
+fn runs() -> Vec<Named> {
+    let mut runs = Vec::new();
     for isa in Isa::available() {
         for reference in [Reference::Torchvision, Reference::Pillow12] {
-            for layout in [PixelLayout::Plane, PixelLayout::Rgb, PixelLayout::Rgbx] {
-                kernels.push(pass(
-                    "horizontal pass",
-                    isa,
+            for pixels in Pixels::ALL {
+                let target = (SOURCE.0, TARGET.1);
+                runs.push(resized(
+                    "horizontal",
+                    pixels,
+                    SOURCE,
+                    target,
                     reference,
-                    layout,
-                    (SOURCE.0, TARGET.1),
+                    isa,
                 ));
             }
-            let vertical = (TARGET.0, SOURCE.1);
-            kernels.push(pass(
-                "vertical pass",
-                isa,
+            let target = (TARGET.0, SOURCE.1);
+            runs.push(resized(
+                "vertical",
+                Pixels::Rgb,
+                SOURCE,
+                target,
                 reference,
-                PixelLayout::Plane,
-                vertical,
+                isa,
             ));
+            for (source, target) in SIZES.into_iter().chain([(SOURCE, TARGET)]) {
+                runs.push(resized("both", Pixels::Rgb, source, target, reference, isa));
+            }
         }
-        kernels.push(pass(
-            "split",
-            isa,
-            Reference::Torchvision,
-            PixelLayout::Rgb,
-            SOURCE,
-        ));
-        kernels.push(rows::<f32>("float32", isa, Temporal::Full));
-        kernels.push(rows::<bf16>("bfloat16", isa, Temporal::Full));
-        kernels.push(rows::<u8>("uint8", isa, Temporal::Compact));
+        runs.push(rows::<f32>("float32", isa, Temporal::Full));
+        runs.push(rows::<f16>("float16", isa, Temporal::Full));
+        runs.push(rows::<bf16>("bfloat16", isa, Temporal::Full));
+        runs.push(rows::<u8>("uint8", isa, Temporal::Compact));
+        runs.push(image::<f32>("float32", isa, Temporal::Full));
+        runs.push(image::<u8>("uint8", isa, Temporal::Compact));
     }
-    let tables = move || {
-        let (from, to) = (black_box(SOURCE.1), TARGET.1);
-        let table = Coefficients::new(from, to, Reference::Torchvision, Starts::Even);
-        black_box(table).map(drop).unwrap_or_default();
+    let weights = || {
+        let axis = Axis::new(black_box(SOURCE.1), TARGET.1, Reference::Torchvision);
+        drop(black_box(axis));
     };
-    kernels.push(("weights".into(), Box::new(tables)));
-    kernels.extend(indices());
-    kernels
+    runs.push(("weights".into(), Box::new(move || Box::new(weights))));
+    runs.extend(indices());
+    runs
 }
 
-/// One pass over an image; to `target`, which keeps one of the sides or both.
-fn pass(
-    name: &str,
-    isa: Isa,
+/// How the pixels of an image lie.
+#[derive(Debug, Clone, Copy)]
+enum Pixels {
+    Rgb,
+    Bgr,
+    Planes,
+    Rgbx,
+    Rgba,
+    Grey,
+}
+
+impl Pixels {
+    const ALL: [Self; 6] = [
+        Self::Rgb,
+        Self::Bgr,
+        Self::Planes,
+        Self::Rgbx,
+        Self::Rgba,
+        Self::Grey,
+    ];
+
+    /// A view of so many `bytes`, of which there are enough for any format.
+    fn view(self, bytes: &[u8], (height, width): Size) -> PixelView<'_> {
+        let (origin, channels, strides) = match self {
+            Self::Rgb => (0, 3, [3 * width, 3, 1].map(usize::cast_signed)),
+            Self::Bgr => (2, 3, [3 * width as isize, 3, -1]),
+            Self::Planes => (0, 3, [width, 1, height * width].map(usize::cast_signed)),
+            Self::Rgbx => (0, 3, [4 * width, 4, 1].map(usize::cast_signed)),
+            Self::Rgba => (0, 4, [4 * width, 4, 1].map(usize::cast_signed)),
+            Self::Grey => (0, 1, [width, 1, 1].map(usize::cast_signed)),
+        };
+        PixelView::new(bytes, origin, [height, width, channels], strides).expect("it fits")
+    }
+}
+
+/// One pass, where `target` keeps a side of `source`, or both.
+fn resized(
+    passes: &str,
+    pixels: Pixels,
+    source: Size,
+    target: Size,
     reference: Reference,
-    layout: PixelLayout,
-    target: (usize, usize),
-) -> Kernel {
-    let (height, width) = SOURCE;
-    let (step, channels) = (
-        layout.step(),
-        if layout == PixelLayout::Plane { 3 } else { 1 },
-    );
-    let bytes = noise(height * width * step * channels);
-    let plane = if step == 1 { height * width } else { 1 };
-    let strides = [width * step, step, plane].map(|stride| stride as isize);
-    let resampler = Resampler::new(SOURCE, target, reference, isa).expect("sides are positive");
-    let mut line = vec![0; 3 * plane_stride(target.1)];
-    let run = move || {
-        let view = ImageView::new(&bytes, 0, [height, width, 3], strides).expect("it fits");
-        let image = RgbImage::new(view, reference).expect("nothing is copied");
-        let mut lines = resampler.lines(&image, 0).expect("there is memory");
-        for _ in 0..target.0 {
-            lines.read(black_box(&mut line));
-        }
+    isa: Isa,
+) -> Named {
+    let prepare = move || -> Run {
+        let bytes = noise(source.0 * source.1 * 4);
+        let mut out = vec![0; target.0 * target.1 * 3];
+        Box::new(move || {
+            let view = pixels.view(&bytes, source);
+            resize(&view, target, reference, isa, black_box(&mut out)).expect("there is memory");
+        })
     };
-    let name = format!("{name}, {layout:?}, {reference:?}, {}", isa.name());
-    (name, Box::new(run))
+    let name = format!(
+        "{passes}, {pixels:?} of {}x{}, {reference:?}, {}",
+        source.0,
+        source.1,
+        isa.name()
+    );
+    (name, Box::new(prepare))
 }
 
-/// Rows of an image that keeps its size.
-fn rows<T: Element + 'static>(dtype: &str, isa: Isa, temporal: Temporal) -> Kernel {
-    let bytes = noise(TARGET.0 * TARGET.1 * 3);
-    let writer = RowWriter::<T>::new(LAYOUT, temporal, &CLIP, Reference::Torchvision, isa);
-    let writer = writer.expect("the settings are valid");
-    let grid = LAYOUT
-        .grid(1, TARGET.0, TARGET.1)
-        .expect("sides are multiples");
-    let mut out = vec![T::default(); grid.patches() * writer.columns()];
-    let run = move || {
-        let view = ImageView::packed_rgb(&bytes, TARGET.0, TARGET.1).expect("it fits");
-        let written = writer.write(&[view], TARGET, black_box(&mut out));
-        written.map(drop).expect("there is memory");
+/// The rows of an image that keeps its size.
+fn rows<T: Element + 'static>(dtype: &str, isa: Isa, temporal: Temporal) -> Named {
+    let prepare = move || -> Run {
+        let bytes = noise(TARGET.0 * TARGET.1 * 3);
+        let (writer, mut out) = writer::<T>(isa, temporal);
+        Box::new(move || {
+            let view = Pixels::Rgb.view(&bytes, TARGET);
+            let written = writer.write(&[view], TARGET, black_box(&mut out));
+            written.map(drop).expect("there is memory");
+        })
     };
     let name = format!("rows, {dtype} {temporal:?}, {}", isa.name());
-    (name, Box::new(run))
+    (name, Box::new(prepare))
+}
+
+/// A whole image, as a batch of one.
+fn image<T: Element + 'static>(dtype: &str, isa: Isa, temporal: Temporal) -> Named {
+    let prepare = move || -> Run {
+        let bytes = noise(SOURCE.0 * SOURCE.1 * 3);
+        let (writer, mut out) = writer::<T>(isa, temporal);
+        Box::new(move || {
+            let image = Image {
+                input: Input::Pixels(Pixels::Rgb.view(&bytes, SOURCE)),
+                target: TARGET,
+            };
+            let out = black_box(&mut out[..]);
+            batch::write(&writer, &[image], &Nobody, out, 1, || Ok(())).expect("there is memory");
+        })
+    };
+    let name = format!("image, {dtype} {temporal:?}, {}", isa.name());
+    (name, Box::new(prepare))
+}
+
+/// A writer, and room for the rows of an image of [`TARGET`].
+fn writer<T: Element>(isa: Isa, temporal: Temporal) -> (RowWriter<T>, Vec<T>) {
+    let writer = RowWriter::new(LAYOUT, temporal, &CLIP, Reference::Torchvision, isa);
+    let writer = writer.expect("the settings are valid");
+    let grid = LAYOUT.grid(1, TARGET.0, TARGET.1);
+    let rows = grid.expect("sides are multiples").patches();
+    let out = vec![T::default(); rows * writer.columns()];
+    (writer, out)
+}
+
+/// The owner of no image.
+#[derive(Debug)]
+struct Nobody;
+
+impl Owner for Nobody {
+    type Error = Infallible;
+
+    fn open(&self, _: usize) -> Result<Source<'_, Infallible>, Infallible> {
+        unreachable!("all pixels are in memory")
+    }
 }
 
 /// Index tensors of 32 images.
-fn indices() -> [Kernel; 3] {
-    let grids = || Grids::new("grid_thw", &[[1, 52, 94]; 32], 2).expect("sides are even");
-    let (a, b, c) = (grids(), grids(), grids());
+fn indices() -> [Named; 3] {
+    fn named(name: &str, run: fn(&Grids)) -> Named {
+        let prepare = move || -> Run {
+            let grids = Grids::new("grid_thw", &[[1, 52, 94]; 32], 2).expect("sides are even");
+            Box::new(move || run(&grids))
+        };
+        (name.into(), Box::new(prepare))
+    }
     [
-        (
-            "position ids".into(),
-            Box::new(move || drop(black_box(position_ids(&a)))),
-        ),
-        (
-            "window index".into(),
-            Box::new(move || drop(black_box(window_index(&b, 4)))),
-        ),
-        (
-            "interpolation taps".into(),
-            Box::new(move || drop(black_box(interpolation_taps(&c, 48)))),
-        ),
+        named("position ids", |grids| drop(black_box(position_ids(grids)))),
+        named("window index", |grids| {
+            drop(black_box(window_index(grids, 4)))
+        }),
+        named("interpolation taps", |grids| {
+            drop(black_box(interpolation_taps(grids, 48)));
+        }),
     ]
 }
 

@@ -1,71 +1,134 @@
-"""How a batch gains from a second thread, and how plain writing and copying of memory do.
+"""What a second thread gains: on one image, one file, many tiny images, and images in turn.
 
-    python benches/scaling.py FOLDER [--record FILE]
+    python benches/scaling.py [FOLDER] [--rounds N] [--record FILE]
 
-Where the rows are large, memory is the limit: float32 gains about what copying gains, uint8 more.
+FOLDER holds photographs; ``../shared/data/cookbook`` by default. Everything is measured twice: on
+the machine as it is, which should be idle, and beside a process that keeps one processor busy. One
+thread and two take turns; a gain is the ratio of the two times of one round.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import subprocess
+import sys
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from statistics import quantiles
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image
 
 import qvl_fast
-from qvl_fast.bench.timing import paired_medians
+from qvl_fast.bench.timing import seconds_of
 from qvl_fast.store.sources import collect
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
-def contestants(files: list[bytes | np.ndarray], dtype: str, temporal: str) -> dict:
-    """One batch on one thread and on two, into memory that is reused."""
-    one, two = (
-        qvl_fast.ImageProcessor("qwen2.5-vl", num_threads=n, dtype=dtype, temporal=temporal)
-        for n in (1, 2)
+PIXELS_OF_1280_TOKENS = 1280 * 28 * 28
+
+
+def batched(images: list[bytes | np.ndarray]) -> dict[int, Callable[[], object]]:
+    """One call for all images, on one thread and on two, into memory that is reused."""
+    return {threads: call(images, threads) for threads in (1, 2)}
+
+
+def in_turn(images: list[bytes | np.ndarray]) -> dict[int, Callable[[], object]]:
+    """A call for each image."""
+
+    def run(calls: list[Callable[[], object]]) -> None:
+        for each in calls:
+            each()
+
+    calls = {threads: [call([image], threads) for image in images] for threads in (1, 2)}
+    return {threads: partial(run, each) for threads, each in calls.items()}
+
+
+def call(images: list[bytes | np.ndarray], threads: int) -> Callable[[], object]:
+    process = qvl_fast.ImageProcessor(
+        "qwen2.5-vl", num_threads=threads, max_pixels=PIXELS_OF_1280_TOKENS
     )
-    rows = len(one(files)["pixel_values"])
-    out = torch.zeros((rows, one.columns), dtype=getattr(torch, dtype))
-    return {1: partial(one, files, out=out), 2: partial(two, files, out=out)}
+    out = torch.zeros_like(process(images)["pixel_values"])
+    return partial(process, images, out=out)
 
 
-def plain(operation: str) -> dict:
-    """Writing, or copying, 200 MB on one thread and on two."""
-    source, target = (torch.zeros(200 << 20, dtype=torch.uint8) for _ in range(2))
+def photograph(path: Path, height: int, width: int) -> Image.Image:
+    return Image.open(path).convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
 
-    def run(threads: int) -> None:
-        torch.set_num_threads(threads)
-        target.fill_(1) if operation == "write" else target.copy_(source)
 
-    return {threads: partial(run, threads) for threads in (1, 2)}
+def jpeg(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def cases(paths: list[Path]) -> dict[str, dict[int, Callable[[], object]]]:
+    tiny = [np.array(photograph(path, 56, 56)) for path in paths]
+    files = [path.read_bytes() for path in paths]
+    return {
+        "array of 1080x1920": batched([np.array(photograph(paths[0], 1080, 1920))]),
+        "JPEG file of 3072x4096": batched([jpeg(photograph(paths[0], 3072, 4096))]),
+        "16 arrays of 56x56": batched([tiny[index % len(tiny)] for index in range(16)]),
+        "arrays, one a call": in_turn([np.array(Image.open(p).convert("RGB")) for p in paths]),
+        "files, one a call": in_turn(files),
+        "files, one batch": batched(files),
+    }
+
+
+@contextmanager
+def beside_a_busy_process() -> Iterator[None]:
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        busy.kill()
+        busy.wait()
+
+
+def measured(runs: dict[int, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median and ninth decile of the times, and of the gain: its median and its first decile."""
+    seconds = [[seconds_of(runs[threads]) for threads in (1, 2)] for _ in range(rounds + 1)]
+    one, two = zip(*seconds[1:], strict=True)
+    gains = [a / b for a, b in zip(one, two, strict=True)]
+    result = {
+        "1 thread": decile(one, 5),
+        "1 thread, p90": decile(one, 9),
+        "2 threads": decile(two, 5),
+        "2 threads, p90": decile(two, 9),
+    }
+    return {name: round(value, 6) for name, value in result.items()} | {
+        "gain": round(decile(gains, 5), 2),
+        "gain, p10": round(decile(gains, 1), 2),
+    }
+
+
+def decile(values: tuple[float, ...] | list[float], number: int) -> float:
+    return quantiles(values, n=10, method="inclusive")[number - 1]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("../shared/data/cookbook"))
+    parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--record", type=Path)
     options = parser.parse_args()
-    paths = [source.path for source in collect([options.folder])[0]]
-    files = [path.read_bytes() for path in paths]
-    arrays = [np.array(Image.open(path).convert("RGB")) for path in paths]
-    cases = {
-        "plain write": plain("write"),
-        "plain copy": plain("copy"),
-        "arrays to float32": contestants(arrays, "float32", "full"),
-        "files to float32": contestants(files, "float32", "full"),
-        "arrays to uint8 compact": contestants(arrays, "uint8", "compact"),
-        "files to uint8 compact": contestants(files, "uint8", "compact"),
-    }
-    result = {}
-    for name, runs in cases.items():
-        medians = paired_medians(runs, options.rounds)
-        gain = medians[1] / medians[2]
-        result[name] = {"1 thread": medians[1], "2 threads": medians[2], "gain": round(gain, 2)}
-        print(f"{name:25} {medians[1]:.4f} s  {medians[2]:.4f} s  {gain:.2f} times faster")
+    result: dict[str, dict[str, float]] = {}
+
+    def measure(state: str) -> None:
+        for name, runs in every.items():
+            figures = result[f"{name}, {state}"] = measured(runs, options.rounds)
+            print(f"{name:25} {state:5}", *(f"{key} {value:g};" for key, value in figures.items()))
+
+    every = cases([source.path for source in collect([options.folder])[0]])
+    measure("quiet")
+    with beside_a_busy_process():
+        measure("busy")
     if options.record:
         options.record.write_text(json.dumps(result, indent=1) + "\n")
 
