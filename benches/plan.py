@@ -97,13 +97,8 @@ def main() -> None:
             results.append(
                 {"grids": grid_name, "config": config, **milliseconds, "to parts": round(ratio, 2)}
             )
-            print(
-                f"{grid_name:30} {config:10} parts {milliseconds['parts']:7.3f} ms  plan "
-                f"{milliseconds['plan']:7.3f} ms ({ratio:.2f})  copy {milliseconds['copy']:7.3f} ms  "
-                f"to {device} "
-                f"{milliseconds['to']:7.3f} ms, a tensor at a time "
-                f"{milliseconds['a tensor at a time']:7.3f} ms"
-            )
+            times = "  ".join(f"{name} {value:.3f} ms" for name, value in milliseconds.items())
+            print(f"{grid_name:30} {config:10}  {times}  plan/parts {ratio:.2f}")
     if options.record:
         record = {
             "machine": platform.processor() or platform.machine(),
