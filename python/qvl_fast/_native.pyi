@@ -24,6 +24,7 @@ __all__ = [
     "release_memory",
     "resize_into",
     "reverse_index",
+    "segment_lengths",
     "smart_resize",
     "window_index",
 ]
@@ -126,6 +127,9 @@ def window_index(
     grid_thw: NDArray[np.int64], window: int, merge_size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """See :func:`qvl_fast.window_index`; the side of a window is in tokens."""
+
+def segment_lengths(boundaries: NDArray[np.int32]) -> list[tuple[int, int]]:
+    """The lengths between ``boundaries`` and how many there are of each, the shortest first."""
 
 def reverse_index(window_index: NDArray[np.int64]) -> NDArray[np.int64]:
     """The permutation that undoes another."""

@@ -51,6 +51,14 @@ pub(crate) fn window_index<'py>(
     Ok((into_array(py, order, tokens)?, boundaries.into_pyarray(py)))
 }
 
+/// The lengths of the segments between `boundaries` and how many have each, the shortest first.
+#[pyfunction]
+pub(crate) fn segment_lengths(
+    boundaries: PyReadonlyArray1<'_, i32>,
+) -> PyResult<Vec<(i32, usize)>> {
+    Ok(index::segment_lengths(boundaries.as_slice()?))
+}
+
 /// The permutation that undoes `window_index`, int64 of the same length.
 #[pyfunction]
 pub(crate) fn reverse_index<'py>(

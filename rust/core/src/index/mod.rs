@@ -10,7 +10,7 @@ mod packing;
 mod placeholders;
 mod positions;
 
-pub use attention::{cu_seqlens, reverse_index, window_index};
+pub use attention::{cu_seqlens, reverse_index, segment_lengths, window_index};
 pub use mrope::{Advance, Interval, MropeIds, TokenGrids, mrope_position_ids};
 pub use packing::{Strategy, pack};
 pub use placeholders::expand_placeholders;
