@@ -52,15 +52,15 @@ REFUSED = {"cut short.jpg", "damaged.png"}
 PROGRAM = """
 import json, sys
 from pathlib import Path
-from qvl_fast import ImageError, ImageProcessor
+from qvl_fast import ImageProcessor
 
 opened, refused = [], []
 sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
-process = ImageProcessor("qwen2.5-vl", num_threads=2, return_tensors="np")
+process = ImageProcessor("qwen2.5-vl", num_threads=2)
 for path in map(Path, sys.argv[1:]):
     try:
-        process(path)
-    except ImageError:
+        process(path, return_tensors="np")
+    except ValueError:
         refused.append(path.name)
 print(json.dumps({"opened": opened, "refused": refused}))
 """
