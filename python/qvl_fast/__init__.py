@@ -3,7 +3,7 @@
 from importlib.metadata import version
 
 from qvl_fast._input.errors import ImageError
-from qvl_fast._native import memory_stats, release_memory, smart_resize
+from qvl_fast._native import smart_resize
 from qvl_fast._output.batch import ImageRows
 from qvl_fast.config import ImageConfig, ModelConfig, RopeConfig, TowerConfig
 from qvl_fast.index.grids import cu_seqlens, interpolation_taps, position_ids, window_index
@@ -12,6 +12,7 @@ from qvl_fast.index.packing import Packing, block_diagonal_mask, pack
 from qvl_fast.index.placeholders import expand_placeholders, video_timestamps
 from qvl_fast.index.plans import EqualSegments, IndexPlan, plan
 from qvl_fast.index.rope import mrope_rotary, rotate, vision_rotary
+from qvl_fast.memory import memory_stats, release_memory
 from qvl_fast.processors.functional import image_size, patchify, resize
 from qvl_fast.processors.image import ImageProcessor
 

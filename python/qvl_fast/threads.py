@@ -17,9 +17,17 @@ def default_num_threads() -> int:
     Raises:
         ValueError: the variable is not a positive integer.
     """
-    if _in_data_loader_worker() or _is_daemonic():
+    if is_one_of_many():
         return 1
     return environment.num_threads() or _native.processors()
+
+
+def is_one_of_many() -> bool:
+    """Whether other processes like this one work beside it.
+
+    So it is in a DataLoader's worker and in a daemonic process.
+    """
+    return _in_data_loader_worker() or _is_daemonic()
 
 
 def _in_data_loader_worker() -> bool:

@@ -17,9 +17,8 @@
     reason = "helpers see the work of a caller without its lifetime"
 )]
 
-use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::{mem, process, ptr, thread};
+use std::{mem, thread};
 
 use super::affinity::Affinity;
 use super::attention::{ATTENTION, Attention};
@@ -27,10 +26,9 @@ use super::permits::{Permits, Run, RunId};
 use super::progress::Phase;
 use super::shared::{Shared, Stepped, Task};
 use super::{Step, Stopped, Work};
+use crate::process::OfProcess;
 
 pub(super) struct Crew {
-    /// The process whose threads these are.
-    process: u32,
     processors: fn() -> usize,
     state: Mutex<State>,
     /// Where helpers sleep that have nothing to do.
@@ -59,31 +57,12 @@ impl Crew {
     /// The crew of this process. In a child of a fork that is a new one: the threads of the
     /// parent's are not there, and its lock may be held for ever by one of them.
     pub(super) fn of_this_process() -> &'static Self {
-        static CREW: AtomicPtr<Crew> = AtomicPtr::new(ptr::null_mut());
-        let process = process::id();
-        let mut found = CREW.load(Ordering::Acquire);
-        loop {
-            // SAFETY: what CREW points to came from a box below and is never freed or written to.
-            if let Some(crew) = unsafe { found.as_ref() }
-                && crew.process == process
-            {
-                return crew;
-            }
-            let new = Box::into_raw(Box::new(Self::new(process, super::processors)));
-            match CREW.compare_exchange(found, new, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => found = new,
-                Err(other) => {
-                    // SAFETY: no other thread has seen the new one.
-                    drop(unsafe { Box::from_raw(new) });
-                    found = other;
-                }
-            }
-        }
+        static CREW: OfProcess<Crew> = OfProcess::new();
+        CREW.get(|_| Self::new(super::processors))
     }
 
-    fn new(process: u32, processors: fn() -> usize) -> Self {
+    fn new(processors: fn() -> usize) -> Self {
         Self {
-            process,
             processors,
             state: Mutex::new(State {
                 permits: Permits::new(),
@@ -243,7 +222,7 @@ impl Crew {
     /// A crew on a machine with other processors than this one, which lives for ever as any does.
     #[cfg(test)]
     pub(super) fn simulated(processors: fn() -> usize) -> &'static Self {
-        Box::leak(Box::new(Self::new(process::id(), processors)))
+        Box::leak(Box::new(Self::new(processors)))
     }
 
     /// How many threads are where.
