@@ -22,6 +22,7 @@ pub(crate) use tasks::{BandWriter, Tasks};
 use crate::error::{Error, Result};
 use crate::filter::Reference;
 use crate::kernels::Isa;
+use crate::memory;
 use crate::parallel::Step;
 use crate::pixels::PixelView;
 
@@ -44,7 +45,10 @@ pub fn resize(
         );
         return Err(Error::invalid("out", reason));
     }
-    let parts = out.chunks_mut(Packed::LINES * line_bytes).collect();
+    let parts = memory::collect(
+        out.chunks_mut(Packed::LINES * line_bytes),
+        "bands of scanlines",
+    )?;
     let frames = vec![Source::<Infallible>::pixels(*image)];
     let packed = Packed {
         width: target.1,

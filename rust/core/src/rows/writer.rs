@@ -13,6 +13,7 @@ use crate::filter::Reference;
 use crate::geometry::{Grid, PatchLayout, Temporal};
 use crate::kernels::Isa;
 use crate::kernels::rows::{Band, RowShape, Values, write_band};
+use crate::memory;
 use crate::parallel::Step;
 use crate::pixels::PixelView;
 use crate::resize::{BandWriter, Failure, Resampler, Source, Tasks};
@@ -135,7 +136,8 @@ impl<T: Element> RowWriter<T> {
         let PatchLayout { patch, merge, .. } = self.layout;
         let (_, width) = resampler.target();
         let band_rows = merge * (width / patch);
-        let parts = out.chunks_exact_mut(band_rows * self.columns()).collect();
+        let parts = out.chunks_exact_mut(band_rows * self.columns());
+        let parts = memory::collect(parts, "bands of rows")?;
         let rows = Rows {
             writer: self,
             stream,
