@@ -1,6 +1,5 @@
 """PIL images are read where Pillow keeps their pixels, whatever the pieces they lie in."""
 
-import gc
 import io
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from qvl_fast import ImageProcessor, _native
+from qvl_fast import ImageProcessor
 
 # Rows that are the pixels themselves.
 AS_PIXELS = {"patch_size": 1, "merge_size": 1, "temporal": "compact", "dtype": "uint8"}
@@ -216,29 +215,3 @@ def test_memory_is_given_back(mode):
         if n == 3:
             before = resident()
     assert resident() - before < 64 << 20, "ten images of 16 MB have been kept"
-
-
-def test_array_keeps_the_memory_of_its_image():
-    array = noise(300, 400)
-    image = Image.fromarray(array)
-    _, capsule = image.__arrow_c_array__()
-    view = _native.arrow_pixels(capsule, 300, 400)
-    del image, capsule
-    gc.collect()
-    others = [Image.new("RGB", (400, 300), "white") for _ in range(50)]
-    assert np.array_equal(view[..., :3], array)
-    assert len(others) == 50
-
-
-def test_wrong_memory_is_refused():
-    image = of_mode("RGB")
-    schema, capsule = image.__arrow_c_array__()
-    height, width = image.height, image.width
-    for size in ((height - 1, width), (height, width + 1), (0, 0), (2**63, 2), (2**62, 4)):
-        with pytest.raises(ValueError, match="capsule"):
-            _native.arrow_pixels(capsule, *size)
-    with pytest.raises(ValueError, match="capsule"):
-        _native.arrow_pixels(of_mode("L").__arrow_c_array__()[1], height, width)
-    for other in (schema, None, image):
-        with pytest.raises((TypeError, ValueError)):
-            _native.arrow_pixels(other, height, width)

@@ -97,5 +97,5 @@ def _shared_pixels(image: Image.Image) -> NDArray[np.uint8]:
     if _PILLOW < 13 or cast("Any", Image.core).get_alignment() != 1:
         # Older versions export padded lines as if they were not, and fail on borrowed memory.
         raise ValueError("Pillow does not say where the pixels are")
-    _, capsule = cast("Any", image).__arrow_c_array__()
-    return _native.arrow_pixels(capsule, image.height, image.width)
+    schema, array = cast("Any", image).__arrow_c_array__()
+    return _native.arrow_pixels(schema, array, image.height, image.width)
