@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from qvl_fast import ImageProcessor
+from qvl_fast._input.pixels import Pieces, read_pixels
 
 # Rows that are the pixels themselves.
 AS_PIXELS = {"patch_size": 1, "merge_size": 1, "temporal": "compact", "dtype": "uint8"}
@@ -215,3 +216,14 @@ def test_memory_is_given_back(mode):
         if n == 3:
             before = resident()
     assert resident() - before < 64 << 20, "ten images of 16 MB have been kept"
+
+
+def test_an_image_in_several_pieces_is_read_some_lines_at_a_time():
+    image = Image.fromarray(noise(2100, 2200))
+    with pytest.raises(ValueError, match="not contiguous"):
+        image.__arrow_c_array__()
+    pieces = read_pixels(image)
+    assert isinstance(pieces, Pieces)
+    expected = np.asarray(image)
+    for first, last in [(0, 1), (1, 5), (5, 1000), (1000, 2099), (2099, 2100)]:
+        assert np.array_equal(pieces.lines(first, last)[..., :3], expected[first:last])

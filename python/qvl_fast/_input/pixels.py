@@ -56,15 +56,20 @@ class Pieces:
         self._image = image
         self._strip_lines = max(1, _STRIP_BYTES // (4 * image.width))
         self._first = 0
-        self._strip = _shared_pixels(image.crop((0, 0, image.width, 0)))
+        # Of no line at all there are no pixels to share.
+        self._strip = _shared_pixels(image.crop((0, 0, image.width, 1)))
 
     def lines(self, first: int, last: int) -> Pixels:
         """``(last - first, W, 4)``, the fourth byte without meaning; to be asked for in order."""
         end = self._first + len(self._strip)
         if last > end:
             bottom = min(max(last, first + self._strip_lines), self.size[0])
-            box = (0, first, self.size[1], bottom)
-            self._first, self._strip = first, _shared_pixels(self._image.crop(box))
+            strip = self._image.crop((0, first, self.size[1], bottom))
+            try:
+                pixels = _shared_pixels(strip)
+            except ValueError:  # Pillow has been told to keep smaller pieces than a strip.
+                pixels = np.asarray(strip.convert("RGBX"))
+            self._first, self._strip = first, pixels
         return self._strip[first - self._first : last - self._first]
 
 
