@@ -75,7 +75,11 @@ class Pieces:
 
     def _crop(self, first: int, last: int) -> Pixels:
         height, width = self.size
-        return _shared_pixels(self._image.crop((0, first, width, min(last, height))))
+        strip = self._image.crop((0, first, width, min(last, height)))
+        try:
+            return _shared_pixels(strip)
+        except ValueError:  # Pillow has been told to keep smaller pieces than a strip.
+            return np.asarray(strip.convert("RGBX"))
 
 
 def _rgb(image: Image.Image) -> Pixels | Pieces:
@@ -107,5 +111,5 @@ def _shared_pixels(image: Image.Image) -> NDArray[np.uint8]:
     if _PILLOW < 13 or cast("Any", Image.core).get_alignment() != 1:
         # Older versions export padded lines as if they were not, and fail on borrowed memory.
         raise ValueError("Pillow does not say where the pixels are")
-    _, capsule = cast("Any", image).__arrow_c_array__()
-    return _native.arrow_pixels(capsule, image.height, image.width)
+    schema, array = cast("Any", image).__arrow_c_array__()
+    return _native.arrow_pixels(schema, array, image.height, image.width)

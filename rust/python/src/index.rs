@@ -8,7 +8,7 @@ use numpy::{
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use qvl_core::index::{self, Advance, Grids, Interval, MropeIds, Strategy, TokenGrids};
-use qvl_core::memory::Buffer;
+use qvl_core::memory::{self, Buffer};
 
 use crate::error::{detached, to_python};
 use crate::memory::into_array;
@@ -116,10 +116,11 @@ pub(crate) fn mrope_position_ids<'py>(
         true => Interval::Single(value as f32),
         false => Interval::Double(value),
     };
+    let intervals = intervals.into_iter().map(interval);
     let grids = TokenGrids {
         images: grids("image_grid_thw", &image_grid_thw, merge_size)?,
         videos: grids("video_grid_thw", &video_grid_thw, merge_size)?,
-        intervals: intervals.into_iter().map(interval).collect(),
+        intervals: memory::collect(intervals, "second_per_grid_ts").map_err(to_python)?,
         videos_in_groups,
     };
     let [rows, length] = [types.shape()[0], types.shape()[1]];

@@ -31,7 +31,7 @@ mod _native {
         position_ids, reverse_index, segment_lengths, window_index,
     };
     #[pymodule_export]
-    use crate::memory::{empty, memory_stats, release_memory};
+    use crate::memory::{empty, memory_stats, release_memory, set_memory_limit};
     #[pymodule_export]
     use crate::resize::{available_isas, resize_into};
     #[pymodule_export]
