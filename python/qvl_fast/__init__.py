@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qvl_fast._input.errors import ImageError
 from qvl_fast._input.source import ImageBatch, ImageSource
-from qvl_fast._native import memory_stats, release_memory, smart_resize
+from qvl_fast._native import smart_resize
 from qvl_fast._output.batch import ImageRows
 from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import DType, Rows, Temporal
@@ -22,6 +22,7 @@ from qvl_fast.index.packing import Packing, Strategy, block_diagonal_mask, pack
 from qvl_fast.index.placeholders import expand_placeholders, video_timestamps
 from qvl_fast.index.plans import EqualSegments, IndexPlan, plan
 from qvl_fast.index.rope import mrope_rotary, rotate, vision_rotary
+from qvl_fast.memory import memory_stats, release_memory
 from qvl_fast.processors.base import Decode, Reference
 from qvl_fast.processors.functional import image_size, patchify, resize
 from qvl_fast.processors.image import ImageProcessor

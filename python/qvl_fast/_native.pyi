@@ -24,6 +24,8 @@ __all__ = [
     "release_memory",
     "resize_into",
     "reverse_index",
+    "segment_lengths",
+    "set_memory_limit",
     "smart_resize",
     "window_index",
 ]
@@ -66,11 +68,11 @@ def smart_resize(
 def resize_into(image: NDArray[np.uint8], out: NDArray[np.uint8], reference: str, isa: str) -> None:
     """Resize images ``(T, H, W, C)`` to the size of ``out``, ``(height, width, 3)``."""
 
-def arrow_pixels(capsule: object, height: int, width: int) -> NDArray[np.uint8]:
-    """The pixels of an Arrow array of Pillow, ``(height, width, 4)``, over its memory.
+def arrow_pixels(schema: object, array: object, height: int, width: int) -> NDArray[np.uint8]:
+    """The pixels of an RGB image of Pillow, ``(height, width, 4)``, over its memory.
 
     Raises:
-        ValueError: they do not lie in one piece.
+        ValueError: the capsules are not those of such an image.
     """
 
 def available_isas() -> list[str]:
@@ -83,31 +85,13 @@ def processors() -> int:
     """Processors that this process may use: its affinity and, in a container, its quota of time."""
 
 def memory_stats() -> dict[str, int]:
-    """What the large results of this package hold and have held.
-
-    Memory of a result, array or tensor, waits for the next one when nothing refers to it any more.
-
-    Returns:
-        ``in_use_bytes``: held by results that are alive. ``idle_bytes``: waiting for a result, of
-        at most ``idle_limit_bytes``. ``fresh`` and ``recycled``: how many results got memory from
-        the system, and memory of an earlier result.
-
-    Example:
-        >>> sorted(memory_stats())
-        ['fresh', 'idle_bytes', 'idle_limit_bytes', 'in_use_bytes', 'recycled']
-    """
+    """See :func:`qvl_fast.memory_stats`."""
 
 def release_memory() -> int:
-    """Gives memory that waits for a result back to the system.
+    """Give memory that waits for a result back to the system; returns its bytes."""
 
-    Returns:
-        The number of bytes.
-
-    Example:
-        >>> released = release_memory()
-        >>> memory_stats()["idle_bytes"]
-        0
-    """
+def set_memory_limit(bytes: int) -> int:
+    """Bound the bytes that wait for a result; returns the limit that holds."""
 
 def empty(shape: Sequence[int], dtype: str) -> NDArray[Any]:
     """An array of no particular values in recycled memory.
@@ -126,6 +110,9 @@ def window_index(
     grid_thw: NDArray[np.int64], window: int, merge_size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """See :func:`qvl_fast.window_index`; the side of a window is in tokens."""
+
+def segment_lengths(boundaries: NDArray[np.int32]) -> list[tuple[int, int]]:
+    """The lengths between ``boundaries`` and how many there are of each, the shortest first."""
 
 def reverse_index(window_index: NDArray[np.int64]) -> NDArray[np.int64]:
     """The permutation that undoes another."""

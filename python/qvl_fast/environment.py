@@ -23,6 +23,22 @@ def isa() -> str:
     return name
 
 
+def memory_limit() -> int | None:
+    """Bytes that may wait for a result: ``QVL_FAST_MEMORY_LIMIT``, None if not set.
+
+    Raises:
+        ValueError: the variable is not a number of bytes, of at most 18 digits.
+    """
+    value = os.environ.get("QVL_FAST_MEMORY_LIMIT")
+    if not value:
+        return None
+    if not re.fullmatch("[0-9]{1,18}", value):
+        raise ValueError(
+            f"QVL_FAST_MEMORY_LIMIT must be a number of bytes, 0 or more, got {value!r:.80}"
+        )
+    return int(value)
+
+
 def num_threads() -> int | None:
     """How many threads a call uses by default: ``QVL_FAST_NUM_THREADS``, None if not set.
 

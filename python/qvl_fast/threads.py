@@ -24,12 +24,23 @@ def default_num_threads() -> int:
     Raises:
         ValueError: the variable is not a positive integer.
     """
-    # A process that was started by one of the modules has imported it.
-    modules: list[Any] = [sys.modules[name] for name in _PROCESS_MODULES if name in sys.modules]
-    if any(module.current_process().daemon for module in modules):
+    if is_one_of_many():
         return 1
     if (number := environment.num_threads()) is not None:
         return number
-    if any(module.parent_process() is not None for module in modules):
+    if any(module.parent_process() is not None for module in _process_modules()):
         return 1
     return max(1, _native.processors() // environment.local_world_size())
+
+
+def is_one_of_many() -> bool:
+    """Whether other processes like this one work beside it.
+
+    So it is in a daemonic process, such as a DataLoader's worker.
+    """
+    return any(module.current_process().daemon for module in _process_modules())
+
+
+def _process_modules() -> list[Any]:
+    # A process that was started by one of the modules has imported it.
+    return [sys.modules[name] for name in _PROCESS_MODULES if name in sys.modules]

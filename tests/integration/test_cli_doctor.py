@@ -28,7 +28,7 @@ def test_a_build_without_the_jpeg_decoder_tells_how_to_get_it(capsys, monkeypatc
     assert "install cmake, make and nasm and repeat the pip install with" in shown
 
 
-@pytest.mark.parametrize("name", ["QVL_FAST_ISA", "QVL_FAST_NUM_THREADS"])
+@pytest.mark.parametrize("name", ["QVL_FAST_ISA", "QVL_FAST_NUM_THREADS", "QVL_FAST_MEMORY_LIMIT"])
 def test_a_wrong_variable_is_named(capsys, monkeypatch, name):
     monkeypatch.setenv(name, "many")
     assert main(["doctor"]) == 1

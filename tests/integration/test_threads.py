@@ -296,7 +296,7 @@ def test_helpers_start_on_first_need_and_stay():
 
 @on_linux
 def test_little_work_starts_no_thread():
-    with started(CREW + "call_with_little_work(); print(helpers())") as process:
+    with started(CREW + "call_with_little_work(); print(threads() - before)") as process:
         assert process.communicate(timeout=30) == ("0\n", "")
 
 
@@ -554,6 +554,41 @@ def test_other_python_threads_go_on_during_a_call(num_threads):
             naps += 1
         assert call.result()
     assert naps > 20
+
+
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_pixels_that_another_thread_changes_do_no_harm(num_threads):
+    process = processor(num_threads=num_threads, dtype="uint8")
+    array = noise(1500, 1500, 4)
+    forms = {
+        "RGBA": array,
+        "RGBX": array[..., :3],
+        "BGR": array[..., 2::-1],
+        "grey": array[..., 3:],
+        "sideways": array.transpose(1, 0, 2),
+        "PIL": Image.fromarray(array[..., :3]),
+        "PIL over the array": Image.frombuffer("RGBX", (1500, 1500), array, "raw", "RGBX", 0, 1),
+    }
+    images, over = list(forms.values()), threading.Event()
+
+    def change():
+        changes = 0
+        while not over.is_set():
+            np.invert(array, out=array)
+            forms["PIL"].paste((changes % 256, 0, 0), (0, 0, 1500, 1500))
+            changes += 1
+        return changes
+
+    with ThreadPoolExecutor(1) as pool:
+        changing = pool.submit(change)
+        try:
+            for _ in range(5):
+                assert process(images)["pixel_values"].dtype == torch.uint8
+        finally:
+            over.set()
+        assert changing.result(20) > 5
+    copies = [image.copy() for image in images]
+    assert equal(process(images)["pixel_values"], process(copies)["pixel_values"])
 
 
 def test_helpers_come_back_after_brief_calls_of_other_threads():

@@ -813,6 +813,47 @@ def test_one_damaged_file_in_a_batch_is_named(name, good, files):
     assert_same(process(good_ones, return_tensors="np"), process(arrays, return_tensors="np"))
 
 
+# What a decoder finds out late: an image of which Pillow makes something, and one that it refuses.
+LATE = {
+    "bytes lost": lambda data: data[: len(data) * 3 // 4] + data[len(data) * 3 // 4 + 5000 :],
+    "cut short": lambda data: data[: len(data) * 3 // 4],
+}
+
+
+@pytest.mark.parametrize("num_threads", [1, 2, 3, 8])
+@pytest.mark.parametrize("damage", LATE)
+def test_a_file_that_turns_out_damaged_after_rows_were_written(damage, num_threads, monkeypatch):
+    rng = np.random.default_rng(3)
+    arrays = [rng.integers(0, 256, (1200, 1300, 3), np.uint8) for _ in range(4)]
+    files = [encode(Image.fromarray(array), "JPEG") for array in arrays]
+    files[2] = LATE[damage](files[2])
+    process = ImageProcessor("qwen2.5-vl", num_threads=num_threads, dtype="uint8")
+    rows = process.num_patches(1200, 1300)
+    out = np.zeros((len(files) * rows, process.columns), np.uint8)
+    written = []
+
+    def read_pixels(source, contents):
+        written.append(out[2 * rows : 3 * rows].any())
+        return original(source, contents)
+
+    original = qvl_fast.processors.writing.read_pixels
+    monkeypatch.setattr(qvl_fast.processors.writing, "read_pixels", read_pixels)
+    if damage == "cut short":
+        with pytest.raises(ValueError, match="truncated") as caught:
+            process(files, out=out)
+        assert caught.value.index == 2
+        assert "truncated" in str(outcome(pillow, files[2]))
+    else:
+        process(files, out=out)
+    assert written == [True], "Pillow is asked once, after the core has written some of the rows"
+    want = process([pillow(data) for data in files if data is not files[2]], return_tensors="np")
+    others = np.delete(out.reshape(len(files), -1), 2, axis=0)
+    assert np.array_equal(others.ravel(), want["pixel_values"].ravel())
+    if damage == "bytes lost":
+        want = process(pillow(files[2]), return_tensors="np")["pixel_values"]
+        assert np.array_equal(out[2 * rows : 3 * rows], want)
+
+
 # ----------------------------------------------------------------------------------------- scaled
 
 

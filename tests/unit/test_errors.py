@@ -8,6 +8,7 @@ import socket
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -108,6 +109,20 @@ def test_a_socket_that_times_out():
         ours.settimeout(0.05)
         with pytest.raises(TimeoutError):
             process(stream)
+
+
+def test_a_pil_image_of_a_stream_that_times_out():
+    class Stream(io.BytesIO):
+        pass
+
+    stream = Stream(encoded())
+    with Image.open(stream) as image:
+        # Its frame is one of the standard library's, as that of a socket's file is.
+        stream.read = Mock(side_effect=TimeoutError("too late"))
+        with pytest.raises(TimeoutError) as caught:
+            process(image)
+    assert type(caught.value) is TimeoutError
+    assert caught.value.index == 0
 
 
 def bad_file(tmp_path):

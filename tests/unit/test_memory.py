@@ -9,11 +9,14 @@ import os
 import pickle
 import select
 import signal
+import subprocess
+import sys
 import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,10 +111,13 @@ def _quick_collections():
 
 
 @pytest.fixture(autouse=True)
-def _nothing_idle():
+def _nothing_idle(monkeypatch):
+    monkeypatch.setattr(qvl_fast.memory, "_limit", None)
     gc.collect()
     release_memory()
     yield
+    monkeypatch.undo()
+    qvl_fast.memory.settle_limit()
     release_memory()
 
 
@@ -311,9 +317,10 @@ def test_releasing_leaves_what_is_in_use():
     assert after["idle_bytes"] == 0
 
 
-def test_idle_memory_stays_within_the_limit_and_the_newest_is_kept():
+@pytest.mark.parametrize("limit", [None, 1 << 30, 10_000_000])
+def test_idle_memory_stays_within_the_limit_and_the_newest_is_kept(limit):
+    release_memory(limit=limit)
     limit = memory_stats()["idle_limit_bytes"]
-    assert limit == 2 << 30
     size = limit * 3 // 10  # room for three; nothing is written, so no page is touched
     results = [_native.empty((size,), "uint8") for _ in range(6)]
     places = [*map(address, results)]
@@ -329,6 +336,166 @@ def test_idle_memory_stays_within_the_limit_and_the_newest_is_kept():
     assert memory_stats()["idle_bytes"] == idle, "what is over the limit by itself was kept"
 
 
+# --- the limit -------------------------------------------------------------------------------
+
+
+def control_group_bytes():
+    """What the control groups of this process allow it, from the places they usually are at."""
+    groups = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    limits = []
+    for _, controllers, group in groups:
+        root, name = Path("/sys/fs/cgroup"), "memory.max"
+        if controllers:
+            if "memory" not in controllers.split(","):
+                continue
+            root, name = root / "memory", "memory.limit_in_bytes"
+        inner = Path(group.lstrip("/"))
+        for place in (inner, *inner.parents):
+            file = root / place / name
+            if file.exists() and (text := file.read_text().strip()).isdecimal():
+                limits.append(int(text))
+    return limits
+
+
+def quarter():
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(machine, *control_group_bytes()) // 4
+
+
+def default():
+    return min(2 << 30, quarter())
+
+
+def limit_in_force():
+    return memory_stats()["idle_limit_bytes"]
+
+
+def test_the_default_is_two_gibibytes_and_a_quarter_of_the_memory_at_most():
+    assert limit_in_force() == default()
+
+
+def test_a_limit_that_is_set_holds_from_then_on():
+    for limit in (0, 5_000_000, np.int64(1 << 30)):
+        release_memory(limit=limit)
+        assert limit_in_force() == limit
+        release_memory()
+        assert limit_in_force() == limit
+    release_memory(limit=10**30)
+    assert limit_in_force() == quarter()
+
+
+def test_a_limit_gives_back_what_waits():
+    _native.empty((30_000_000,), "uint8")
+    assert release_memory(limit=20_000_000) >= 30_000_000
+    _native.empty((30_000_000,), "uint8")
+    assert memory_stats()["idle_bytes"] == 0
+    release_memory(limit=0)
+    before = memory_stats()["fresh"]
+    for _ in range(3):
+        _native.empty((SMALLEST,), "uint8")
+    assert memory_stats()["idle_bytes"] == 0
+    assert memory_stats()["fresh"] == before + 3
+
+
+@pytest.mark.parametrize(
+    ("limit", "error", "message"),
+    [
+        (-1, ValueError, "limit must be 0 or more, got -1"),
+        (1.5, TypeError, "limit must be an integer or None, got 1.5"),
+        ("1G", TypeError, "limit must be an integer or None, got '1G'"),
+    ],
+)
+def test_a_limit_that_means_nothing_is_refused(limit, error, message):
+    before = limit_in_force()
+    with pytest.raises(error, match=message):
+        release_memory(limit=limit)
+    assert limit_in_force() == before
+
+
+SHOW_LIMIT = """
+import qvl_fast
+qvl_fast.resize(__import__("numpy").zeros((4, 4, 3), "uint8"), 500, 500)
+print(qvl_fast.memory_stats()["idle_limit_bytes"])
+"""
+
+
+def in_a_process_with(value, program=SHOW_LIMIT):
+    environment = {**os.environ, "QVL_FAST_MEMORY_LIMIT": value}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=50)
+
+
+@pytest.mark.parametrize("value", ["", "0", "123456789", "9" * 18])
+def test_the_environment_may_set_the_limit(value):
+    shown = in_a_process_with(value)
+    assert int(shown.stdout) == (min(int(value), quarter()) if value else default())
+    assert not shown.stderr
+
+
+@pytest.mark.parametrize("value", ["1G", "-1", "1.5", " 7", "9" * 19])
+def test_a_variable_that_means_nothing_is_an_error(value):
+    failed = in_a_process_with(value)
+    assert failed.returncode == 1
+    message = f"QVL_FAST_MEMORY_LIMIT must be a number of bytes, 0 or more, got {value!r}"
+    assert message in failed.stderr
+
+
+def test_a_call_goes_before_the_environment(monkeypatch):
+    monkeypatch.setenv("QVL_FAST_MEMORY_LIMIT", "77000000")
+    qvl_fast.memory.settle_limit()
+    assert limit_in_force() == 77_000_000
+    release_memory(limit=55_000_000)
+    assert limit_in_force() == 55_000_000
+
+
+def send_limits(pipe):
+    resize(IMAGE, 300, 400)
+    limits = [limit_in_force()]
+    release_memory(limit=77_000_000)
+    pipe.send([*limits, limit_in_force()])
+
+
+@pytest.mark.parametrize("daemon", [False, True])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_daemonic_process_has_an_eighth(method, daemon):
+    context = multiprocessing.get_context(method)
+    receiving, sending = context.Pipe(duplex=False)
+    child = context.Process(target=send_limits, args=(sending,), daemon=daemon)
+    child.start()
+    sending.close()
+    try:
+        assert receiving.recv() == [default() // 8 if daemon else default(), 77_000_000]
+    finally:
+        child.kill()
+
+
+class Limits(torch.utils.data.Dataset):
+    """The limit of the worker that makes an item."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        resize(IMAGE, 300, 400)
+        return limit_in_force()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_worker_of_a_data_loader_has_an_eighth(method):
+    limits = torch.utils.data.DataLoader(Limits(), num_workers=2, multiprocessing_context=method)
+    assert [int(limit) for limit in limits] == 4 * [default() // 8]
+    assert limit_in_force() == default()
+
+
+def test_a_forked_worker_has_the_limit_that_was_set_before():
+    release_memory(limit=66_000_000)
+    limits = torch.utils.data.DataLoader(Limits(), num_workers=1, multiprocessing_context="fork")
+    assert [int(limit) for limit in limits] == 4 * [66_000_000]
+
+
+# --- what is left ----------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("failing", [False, True])
 @pytest.mark.parametrize("num_threads", [1, 3])
 def test_a_call_leaves_nothing_but_its_result_in_use(num_threads, failing):
@@ -340,6 +507,20 @@ def test_a_call_leaves_nothing_but_its_result_in_use(num_threads, failing):
     with pytest.raises(ValueError, match="truncated") if failing else nullcontext():
         assert process(images)
     assert memory_stats()["in_use_bytes"] == before["in_use_bytes"]
+
+
+HUGE_VIDEO = """
+import resource
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))  # rather abort than swamp the machine
+import qvl_fast
+qvl_fast.mrope_position_ids([[0]], config={!r}, video_grid_thw=[[536870911, 2, 2]])
+"""
+
+
+@pytest.mark.parametrize("config", ["qwen2.5-vl", "qwen3-vl"])
+def test_a_grid_is_compared_with_the_tokens_before_memory_is_asked_for(config):
+    failed = in_a_process_with("", HUGE_VIDEO.format(config))
+    assert "ValueError: mm_token_type_ids has 0 runs of video tokens" in failed.stderr
 
 
 ABSURD = {
@@ -408,7 +589,7 @@ def forked(work):
     assert os.waitstatus_to_exitcode(ended[1]) == 0
 
 
-def compute(want, recycling=True):
+def compute(want):
     """What a child does, without torch, whose threads do not survive a fork."""
     for num_threads in (1, 2):
 
@@ -422,9 +603,8 @@ def compute(want, recycling=True):
         del result
         again = make()
         assert again.tobytes() == want
-        if recycling:
-            assert address(again) == place
-            assert memory_stats()["recycled"] > before["recycled"]
+        assert address(again) == place
+        assert memory_stats()["recycled"] > before["recycled"]
 
 
 @pytest.fixture(scope="module")
@@ -487,8 +667,7 @@ def test_a_fork_beside_busy_threads_computes(busy, two_images):
         done = [pool.submit(work, number) for number in range(busy)]
         try:
             for _ in range(10):
-                # A child may have been forked while the pool was locked, and then has none.
-                with forked(lambda: compute(two_images, recycling=False)):
+                with forked(lambda: compute(two_images)):
                     pass
         finally:
             stop.set()

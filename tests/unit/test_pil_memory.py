@@ -1,6 +1,5 @@
 """PIL images are read where Pillow keeps their pixels, whatever the pieces they lie in."""
 
-import gc
 import io
 from pathlib import Path
 
@@ -8,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from qvl_fast import ImageProcessor, _native
+from qvl_fast import ImageProcessor
+from qvl_fast._input.pixels import Pieces, read_pixels
 
 # Rows that are the pixels themselves.
 AS_PIXELS = {"patch_size": 1, "merge_size": 1, "temporal": "compact", "dtype": "uint8"}
@@ -187,6 +187,20 @@ def test_rows_stay_when_the_image_changes(size):
     assert np.array_equal(pixels(image), array), "the change is not seen"
 
 
+@pytest.mark.parametrize("mode", ["L", "RGBX", "RGBA", "CMYK"])
+@pytest.mark.parametrize("step", [1, -1], ids=["top down", "bottom up"])
+def test_an_image_over_the_memory_of_out_is_read_before_that_is_written_to(step, mode):
+    side, bands = 280, len(Image.new(mode, (1, 1)).getbands())
+    process = ImageProcessor("qwen2.5-vl", num_threads=1)
+    out = np.zeros((2 * process.num_patches(side, side), process.columns), np.float32)
+    memory = out.view(np.uint8).ravel()[: side * side * bands]
+    memory[:] = noise(1, memory.size, 1).ravel()
+    image = Image.frombuffer(mode, (side, side), memory, "raw", mode, 0, step)
+    first = noise(side, side)
+    want = process([first, rgb(image)], return_tensors="np")["pixel_values"]
+    assert np.array_equal(process([first, image], out=out)["pixel_values"], want)
+
+
 @pytest.mark.parametrize("name", ["RGB", "RGBA", "lazy JPEG", "lazy RGBA", "over a buffer"])
 def test_one_image_many_times_and_by_many_threads(name):
     image, want = IMAGES[name](), rgb(IMAGES[name]())
@@ -218,27 +232,12 @@ def test_memory_is_given_back(mode):
     assert resident() - before < 64 << 20, "ten images of 16 MB have been kept"
 
 
-def test_array_keeps_the_memory_of_its_image():
-    array = noise(300, 400)
-    image = Image.fromarray(array)
-    _, capsule = image.__arrow_c_array__()
-    view = _native.arrow_pixels(capsule, 300, 400)
-    del image, capsule
-    gc.collect()
-    others = [Image.new("RGB", (400, 300), "white") for _ in range(50)]
-    assert np.array_equal(view[..., :3], array)
-    assert len(others) == 50
-
-
-def test_wrong_memory_is_refused():
-    image = of_mode("RGB")
-    schema, capsule = image.__arrow_c_array__()
-    height, width = image.height, image.width
-    for size in ((height - 1, width), (height, width + 1), (0, 0), (2**63, 2), (2**62, 4)):
-        with pytest.raises(ValueError, match="capsule"):
-            _native.arrow_pixels(capsule, *size)
-    with pytest.raises(ValueError, match="capsule"):
-        _native.arrow_pixels(of_mode("L").__arrow_c_array__()[1], height, width)
-    for other in (schema, None, image):
-        with pytest.raises((TypeError, ValueError)):
-            _native.arrow_pixels(other, height, width)
+def test_an_image_in_several_pieces_is_read_some_lines_at_a_time():
+    image = Image.fromarray(noise(2100, 2200))
+    with pytest.raises(ValueError, match="not contiguous"):
+        image.__arrow_c_array__()
+    pieces = read_pixels(image)
+    assert isinstance(pieces, Pieces)
+    expected = np.asarray(image)
+    for first, last in [(0, 1), (1, 5), (5, 1000), (1000, 2099), (2099, 2100)]:
+        assert np.array_equal(pieces.lines(first, last)[..., :3], expected[first:last])

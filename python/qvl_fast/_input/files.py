@@ -14,7 +14,7 @@ import stat
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from PIL import Image
 
@@ -24,7 +24,6 @@ from qvl_fast._input.names import describe
 if TYPE_CHECKING:
     from qvl_fast._input.source import File
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|data:", re.ASCII)
@@ -95,8 +94,10 @@ def refusing(source: Any, stream: Any = None) -> Generator[None]:
             raise stream.error from stream.error.__cause__
         if isinstance(error, MemoryError | ImageError) or raised_elsewhere(error):
             raise
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the system's, about the path
+        if isinstance(error, TimeoutError | ConnectionError) or (
+            isinstance(error, OSError) and error.errno is not None
+        ):
+            raise  # the system's, about the path or what a PIL image is still to be read from
         reason = _reason(error)
         raise ImageError(
             f"image {describe(source)} cannot be decoded: {reason}", source=source, reason=reason
@@ -122,10 +123,10 @@ class _Watched:
     def tell(self) -> int:
         return self._watch(self._stream.tell)
 
-    def _watch(self, method: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    def _watch(self, method: Callable[..., T], *arguments: int) -> T:
         try:
             with reading(self._stream):
-                return method(*arguments, **options)
+                return method(*arguments)
         except Exception as error:
             self.error = error
             raise

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from qvl_fast import _native
 from qvl_fast._input.files import opened, refusing
@@ -44,6 +44,12 @@ def read_pixels(source: File | Image.Image, contents: bytes | None = None) -> Pi
         return _rgb(image)
 
 
+def is_borrowed(image: Image.Image) -> bool:
+    """Whether the pixels of a PIL image lie in memory of somebody else's, who may change them."""
+    # Of a file that has not been loaded it is true by default.
+    return bool(image.readonly) and not isinstance(image, ImageFile.ImageFile)
+
+
 class Pieces:
     """An RGB image in several pieces of memory, of which Pillow hands out some lines at a time.
 
@@ -69,7 +75,11 @@ class Pieces:
 
     def _crop(self, first: int, last: int) -> Pixels:
         height, width = self.size
-        return _shared_pixels(self._image.crop((0, first, width, min(last, height))))
+        strip = self._image.crop((0, first, width, min(last, height)))
+        try:
+            return _shared_pixels(strip)
+        except ValueError:  # Pillow has been told to keep smaller pieces than a strip.
+            return np.asarray(strip.convert("RGBX"))
 
 
 def _rgb(image: Image.Image) -> Pixels | Pieces:
@@ -101,5 +111,5 @@ def _shared_pixels(image: Image.Image) -> NDArray[np.uint8]:
     if _PILLOW < 13 or cast("Any", Image.core).get_alignment() != 1:
         # Older versions export padded lines as if they were not, and fail on borrowed memory.
         raise ValueError("Pillow does not say where the pixels are")
-    _, capsule = cast("Any", image).__arrow_c_array__()
-    return _native.arrow_pixels(capsule, image.height, image.width)
+    schema, array = cast("Any", image).__arrow_c_array__()
+    return _native.arrow_pixels(schema, array, image.height, image.width)

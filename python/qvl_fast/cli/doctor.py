@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from qvl_fast import _native, environment
+from qvl_fast import _native, environment, memory
 from qvl_fast.cli.report import show_table
 from qvl_fast.processors.base import resolve_reference
 from qvl_fast.threads import default_num_threads
@@ -31,6 +31,7 @@ def doctor() -> int:
     for setting, read in (
         ("in use", environment.isa),
         ("threads of a call", default_num_threads),
+        ("memory that may wait", _memory_limit),
     ):
         try:
             lines.append((setting, str(read())))
@@ -53,6 +54,11 @@ def doctor() -> int:
 def _interpreter() -> str:
     locked = getattr(sys, "_is_gil_enabled", lambda: True)()
     return "with the GIL" if locked else "without the GIL"
+
+
+def _memory_limit() -> str:
+    memory.settle_limit()
+    return f"{memory.memory_stats()['idle_limit_bytes'] >> 20} MiB"
 
 
 def _jpeg() -> str:

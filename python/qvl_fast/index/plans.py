@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qvl_fast import _native
 from qvl_fast._input.arrays import is_tensor
@@ -135,8 +135,8 @@ def plan(
 ) -> IndexPlan:
     """Everything that one tower needs to know about a batch of grids.
 
-    It is computed anew at each call, which takes no longer than a copy would: a result belongs to
-    whoever asked for it.
+    It is computed anew at each call and belongs to whoever asked for it: to hand out safe copies
+    of a cached one would cost about as much (``benches/plan.py``).
 
     Args:
         grid_thw: integers ``(n, 3)``, sides divisible by the merge size.
@@ -156,21 +156,23 @@ def plan(
     tower = tower_config(config)
     grids = grid_array(grid_thw)
     boundaries = _native.cu_seqlens(grids)
+    segments = _native.segment_lengths(boundaries)
     values: dict[str, Any] = {
         "cu_seqlens": boundaries,
-        "max_seqlen": _longest(boundaries),
-        "segments": _by_length(boundaries),
+        "max_seqlen": segments[-1][0] if segments else 0,
+        "segments": tuple(starmap(EqualSegments, segments)),
         "position_ids": _native.position_ids(grids, tower.merge_size),
     }
     if tower.window_size is not None:
         window = tower.window_size // tower.merge_size // tower.patch_size
-        index, windows = _native.window_index(grids, window, tower.merge_size)
+        index, boundaries = _native.window_index(grids, window, tower.merge_size)
+        segments = _native.segment_lengths(boundaries)
         values |= {
             "window_index": index,
             "reverse_window_index": _native.reverse_index(index),
-            "cu_window_seqlens": windows,
-            "max_window_seqlen": _longest(windows),
-            "windows": _by_length(windows),
+            "cu_window_seqlens": boundaries,
+            "max_window_seqlen": segments[-1][0] if segments else 0,
+            "windows": tuple(starmap(EqualSegments, segments)),
         }
     if (side := tower.position_table_side) is not None:
         indices, weights = _native.interpolation_taps(grids, side, tower.merge_size)
@@ -178,12 +180,3 @@ def plan(
     if return_tensors == "pt":
         values |= {n: as_tensor(x) for n, x in values.items() if isinstance(x, np.ndarray)}
     return IndexPlan(**values)
-
-
-def _longest(boundaries: NDArray[np.int32]) -> int:
-    return int(np.diff(boundaries).max(initial=0))
-
-
-def _by_length(boundaries: NDArray[np.int32]) -> tuple[EqualSegments, ...]:
-    lengths, counts = np.unique(np.diff(boundaries), return_counts=True)
-    return tuple(map(EqualSegments, lengths.tolist(), counts.tolist()))

@@ -206,7 +206,8 @@ class ImageProcessor:
                 array. An image is a path, bytes, a stream, a PIL image, a mapping with ``"bytes"``
                 or a ``"path"``, or a uint8 array or CPU tensor with 1, 3 or 4 channels first or
                 last (first where both could be).
-            out: where to write the rows, an array or CPU tensor of at least N rows.
+            out: where to write the rows, an array or CPU tensor of at least N rows. No array among
+                the images may share memory with it; a PIL image may, and is copied first.
             return_tensors: ``"pt"`` for torch tensors, ``"np"`` for arrays; either over the memory
                 of ``out`` where that is given. The processor's by default.
             min_pixels: least area of a resized image, for this call.
@@ -230,7 +231,7 @@ class ImageProcessor:
         bounds = {"min_pixels": min_pixels, "max_pixels": max_pixels, "size": size}
         given = {name: value for name, value in bounds.items() if value is not None}
         config = self.config.override(**given) if given else self.config
-        batch = Batch(self._writer, _budget(config))
+        batch = Batch(self._writer, _budget(config), into_out=out is not None)
         for image in flatten(images):
             batch.add(image)
         grids = np.array(batch.grids, np.int64)

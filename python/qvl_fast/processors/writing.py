@@ -15,7 +15,7 @@ from qvl_fast._input.errors import ImageError, about_image
 from qvl_fast._input.files import opened, read_file
 from qvl_fast._input.header import image_pixels, image_size, orientation
 from qvl_fast._input.names import describe
-from qvl_fast._input.pixels import Pieces, read_pixels
+from qvl_fast._input.pixels import Pieces, is_borrowed, read_pixels
 from qvl_fast._input.source import prepare
 
 if TYPE_CHECKING:
@@ -44,10 +44,14 @@ class Batch:
     Args:
         writer: of the configuration.
         pixels: least and largest area that images are resized to; None keeps their size.
+        into_out: whether the rows are written to memory of the caller's.
     """
 
-    def __init__(self, writer: _native.RowWriter, pixels: tuple[int, int] | None) -> None:
+    def __init__(
+        self, writer: _native.RowWriter, pixels: tuple[int, int] | None, *, into_out: bool
+    ) -> None:
         self._batch = _native.Batch(writer, pixels)
+        self._into_out = into_out
         self._items: list[Item] = []
         self.arrays: list[NDArray[np.uint8]] = []
 
@@ -101,6 +105,9 @@ class Batch:
             self.arrays.append(pixels)
             return Item(image, source)
         if isinstance(source, Image.Image):
+            if self._into_out and is_borrowed(source):
+                # It may lie in that memory, and Pillow does not say where it lies.
+                source = source.copy()
             self._batch.add_opened(source.height, source.width)
             return Item(image, source)
         file = cast("File", source)

@@ -1,11 +1,12 @@
 //! Still images of one batch, each on its way from pixels or a file to its rows.
 
 use std::cmp::Reverse;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::decode::{self, Header};
 use crate::error::{Error, Result};
-use crate::memory::Buffer;
+use crate::memory::{self, Buffer};
 use crate::parallel::{self, Step, Stopped, Work};
 use crate::pixels::PixelView;
 use crate::resize::{Bands, Failure, Pixels, Resampler, Scanlines, Source, Tasks, first_scanline};
@@ -85,18 +86,20 @@ pub fn write<T: Element, O: Owner>(
     threads: usize,
     mut interrupted: impl FnMut() -> Result<(), O::Error>,
 ) -> Result<(), Stop<O::Error>> {
-    let mut every: Vec<_> = (0..images.len()).collect();
+    let mut every =
+        memory::collect(0..images.len(), "the images of a batch").map_err(Stop::Core)?;
     let threads = worthwhile(images, size_of_val(out)).min(threads).max(1);
     if threads > 1 {
         // The largest first, so that no thread is left alone with one that has to be decoded.
-        every.sort_by_key(|index| Reverse(images[*index].input.cost()));
+        every.sort_unstable_by_key(|index| (Reverse(images[*index].input.cost()), *index));
     }
     let damaged = write_some(writer, images, owner, out, every, threads, &mut interrupted)?;
     if damaged.is_empty() {
         return Ok(());
     }
     // What has been written of these is written again, from pixels of the owner's.
-    let mut images = images.to_vec();
+    let every = images.iter().copied();
+    let mut images = memory::collect(every, "the images of a batch").map_err(Stop::Core)?;
     for index in &damaged {
         if let Input::File {
             header,
@@ -150,11 +153,11 @@ fn write_some<T: Element, O: Owner>(
         threads,
         stream,
         state: Mutex::new(State {
+            damaged: memory::with_capacity(indices.len(), "damaged images").map_err(Stop::Core)?,
             next: indices.into_iter(),
-            parts: parts.into_iter().map(Some).collect(),
+            parts,
             opening: 0,
             open: Vec::new(),
-            damaged: Vec::new(),
         }),
     };
     let interrupted = || interrupted().map_err(|error| (usize::MAX, Failure::Owner(error)));
@@ -179,7 +182,7 @@ fn split<'a, T: Element>(
     mut out: &'a mut [T],
 ) -> Result<Vec<&'a mut [T]>> {
     let (given, columns) = (out.len(), writer.columns());
-    let mut parts = Vec::with_capacity(images.len());
+    let mut parts = memory::with_capacity(images.len(), "parts of the output")?;
     let mut rows = 0;
     for Image { target, .. } in images {
         let grid = writer.layout().grid(1, target.0, target.1)?;
@@ -214,7 +217,8 @@ struct Run<'a, T: Element, O: Owner> {
 struct State<'a, T: Element, E> {
     /// Images that nobody has opened.
     next: std::vec::IntoIter<usize>,
-    parts: Vec<Option<&'a mut [T]>>,
+    /// Where the rows of each image go, empty where it has been opened.
+    parts: Vec<&'a mut [T]>,
     /// Images that are being opened.
     opening: usize,
     /// What has tasks to begin.
@@ -259,7 +263,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     fn open_next(&self) -> Option<Step<(usize, Failure<O::Error>)>> {
         let mut state = self.lock();
         let index = state.next.next()?;
-        let part = state.parts[index].take().unwrap_or_default();
+        let part = mem::take(&mut state.parts[index]);
         state.opening += 1;
         drop(state);
         let (_, width) = self.images[index].target;
@@ -279,12 +283,17 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         let (index, bands) = divided?;
         state.opening += 1;
         drop(state);
-        Some(self.open(index, bands))
+        Some(self.open(index, Ok(bands)))
     }
 
     /// Opens an image for some of its bands.
-    fn open(&self, index: usize, bands: Bands<&'a mut [T]>) -> Step<(usize, Failure<O::Error>)> {
-        let opened = self.opened(index, bands);
+    fn open(
+        &self,
+        index: usize,
+        bands: Result<Bands<&'a mut [T]>>,
+    ) -> Step<(usize, Failure<O::Error>)> {
+        let bands = bands.map_err(Failure::Core);
+        let opened = bands.and_then(|bands| self.opened(index, bands));
         let mut state = self.lock();
         state.opening -= 1;
         match opened {

@@ -20,6 +20,7 @@ mod kernels;
 pub mod memory;
 pub mod parallel;
 pub mod pixels;
+mod process;
 pub mod resize;
 pub mod rows;
 

@@ -1,4 +1,4 @@
-//! A process forks while its threads do work, and both it and the child do more.
+//! A process forks while its threads do work and pass memory on, and both it and the child do more.
 //!
 //! Without the test harness, whose threads and locks a child would inherit.
 
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
+use qvl_core::memory::{self, Buffer};
 use qvl_core::parallel::{Step, Stopped, Work, run};
 
 unsafe extern "C" {
@@ -55,6 +56,20 @@ fn meet(threads: usize) {
     assert_eq!(met, Ok(()));
 }
 
+/// Takes memory of the size that is passed on, and gives it back. Returns where it was.
+fn borrow_memory() -> *const u8 {
+    let buffer = Buffer::<u8>::new(1 << 20, "a test").expect("a mebibyte");
+    buffer.as_ptr()
+}
+
+/// What a child does with memory: it has nothing idle, then passes its own on.
+fn recycle() {
+    assert_eq!(memory::stats().idle, 0);
+    let place = borrow_memory();
+    assert_eq!(borrow_memory(), place);
+    assert!(memory::release() > 0);
+}
+
 /// Forks, and waits for the child, which ends after `life`.
 fn with_child(life: impl FnOnce()) {
     // SAFETY: the child has this thread alone and leaves by `_exit`. What it calls takes no lock that
@@ -97,11 +112,26 @@ fn main() {
             })
         })
         .collect();
+    let borrowers: Vec<_> = (0..2)
+        .map(|_| {
+            let over = Arc::clone(&over);
+            thread::spawn(move || {
+                while !over.load(SeqCst) {
+                    borrow_memory();
+                }
+            })
+        })
+        .collect();
     for number in 0..FORKS {
         with_child(|| {
+            recycle();
             meet(2 + number % 3);
-            // A child of the child has neither's helpers.
-            with_child(|| meet(3));
+            // A child of the child has neither's helpers nor memory.
+            borrow_memory();
+            with_child(|| {
+                recycle();
+                meet(3);
+            });
             meet(4);
         });
     }
@@ -109,8 +139,8 @@ fn main() {
     let forks = work(3, 10, || with_child(|| meet(2)));
     assert_eq!(forks, Ok(()));
     over.store(true, SeqCst);
-    for caller in callers {
-        caller.join().expect("no panic");
+    for thread in callers.into_iter().chain(borrowers) {
+        thread.join().expect("no panic");
     }
     meet(3);
 }

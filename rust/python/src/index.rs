@@ -8,7 +8,7 @@ use numpy::{
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use qvl_core::index::{self, Advance, Grids, Interval, MropeIds, Strategy, TokenGrids};
-use qvl_core::memory::Buffer;
+use qvl_core::memory::{self, Buffer};
 
 use crate::error::{detached, to_python};
 use crate::memory::into_array;
@@ -49,6 +49,14 @@ pub(crate) fn window_index<'py>(
     let (order, boundaries) = detached(py, || index::window_index(&grids, window))?;
     let tokens = order.len();
     Ok((into_array(py, order, tokens)?, boundaries.into_pyarray(py)))
+}
+
+/// The lengths of the segments between `boundaries` and how many have each, the shortest first.
+#[pyfunction]
+pub(crate) fn segment_lengths(
+    boundaries: PyReadonlyArray1<'_, i32>,
+) -> PyResult<Vec<(i32, usize)>> {
+    Ok(index::segment_lengths(boundaries.as_slice()?))
 }
 
 /// The permutation that undoes `window_index`, int64 of the same length.
@@ -108,10 +116,11 @@ pub(crate) fn mrope_position_ids<'py>(
         true => Interval::Single(value as f32),
         false => Interval::Double(value),
     };
+    let intervals = intervals.into_iter().map(interval);
     let grids = TokenGrids {
         images: grids("image_grid_thw", &image_grid_thw, merge_size)?,
         videos: grids("video_grid_thw", &video_grid_thw, merge_size)?,
-        intervals: intervals.into_iter().map(interval).collect(),
+        intervals: memory::collect(intervals, "second_per_grid_ts").map_err(to_python)?,
         videos_in_groups,
     };
     let [rows, length] = [types.shape()[0], types.shape()[1]];

@@ -28,10 +28,10 @@ mod _native {
     #[pymodule_export]
     use crate::index::{
         cu_seqlens, expand_placeholders, interpolation_taps, mrope_position_ids, pack,
-        position_ids, reverse_index, window_index,
+        position_ids, reverse_index, segment_lengths, window_index,
     };
     #[pymodule_export]
-    use crate::memory::{empty, memory_stats, release_memory};
+    use crate::memory::{empty, memory_stats, release_memory, set_memory_limit};
     #[pymodule_export]
     use crate::resize::{available_isas, resize_into};
     #[pymodule_export]

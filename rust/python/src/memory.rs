@@ -5,6 +5,8 @@
 )]
 
 use std::ffi::CStr;
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use bytemuck::Pod;
 use half::f16;
@@ -13,39 +15,49 @@ use numpy::{Element, PyArray};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict};
-use qvl_core::memory::{self, Buffer, IDLE_LIMIT};
+use qvl_core::memory::{self, Buffer};
 
 use crate::error::to_python;
 
 const CAPSULE: &CStr = c"qvl_fast.buffer";
 
-/// What the large results of this package hold and have held.
-///
-/// Memory of a result, array or tensor, waits for the next one when nothing refers to it any more.
-///
-/// Returns:
-///     ``in_use_bytes``: held by results that are alive. ``idle_bytes``: waiting for a result, of at
-///     most ``idle_limit_bytes``. ``fresh`` and ``recycled``: how many results got memory from the
-///     system, and memory of an earlier result.
+/// ``in_use_bytes``, ``idle_bytes``, ``idle_limit_bytes``, ``fresh`` and ``recycled``.
 #[pyfunction]
 pub(crate) fn memory_stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    settle_limit(py)?;
     let stats = memory::stats();
     let entries = PyDict::new(py);
     entries.set_item("in_use_bytes", stats.in_use)?;
     entries.set_item("idle_bytes", stats.idle)?;
-    entries.set_item("idle_limit_bytes", IDLE_LIMIT)?;
+    entries.set_item("idle_limit_bytes", memory::limit())?;
     entries.set_item("fresh", stats.fresh)?;
     entries.set_item("recycled", stats.recycled)?;
     Ok(entries)
 }
 
-/// Gives memory that waits for a result back to the system.
-///
-/// Returns:
-///     its bytes.
+/// Gives memory that waits for a result back to the system, and returns its bytes.
 #[pyfunction]
 pub(crate) fn release_memory(py: Python<'_>) -> usize {
     py.detach(memory::release)
+}
+
+/// Sets how many bytes may wait, and returns how many may, which can be fewer.
+#[pyfunction]
+pub(crate) fn set_memory_limit(py: Python<'_>, bytes: usize) -> usize {
+    py.detach(|| memory::set_limit(bytes));
+    memory::limit()
+}
+
+/// Has `qvl_fast.memory` set the limit of a process before its first result is made: only then, and only
+/// in Python, is it known what the process is for.
+fn settle_limit(py: Python<'_>) -> PyResult<()> {
+    static SETTLED: AtomicU32 = AtomicU32::new(0);
+    let process = process::id();
+    if SETTLED.load(Relaxed) != process {
+        py.import("qvl_fast.memory")?.call_method0("settle_limit")?;
+        SETTLED.store(process, Relaxed);
+    }
+    Ok(())
 }
 
 /// An array of no particular values, ``"float32"``, ``"float16"``, ``"uint16"`` or ``"uint8"``.
@@ -55,6 +67,7 @@ pub(crate) fn empty<'py>(
     shape: Vec<usize>,
     dtype: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
+    settle_limit(py)?;
     let length = shape
         .iter()
         .fold(1usize, |all, side| all.saturating_mul(*side));
@@ -83,6 +96,7 @@ pub(crate) fn into_array<T: Element + Pod, I: IntoDimension>(
     mut buffer: Buffer<T>,
     shape: I,
 ) -> PyResult<Bound<'_, PyArray<T, I::Dim>>> {
+    settle_limit(py)?;
     let shape = shape.into_dimension();
     assert_eq!(shape.size(), buffer.len());
     // A buffer's elements stay where they are when it is moved.

@@ -1,5 +1,7 @@
 //! Boundaries of attention segments, and the order that makes windows contiguous.
 
+use std::collections::BTreeMap;
+
 use super::Grids;
 use crate::error::{Error, Result};
 use crate::memory::{self, Buffer};
@@ -19,6 +21,26 @@ pub fn cu_seqlens(grids: &Grids) -> Result<Vec<i32>> {
         }
     }
     Ok(boundaries)
+}
+
+/// The lengths of the segments between `boundaries`, which never decrease, and how many segments have each,
+/// the shortest first.
+pub fn segment_lengths(boundaries: &[i32]) -> Vec<(i32, usize)> {
+    // Nearly all segments have one of a few lengths, and neighbours the same.
+    let mut counts = BTreeMap::new();
+    let (mut length, mut count) = (0, 0);
+    for ends in boundaries.windows(2) {
+        let next = ends[1].saturating_sub(ends[0]);
+        if next != length && count > 0 {
+            *counts.entry(length).or_insert(0) += count;
+            count = 0;
+        }
+        (length, count) = (next, count + 1);
+    }
+    if count > 0 {
+        *counts.entry(length).or_insert(0) += count;
+    }
+    counts.into_iter().collect()
 }
 
 /// The order of tokens (merged patches) in which windows are contiguous, and the boundaries of the

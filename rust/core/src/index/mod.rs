@@ -10,7 +10,7 @@ mod packing;
 mod placeholders;
 mod positions;
 
-pub use attention::{cu_seqlens, reverse_index, window_index};
+pub use attention::{cu_seqlens, reverse_index, segment_lengths, window_index};
 pub use mrope::{Advance, Interval, MropeIds, TokenGrids, mrope_position_ids};
 pub use packing::{Strategy, pack};
 pub use placeholders::expand_placeholders;
@@ -18,6 +18,7 @@ pub use positions::{InterpolationTaps, interpolation_taps, position_ids};
 
 use crate::error::{Error, Result};
 use crate::geometry::Grid;
+use crate::memory;
 
 /// Grids of one batch, checked: every side is positive and divisible by the merge size, and the
 /// patches of all of them can be counted in an int32, the type of packed boundaries.
@@ -35,7 +36,7 @@ impl Grids {
             return Err(Error::invalid("merge_size", reason));
         }
         let mut total = 0i64;
-        let mut grids = Vec::with_capacity(rows.len());
+        let mut grids = memory::with_capacity(rows.len(), "grids")?;
         for (index, row) in rows.iter().enumerate() {
             let refused = |what: &str| {
                 Err(Error::invalid(

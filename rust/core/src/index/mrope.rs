@@ -1,5 +1,7 @@
 //! Three-dimensional position ids for the language model (M-RoPE).
 
+use std::iter;
+
 use super::Grids;
 use crate::error::{Error, Result};
 use crate::geometry::Grid;
@@ -83,7 +85,8 @@ pub fn mrope_position_ids(
     let mut items = Items::new(grids)?;
     let mut position_ids = Buffer::new(3 * types.len(), "position_ids")?;
     position_ids.fill(0);
-    let mut deltas = Vec::new();
+    let rows = types.len() / length.max(1);
+    let mut deltas = memory::with_capacity(rows, "deltas")?;
     let mut tokens = memory::with_capacity(length, "tokens of a row")?;
     let (time, space) = position_ids.split_at_mut(types.len());
     let (height, width) = space.split_at_mut(types.len());
@@ -135,8 +138,6 @@ pub fn mrope_position_ids(
 }
 
 const TEXT: i64 = 0;
-/// Names of the types that stand for items, from type 1 on.
-const KINDS: [&str; 2] = ["image", "video"];
 
 /// What a run of placeholders stands for: a grid of tokens.
 #[derive(Clone, Copy)]
@@ -145,19 +146,30 @@ struct Item {
     interval: Interval,
 }
 
-/// The items that are still to come, of either kind.
-struct Items {
-    all: [Vec<Item>; 2],
-    taken: [usize; 2],
+/// The items that are still to come, of types 1 and 2.
+struct Items<'a>([Kind<'a>; 2]);
+
+/// The items of one type. There may be far more than tokens: a list of them is never made.
+struct Kind<'a> {
+    name: &'static str,
+    to_come: Box<dyn Iterator<Item = Item> + 'a>,
+    taken: usize,
+    count: usize,
 }
 
-impl Items {
-    fn new(grids: &TokenGrids) -> Result<Self> {
-        if grids.intervals.len() != grids.videos.grids.len() {
+impl<'a> Items<'a> {
+    fn new(grids: &'a TokenGrids) -> Result<Self> {
+        let TokenGrids {
+            images,
+            videos,
+            intervals,
+            videos_in_groups,
+        } = grids;
+        if intervals.len() != videos.grids.len() {
             let reason = format!(
                 "must have one entry for each of the {} videos, got {}",
-                grids.videos.grids.len(),
-                grids.intervals.len()
+                videos.grids.len(),
+                intervals.len()
             );
             return Err(Error::invalid("second_per_grid_ts", reason));
         }
@@ -169,42 +181,49 @@ impl Items {
             h: grid.h / merge,
             w: grid.w / merge,
         };
-        let images = grids.images.iter().map(|grid| Item {
-            grid: in_tokens(grid, grids.images.merge),
+        // Runs of a video, and groups of frames in each.
+        let runs = |grid: Grid| match videos_in_groups {
+            true => (grid.t, 1),
+            false => (1, grid.t),
+        };
+        let image = move |grid| Item {
+            grid: in_tokens(grid, images.merge),
             interval: Interval::Single(1.0),
-        });
-        let videos = grids
-            .videos
-            .iter()
-            .zip(&grids.intervals)
-            .flat_map(|(grid, interval)| {
-                let grid = in_tokens(grid, grids.videos.merge);
-                let (runs, t) = if grids.videos_in_groups {
-                    (grid.t, 1)
-                } else {
-                    (1, grid.t)
-                };
-                let item = Item {
-                    grid: Grid { t, ..grid },
-                    interval: *interval,
-                };
-                std::iter::repeat_n(item, runs)
-            });
-        Ok(Self {
-            all: [images.collect(), videos.collect()],
-            taken: [0, 0],
-        })
+        };
+        let video = move |(grid, interval): (Grid, &Interval)| {
+            let (count, t) = runs(grid);
+            let grid = Grid {
+                t,
+                ..in_tokens(grid, videos.merge)
+            };
+            let interval = *interval;
+            iter::repeat_n(Item { grid, interval }, count)
+        };
+        Ok(Self([
+            Kind {
+                name: "image",
+                to_come: Box::new(images.iter().map(image)),
+                taken: 0,
+                count: images.grids.len(),
+            },
+            Kind {
+                name: "video",
+                to_come: Box::new(videos.iter().zip(intervals).flat_map(video)),
+                taken: 0,
+                count: videos.iter().map(|grid| runs(grid).0).sum(),
+            },
+        ]))
     }
 
-    /// The next item of `kind`, which must fill a run of `tokens`.
+    /// The next item of type `kind`, which must fill a run of `tokens`.
     fn take(&mut self, kind: i64, tokens: usize, row: usize) -> Result<Item> {
         let refused = |reason| Err(Error::invalid("mm_token_type_ids", reason));
         let index = usize::try_from(kind - 1).unwrap_or(usize::MAX);
-        let Some(name) = KINDS.get(index) else {
+        let Some(kind) = self.0.get_mut(index) else {
             return refused(format!("must be 0, 1 or 2, got {kind} in row {row}"));
         };
-        let number = self.taken[index];
-        let Some(item) = self.all[index].get(number) else {
+        let (name, number) = (kind.name, kind.taken);
+        let Some(item) = kind.to_come.next() else {
             return refused(format!(
                 "has more runs of {name} tokens than the {number} that {name}_grid_thw has grids \
                  for, in row {row}"
@@ -217,17 +236,19 @@ impl Items {
                  items need text between them"
             ));
         }
-        self.taken[index] += 1;
-        Ok(*item)
+        kind.taken += 1;
+        Ok(item)
     }
 
     /// Refuses items that no run stood for.
     fn finish(self) -> Result<()> {
-        for ((name, all), taken) in KINDS.iter().zip(self.all).zip(self.taken) {
-            if taken < all.len() {
+        for Kind {
+            name, taken, count, ..
+        } in self.0
+        {
+            if taken < count {
                 let reason = format!(
-                    "has {taken} runs of {name} tokens, but {name}_grid_thw has grids for {}",
-                    all.len()
+                    "has {taken} runs of {name} tokens, but {name}_grid_thw has grids for {count}"
                 );
                 return Err(Error::invalid("mm_token_type_ids", reason));
             }

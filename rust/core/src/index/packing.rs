@@ -1,8 +1,10 @@
 //! Which items share a sequence.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// How items are put into bins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,60 +30,77 @@ pub fn pack(lengths: &[i64], capacity: i64, strategy: Strategy) -> Result<Vec<Ve
             return Err(Error::invalid("lengths", reason));
         }
     }
-    Ok(match strategy {
-        Strategy::Sequential => next_fit(lengths, capacity),
-        Strategy::Best => best_fit_decreasing(lengths, capacity),
-    })
+    let bins = match strategy {
+        Strategy::Sequential => next_fit(lengths, capacity)?,
+        Strategy::Best => best_fit_decreasing(lengths, capacity)?,
+    };
+    items_of(&bins)
 }
 
-fn next_fit(lengths: &[i64], capacity: i64) -> Vec<Vec<usize>> {
-    let mut bins: Vec<Vec<usize>> = Vec::new();
-    let mut free = 0;
-    for (item, length) in lengths.iter().enumerate() {
-        match bins.last_mut() {
-            Some(bin) if *length <= free => bin.push(item),
-            _ => {
-                bins.push(vec![item]);
-                free = capacity;
-            }
+/// The bin of each item, bins being numbered from 0 on.
+type Bins = Vec<usize>;
+
+/// The items of each bin.
+fn items_of(bins: &Bins) -> Result<Vec<Vec<usize>>> {
+    let count = bins.iter().max().map_or(0, |last| last + 1);
+    let mut sizes = memory::filled(count, 0, "sizes of bins")?;
+    for bin in bins {
+        sizes[*bin] += 1;
+    }
+    let mut items = memory::with_capacity(count, "bins")?;
+    for size in sizes {
+        items.push(memory::with_capacity(size, "a bin")?);
+    }
+    for (item, bin) in bins.iter().enumerate() {
+        items[*bin].push(item);
+    }
+    Ok(items)
+}
+
+fn next_fit(lengths: &[i64], capacity: i64) -> Result<Bins> {
+    let mut bins = memory::with_capacity(lengths.len(), "bins of items")?;
+    let (mut bin, mut free) = (0, capacity);
+    for length in lengths {
+        if *length > free {
+            bin += 1;
+            free = capacity;
         }
         free -= length;
+        bins.push(bin);
     }
-    bins
+    Ok(bins)
 }
 
-fn best_fit_decreasing(lengths: &[i64], capacity: i64) -> Vec<Vec<usize>> {
-    let mut items: Vec<usize> = (0..lengths.len()).collect();
-    // Stable, so that equal items keep their order.
-    items.sort_by_key(|item| std::cmp::Reverse(lengths[*item]));
-    let mut bins: Vec<Vec<usize>> = Vec::new();
-    // Bins by what is free in them, the one filled last at the end.
-    let mut by_free: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
-    for item in items {
+fn best_fit_decreasing(lengths: &[i64], capacity: i64) -> Result<Bins> {
+    let mut items = memory::collect(0..lengths.len(), "items by length")?;
+    // Equal items keep their order.
+    items.sort_unstable_by_key(|item| (Reverse(lengths[*item]), *item));
+    let mut bins = memory::filled(lengths.len(), 0, "bins of items")?;
+    let mut count = 0;
+    // What is free in each bin, when it was filled last, and which it is.
+    let mut by_free: BTreeSet<(i64, usize, usize)> = BTreeSet::new();
+    for (time, item) in items.into_iter().enumerate() {
         let length = lengths[item];
-        let fit = by_free
-            .range_mut(length..)
-            .next()
-            .and_then(|(free, bins)| Some((*free, bins.pop()?, bins.is_empty())));
+        // The fullest, and of those that are equally full the one filled last.
+        let fullest = by_free.range((length, 0, 0)..).next();
+        let fit = fullest.and_then(|(free, ..)| {
+            let last = (*free, usize::MAX, usize::MAX);
+            by_free.range(..=last).next_back().copied()
+        });
         let (free, bin) = match fit {
-            Some((free, bin, emptied)) => {
-                if emptied {
-                    by_free.remove(&free);
-                }
-                bins[bin].push(item);
-                (free, bin)
+            Some(found) => {
+                by_free.remove(&found);
+                (found.0, found.2)
             }
             None => {
-                bins.push(vec![item]);
-                (capacity, bins.len() - 1)
+                count += 1;
+                (capacity, count - 1)
             }
         };
-        by_free.entry(free - length).or_default().push(bin);
+        bins[item] = bin;
+        by_free.insert((free - length, time, bin));
     }
-    for bin in &mut bins {
-        bin.sort_unstable();
-    }
-    bins
+    Ok(bins)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::Grids;
 use crate::error::{Error, Result};
 use crate::geometry::Grid;
-use crate::memory::Buffer;
+use crate::memory::{self, Buffer};
 
 /// `(h, w)` of each patch in its frame, in the order of the rows.
 ///
@@ -11,9 +11,10 @@ use crate::memory::Buffer;
 pub fn position_ids(grids: &Grids) -> Result<Buffer<[i64; 2]>> {
     let mut ids = Buffer::new(grids.patches(), "position_ids")?;
     for (grid, ids) in grids.split(&mut ids) {
-        let lines: Vec<_> = (0..grid.h as i64).collect();
-        let columns: Vec<_> = (0..grid.w as i64).collect();
-        fill(ids, grid, grids.merge, &lines, &columns, |h, w| [h, w]);
+        let lines = memory::collect(0..grid.h, "lines of a grid")?;
+        let columns = memory::collect(0..grid.w, "columns of a grid")?;
+        let ids_of = |h: usize, w: usize| [h as i64, w as i64];
+        fill(ids, grid, grids.merge, &lines, &columns, ids_of)?;
     }
     Ok(ids)
 }
@@ -41,49 +42,44 @@ pub fn interpolation_taps(grids: &Grids, side: i64) -> Result<InterpolationTaps>
     let mut weights = Buffer::new(grids.patches(), "interpolation weights")?;
     let parts = grids.split(&mut indices).zip(grids.split(&mut weights));
     for ((grid, indices), (_, weights)) in parts {
-        let axis = |length: usize| -> (Vec<_>, Vec<_>) {
-            (0..length)
-                .map(|index| axis_taps(index, length, side))
-                .unzip()
+        let axis = |length: usize| {
+            let taps = (0..length).map(|index| axis_taps(index, length, side));
+            memory::collect(taps, "interpolation taps of an axis")
         };
-        let (line_taps, line_weights) = axis(grid.h);
-        let (column_taps, column_weights) = axis(grid.w);
-        let entries = |[above, below]: [i64; 2], [left, right]: [i64; 2]| {
-            let (above, below) = (above * side, below * side);
+        let (lines, columns) = (axis(grid.h)?, axis(grid.w)?);
+        let entries = |line: AxisTaps, column: AxisTaps| {
+            let [above, below] = line.indices.map(|index| index * side);
+            let [left, right] = column.indices;
             [above + left, above + right, below + left, below + right]
         };
-        fill(
-            indices,
-            grid,
-            grids.merge,
-            &line_taps,
-            &column_taps,
-            entries,
-        );
-        let products = |[above, below]: [f32; 2], [left, right]: [f32; 2]| {
+        fill(indices, grid, grids.merge, &lines, &columns, entries)?;
+        let products = |line: AxisTaps, column: AxisTaps| {
+            let ([above, below], [left, right]) = (line.weights, column.weights);
             [above * left, above * right, below * left, below * right]
         };
-        fill(
-            weights,
-            grid,
-            grids.merge,
-            &line_weights,
-            &column_weights,
-            products,
-        );
+        fill(weights, grid, grids.merge, &lines, &columns, products)?;
     }
     Ok(InterpolationTaps { indices, weights })
 }
 
-/// The two entries of a table of `side` that position `index` of `length` lies between, and their
-/// weights.
-fn axis_taps(index: usize, length: usize, side: i64) -> ([i64; 2], [f32; 2]) {
+/// The two entries of a table that a position lies between, and their weights.
+#[derive(Clone, Copy)]
+struct AxisTaps {
+    indices: [i64; 2],
+    weights: [f32; 2],
+}
+
+/// The taps of position `index` of `length` in a table of `side`.
+fn axis_taps(index: usize, length: usize, side: i64) -> AxisTaps {
     let last = side - 1;
     let position = index as f32 * last as f32 / (length - 1).max(1) as f32;
     let floor = position.floor();
     let tap = |offset: i64| (floor as i64 + offset).clamp(0, last);
     let weight = |offset: f32| (1.0 - (position - floor - offset).abs()).max(0.0);
-    ([tap(0), tap(1)], [weight(0.0), weight(1.0)])
+    AxisTaps {
+        indices: [tap(0), tap(1)],
+        weights: [weight(0.0), weight(1.0)],
+    }
 }
 
 /// Writes `value` of line and column to the patches of one item, in the order of the rows, for every
@@ -95,10 +91,10 @@ fn fill<T: Copy, L: Copy, C: Copy>(
     lines: &[L],
     columns: &[C],
     value: impl Fn(L, C) -> T,
-) {
+) -> Result<()> {
     // One line of merge blocks: the line within the block, and the column. The others are the same
     // further down.
-    let mut block_line = Vec::with_capacity(merge * grid.w);
+    let mut block_line = memory::with_capacity(merge * grid.w, "a line of merge blocks")?;
     for block in columns.chunks_exact(merge) {
         for line in 0..merge {
             block_line.extend(block.iter().map(|column| (line, *column)));
@@ -116,6 +112,7 @@ fn fill<T: Copy, L: Copy, C: Copy>(
     for later in others.chunks_exact_mut(first.len()) {
         later.copy_from_slice(first);
     }
+    Ok(())
 }
 
 #[cfg(test)]

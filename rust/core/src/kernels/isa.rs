@@ -4,6 +4,22 @@ use crate::error::{Error, Result};
 
 /// An instruction set that this processor has been seen to have. Only [`Isa::available`] makes one,
 /// so that whoever holds one may run its kernels.
+///
+/// ```
+/// let _: qvl_core::Isa = qvl_core::Isa::SCALAR;
+/// ```
+///
+/// Nobody outside can make another: neither can its field be reached,
+///
+/// ```compile_fail,E0423
+/// let _: qvl_core::Isa = qvl_core::Isa(todo!());
+/// ```
+///
+/// nor what the field holds.
+///
+/// ```compile_fail,E0603
+/// let _ = qvl_core::kernels::isa::Backend::Scalar;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Isa(Backend);
 

@@ -90,7 +90,7 @@ impl Chunk {
                 pair_up(resampler, &view, 0..height, false, staged, &mut self.pairs);
             }
             (Source::Pixels(pixels), Arrival::Sideways) => {
-                let channels = turned(&pixels.view(), lines, &mut self.samples);
+                let channels = turned(&pixels.view(), lines, &mut self.samples)?;
                 let view = PixelView::packed(&self.samples[..], height, width, channels)?;
                 pair_up(resampler, &view, 0..height, false, staged, &mut self.pairs);
             }

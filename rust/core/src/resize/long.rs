@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use super::chunk::{Arrival, Chunk};
 use super::resampler::Resampler;
 use super::source::{Failure, Source, lock};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::Pair;
 use crate::kernels::horizontal::Staged;
-use crate::memory::Buffer;
+use crate::memory::{self, Buffer};
 
 /// Bytes of the pairs that are taken at once.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -78,9 +78,8 @@ impl<'a, 'b, E> LongWindows<'a, 'b, E> {
         }
         self.chunk
             .stage(resampler, self.source, lines, &mut self.staged)?;
-        let scanlines: Vec<_> = (0..pairs.len())
-            .map(|index| self.chunk.pair(index))
-            .collect();
+        let scanlines = (0..pairs.len()).map(|index| self.chunk.pair(index));
+        let scanlines = memory::collect(scanlines, "pairs of scanlines")?;
         for (index, position) in (self.position..vertical.height()).enumerate() {
             if vertical.pairs(position).start >= pairs.end {
                 break;
@@ -88,6 +87,10 @@ impl<'a, 'b, E> LongWindows<'a, 'b, E> {
             if index == self.sums.len() {
                 let mut sums = Buffer::new(resampler.pair_samples(), "sums of scanlines")?;
                 sums.fill(vertical.initial_sum());
+                self.sums.try_reserve(1).map_err(|_| Error::Memory {
+                    bytes: size_of_val(&sums),
+                    purpose: "sums of scanlines",
+                })?;
                 self.sums.push_back(sums);
             }
             vertical.accumulate(position, pairs.start, &scanlines, &mut self.sums[index]);

@@ -23,6 +23,7 @@ pub(crate) use tasks::{BandWriter, Bands, Tasks, first_scanline};
 use crate::error::{Error, Result};
 use crate::filter::Reference;
 use crate::kernels::Isa;
+use crate::memory;
 use crate::parallel::Step;
 use crate::pixels::PixelView;
 
@@ -45,10 +46,11 @@ pub fn resize(
         );
         return Err(Error::invalid("out", reason));
     }
-    let bands = Bands {
-        first: 0,
-        parts: out.chunks_mut(Packed::LINES * line_bytes).collect(),
-    };
+    let parts = memory::collect(
+        out.chunks_mut(Packed::LINES * line_bytes),
+        "bands of scanlines",
+    )?;
+    let bands = Bands { first: 0, parts };
     let frames = vec![Source::<Infallible>::pixels(*image)];
     let packed = Packed {
         width: target.1,

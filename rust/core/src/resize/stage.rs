@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
+use crate::error::Result;
 use crate::filter::Reference;
 use crate::kernels::Isa;
 use crate::kernels::blend::over_white;
 use crate::kernels::deinterleave::deinterleave;
+use crate::memory;
 use crate::pixels::{Bytes, PixelFormat, PixelView, Scanline};
 
 /// Writes the samples of scanline `y` to the three planes of `out`, of which each has room for more.
@@ -102,10 +104,10 @@ fn gather(isa: Isa, line: &Scanline<'_>, planes: [&mut [u8]; 3], reference: Refe
 ///
 /// A scanline takes one pixel from each line of memory. All of them together take their pixels from
 /// a line before they go on to the next.
-pub(super) fn turned(view: &PixelView<'_>, lines: Range<usize>, out: &mut [u8]) -> usize {
+pub(super) fn turned(view: &PixelView<'_>, lines: Range<usize>, out: &mut [u8]) -> Result<usize> {
     let channels = view.scanline(lines.start).channels();
     let width = view.width();
-    let scanlines: Vec<_> = lines.map(|y| view.scanline(y)).collect();
+    let scanlines = memory::collect(lines.map(|y| view.scanline(y)), "scanlines to turn")?;
     for x in 0..width {
         for (index, scanline) in scanlines.iter().enumerate() {
             let at = channels * (index * width + x);
@@ -114,7 +116,7 @@ pub(super) fn turned(view: &PixelView<'_>, lines: Range<usize>, out: &mut [u8]) 
             }
         }
     }
-    channels
+    Ok(channels)
 }
 
 /// The memory that scanline `y` lies in, to be fetched ahead; nothing for an unusual format.
@@ -224,7 +226,7 @@ mod tests {
             let view = PixelView::packed(&bytes[..], width, height, channels).unwrap().oriented(6);
             let lines = first % height..height;
             let mut out = vec![0; lines.len() * width * channels];
-            prop_assert_eq!(turned(&view, lines.clone(), &mut out), channels);
+            prop_assert_eq!(turned(&view, lines.clone(), &mut out), Ok(channels));
             let expected = lines.flat_map(|y| {
                 let line = view.scanline(y);
                 (0..width).flat_map(move |x| (0..channels).map(move |c| line.sample(x, c)))

@@ -22,7 +22,7 @@ use super::source::{Failure, Source, lock};
 use crate::error::Result;
 use crate::kernels::Pair;
 use crate::kernels::horizontal::Staged;
-use crate::memory::Buffer;
+use crate::memory::{self, Buffer};
 use crate::parallel::Step;
 
 /// What becomes of resized bands.
@@ -127,24 +127,28 @@ const CHUNK_PIXELS: usize = 16 << 10;
 const CHUNK_PAIRS: usize = 8;
 
 impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
-    /// Tasks for `frames` of the resampler's source size, in bands of `band_lines`, of which the last may have
-    /// less, for up to `threads` threads. Scanlines that come in order begin with [`first_scanline`] of `bands`.
+    /// Tasks for frames from `sources`, of the resampler's source size, in bands of `band_lines`, of which the
+    /// last may have less, for up to `threads` threads. Scanlines that come in order begin with
+    /// [`first_scanline`] of `bands`.
     pub(crate) fn new(
         resampler: Arc<Resampler>,
         writer: W,
-        frames: Vec<Source<'a, E>>,
+        sources: Vec<Source<'a, E>>,
         band_lines: usize,
         Bands { first, parts }: Bands<W::Part>,
         threads: usize,
     ) -> Result<Self> {
-        assert!(frames.iter().all(|frame| frame.size() == resampler.source));
+        assert!(
+            sources
+                .iter()
+                .all(|source| source.size() == resampler.source)
+        );
         let height = resampler.target.0;
         let bands = first..first + parts.len();
         let (begins, ends) = (first == 0, bands.end == height.div_ceil(band_lines));
         let chunk_pairs = chunk_pairs(&resampler);
-        let arrivals: Vec<_> = frames.iter().map(Arrival::of).collect();
-        let direct = resampler.source == resampler.target
-            && arrivals.iter().all(|arrival| *arrival == Arrival::InPlace);
+        let in_place = |source| Arrival::of(source) == Arrival::InPlace;
+        let direct = resampler.source == resampler.target && sources.iter().all(in_place);
         let needed = |bands: Range<usize>| {
             let pairs =
                 resampler.pairs(bands.start * band_lines..height.min(bands.end * band_lines));
@@ -163,23 +167,28 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
         let slot_samples = chunk_pairs * resampler.pair_samples();
         let fits = slots.saturating_mul(slot_samples * size_of::<Pair>()) <= RING_BYTES * threads;
         let slots = if fits || !(begins && ends) { slots } else { 0 };
-        let frames = frames.into_iter().zip(arrivals).map(|(source, arrival)| {
-            let chunk = |_| Chunk::new(&resampler, arrival, chunk_pairs).map(RwLock::new);
-            Ok(Frame {
-                ring: (0..slots).map(chunk).collect::<Result<_>>()?,
+        let mut frames = memory::with_capacity(sources.len(), "frames")?;
+        for source in sources {
+            let arrival = Arrival::of(&source);
+            let mut ring = memory::with_capacity(slots, "a ring of chunks")?;
+            for _ in 0..slots {
+                ring.push(RwLock::new(Chunk::new(&resampler, arrival, chunk_pairs)?));
+            }
+            frames.push(Frame {
                 source,
                 arrival,
+                ring,
+            });
+        }
+        let reads = frames.iter().map(|frame: &Frame<'_, E>| {
+            InOrder::new(if frame.in_order() {
+                chunks.clone()
+            } else {
+                0..0
             })
         });
-        let frames = frames.collect::<Result<Vec<_>>>()?;
         let state = State {
-            reads: frames
-                .iter()
-                .map(|frame| match frame.in_order() {
-                    true => InOrder::new(chunks.clone()),
-                    false => InOrder::new(0..0),
-                })
-                .collect(),
+            reads: memory::collect(reads, "frames")?,
             stages: InOrder::new(chunks.start * frames.len()..chunks.end * frames.len()),
             bands: InOrder::new(bands),
             parts: parts.into(),
@@ -357,7 +366,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
                 Ok(Finished::Stage { frame, chunk })
             }
             Task::Band { band, part } => {
-                self.with_scratch(|scratch| self.band(band, part, scratch))?;
+                self.with_scratch(|scratch| self.band(band, part, scratch))??;
                 Ok(Finished::Band(band))
             }
             Task::All(parts) => {
@@ -410,7 +419,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
     }
 
     /// Combines a band and hands it on.
-    fn band(&self, band: usize, part: W::Part, scratch: &mut Scratch) {
+    fn band(&self, band: usize, part: W::Part, scratch: &mut Scratch) -> Result<()> {
         let Scratch {
             after, band: out, ..
         } = scratch;
@@ -429,12 +438,12 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             let ring = chunks
                 .clone()
                 .map(|chunk| reading(&frame.ring[chunk % self.slots]));
-            let ring: Vec<_> = ring.collect();
+            let ring = memory::collect(ring, "chunks of a band")?;
             let pair = |pair: usize| {
                 let chunk = &ring[pair / self.chunk_pairs - chunks.start];
                 chunk.pair(pair % self.chunk_pairs)
             };
-            let pairs: Vec<_> = needed.clone().map(pair).collect();
+            let pairs = memory::collect(needed.clone().map(pair), "pairs of scanlines")?;
             let vertical = &self.resampler.vertical;
             let combine = |y: usize, out: &mut [u8]| {
                 let range = vertical.pairs(y);
@@ -444,13 +453,14 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             self.resampler
                 .finish(lines.clone(), after.as_mut(), combine, out);
         }
-        let out: Vec<_> = out.chunks_exact(length).collect();
+        let out = memory::collect(out.chunks_exact(length), "bands of frames")?;
         self.writer.write(part, &out, self.resampler.stride());
+        Ok(())
     }
 
     /// Does everything, where windows are too long for a ring.
     fn sum_up(&self, parts: VecDeque<W::Part>) -> Result<(), Failure<E>> {
-        let mut frames = Vec::with_capacity(self.frames.len());
+        let mut frames = memory::with_capacity(self.frames.len(), "frames")?;
         for frame in &self.frames {
             frames.push(LongWindows::new(&self.resampler, &frame.source)?);
         }
@@ -472,7 +482,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
                     return Err(failure);
                 }
             }
-            let out: Vec<_> = out.chunks_exact(length).collect();
+            let out = memory::collect(out.chunks_exact(length), "bands of frames")?;
             self.writer.write(part, &out, self.resampler.stride());
         }
         frames.iter_mut().try_for_each(LongWindows::take_rest)

@@ -3,6 +3,30 @@
 use half::{bf16, f16};
 
 /// A type that rows are stored in: float32, float16, bfloat16 or uint8, and no other.
+///
+/// ```
+/// assert_eq!(<f32 as qvl_core::Element>::from_sample(9, 0.5), 0.5);
+/// ```
+///
+/// The kernels write rows of any element, so that nobody outside can add one: it would need a trait,
+///
+/// ```compile_fail,E0277
+/// struct Mine;
+///
+/// impl qvl_core::Element for Mine {
+///     fn from_sample(_: u8, _: f32) -> Self {
+///         Mine
+///     }
+/// }
+/// ```
+///
+/// and that cannot be named.
+///
+/// ```compile_fail,E0603
+/// struct Mine;
+///
+/// impl qvl_core::rows::element::sealed::Element for Mine {}
+/// ```
 pub trait Element: sealed::Element {
     /// The element for a pixel of `sample` whose normalised value is `value`.
     ///

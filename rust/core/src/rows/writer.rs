@@ -13,6 +13,7 @@ use crate::filter::Reference;
 use crate::geometry::{Grid, PatchLayout, Temporal};
 use crate::kernels::Isa;
 use crate::kernels::rows::{Band, RowShape, Values, write_band};
+use crate::memory;
 use crate::parallel::Step;
 use crate::pixels::PixelView;
 use crate::resize::{BandWriter, Bands, Failure, Resampler, Source, Tasks, resampler};
@@ -101,7 +102,7 @@ impl<T: Element> RowWriter<T> {
                 .iter()
                 .map(|frame| Source::<Infallible>::pixels(*frame));
             let resampler = Arc::clone(&resampler);
-            let bands = self.bands(target.1, out);
+            let bands = self.bands(target.1, out)?;
             let tasks = self.tasks(resampler, frames.collect(), bands, stream, 1)?;
             loop {
                 match tasks.step() {
@@ -130,12 +131,11 @@ impl<T: Element> RowWriter<T> {
     }
 
     /// `out`, the rows of an image that is resized to `width` pixels, in bands.
-    pub(crate) fn bands<'a>(&self, width: usize, out: &'a mut [T]) -> Bands<&'a mut [T]> {
+    pub(crate) fn bands<'a>(&self, width: usize, out: &'a mut [T]) -> Result<Bands<&'a mut [T]>> {
         let band_rows = self.layout.merge * (width / self.layout.patch);
-        Bands {
-            first: 0,
-            parts: out.chunks_exact_mut(band_rows * self.columns()).collect(),
-        }
+        let parts = out.chunks_exact_mut(band_rows * self.columns());
+        let parts = memory::collect(parts, "bands of rows")?;
+        Ok(Bands { first: 0, parts })
     }
 
     /// Tasks that write the rows of one group of `frames`.

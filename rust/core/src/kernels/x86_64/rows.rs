@@ -9,6 +9,7 @@ use half::{bf16, f16};
 use crate::kernels::isa::{Backend, Isa};
 use crate::kernels::rows::{Affine, Band, Factor, RowShape, Values};
 use crate::kernels::scalar;
+use crate::memory;
 
 /// Samples that become elements at once.
 const SAMPLES: usize = 8;
@@ -230,7 +231,7 @@ struct Cached<T> {
 }
 
 impl<T: Copy> Cached<T> {
-    /// None if registers of `rows` do not lie as streaming stores need them.
+    /// None if registers of `rows` do not lie as streaming stores need them, or there is no memory.
     fn new(rows: &[T], columns: usize) -> Option<Self> {
         let row_bytes = columns * size_of::<T>();
         let count = [1, 2, 4, 8, 16, 32]
@@ -238,9 +239,14 @@ impl<T: Copy> Cached<T> {
             .find(|count| (count * row_bytes).is_multiple_of(STREAMED))?;
         let aligned = rows.as_ptr().addr().is_multiple_of(STREAMED)
             && size_of_val(rows).is_multiple_of(STREAMED);
-        aligned.then(|| Self {
-            // SAFETY: any bits are a register.
-            registers: vec![unsafe { mem::zeroed() }; count * row_bytes / STREAMED],
+        if !aligned {
+            return None;
+        }
+        // SAFETY: any bits are a register.
+        let zero = unsafe { mem::zeroed() };
+        let registers = memory::filled(count * row_bytes / STREAMED, zero, "a few rows");
+        Some(Self {
+            registers: registers.ok()?,
             rows: count,
             elements: PhantomData,
         })

@@ -24,8 +24,6 @@ use super::progress::Phase;
 use super::shared::{Stepped, Task};
 
 pub(super) struct Crew {
-    /// The process whose threads these are.
-    process: u32,
     processors: fn() -> usize,
     state: Mutex<State>,
     /// Where helpers sleep that have nothing to do.
@@ -51,9 +49,8 @@ struct Handle {
 }
 
 impl Crew {
-    fn new(process: u32, processors: fn() -> usize) -> Self {
+    fn new(processors: fn() -> usize) -> Self {
         Self {
-            process,
             processors,
             state: Mutex::new(State {
                 permits: Permits::new(),
@@ -149,7 +146,7 @@ impl Crew {
     pub(super) fn simulated(processors: fn() -> usize) -> &'static Self {
         // Listed, so that the address sanitizer does not take it for a leak.
         static CREWS: Mutex<Vec<&Crew>> = Mutex::new(Vec::new());
-        let crew = Box::leak(Box::new(Self::new(std::process::id(), processors)));
+        let crew = Box::leak(Box::new(Self::new(processors)));
         let mut crews = CREWS.lock().unwrap_or_else(PoisonError::into_inner);
         crews.push(crew);
         crew

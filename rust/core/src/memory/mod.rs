@@ -1,0 +1,16 @@
+//! Memory: every request may fail, and large memory is recycled.
+//!
+//! The system hands out fresh memory page by page, which takes longer than filling it. A large
+//! [`Buffer`] is therefore a mapping of its own, on huge pages where the system has them, and what
+//! is dropped waits for the next one, up to [`limit`] bytes in all.
+
+mod buffer;
+mod limit;
+mod machine;
+mod pool;
+mod vector;
+
+pub use buffer::Buffer;
+pub use limit::{DEFAULT_LIMIT, limit, set_limit};
+pub use pool::{MemoryStats, release, stats};
+pub use vector::{collect, filled, with_capacity};
