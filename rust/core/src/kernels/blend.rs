@@ -16,11 +16,11 @@ pub(crate) fn over_white(isa: Isa, colours: &mut [u8], alphas: &[u8], reference:
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A colour and its alpha, by the definition of each reference.
-    fn blended(colour: u8, alpha: u8, reference: Reference) -> u8 {
+    pub(crate) fn blended(colour: u8, alpha: u8, reference: Reference) -> u8 {
         if reference == Reference::Torchvision {
             let (colour, alpha) = (
                 f32::from(colour) * (1.0f64 / 255.0) as f32,

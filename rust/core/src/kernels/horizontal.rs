@@ -1,51 +1,13 @@
 //! The horizontal pass: two staged scanlines to pairs.
 
 use super::isa::{Backend, Isa};
+use super::staged::Staged;
 #[cfg(target_arch = "x86_64")]
 use super::x86_64;
 use super::{Pair, plane_stride, scalar};
 use crate::error::Result;
 use crate::filter::Axis;
-use crate::memory::Buffer;
 use crate::pixels::Bytes;
-
-/// Two scanlines side by side, three planes each, in memory that may be read some way past their ends.
-#[derive(Debug)]
-pub(crate) struct Staged {
-    bytes: Buffer<u8>,
-    stride: usize,
-}
-
-impl Staged {
-    /// Room for scanlines that `pass` takes.
-    pub(crate) fn new(pass: &Horizontal) -> Result<Self> {
-        let stride = plane_stride(pass.reach);
-        Ok(Self {
-            bytes: Buffer::new(stride.saturating_mul(6), "staged scanlines")?,
-            stride,
-        })
-    }
-
-    /// Samples from a plane to the next.
-    pub(crate) fn stride(&self) -> usize {
-        self.stride
-    }
-
-    /// All six planes: red, green and blue of the first scanline, then of the second.
-    pub(super) fn planes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// The three planes of the first scanline (0) or the second (1).
-    pub(crate) fn line_mut(&mut self, line: usize) -> &mut [u8] {
-        &mut self.bytes[3 * self.stride * line..][..3 * self.stride]
-    }
-
-    /// One plane.
-    pub(super) fn plane(&self, line: usize, channel: usize) -> &[u8] {
-        &self.bytes[(3 * line + channel) * self.stride..][..self.stride]
-    }
-}
 
 /// A horizontal pass, with its tables in the order in which its kernel reads them.
 #[derive(Debug)]
@@ -107,7 +69,7 @@ impl Horizontal {
     /// will be staged soon, to be fetched into the cache meanwhile.
     pub(crate) fn run(&self, lines: &Staged, ahead: &[Bytes<'_>], out: &mut [Pair]) {
         let stride = plane_stride(self.width);
-        assert!(lines.stride >= plane_stride(self.reach) && out.len() == 3 * stride);
+        assert!(lines.stride() >= plane_stride(self.reach) && out.len() == 3 * stride);
         match &self.kernel {
             Kernel::Keep(isa) => match isa.backend() {
                 Backend::Scalar => scalar::keep(lines, self.width, out),

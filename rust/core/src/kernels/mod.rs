@@ -19,13 +19,16 @@
     )
 )]
 
+pub(crate) mod band;
 pub(crate) mod blend;
 pub(crate) mod deinterleave;
 pub(crate) mod horizontal;
 mod isa;
 pub(crate) mod rows;
 mod scalar;
+pub(crate) mod staged;
 mod taps;
+pub(crate) mod values;
 pub(crate) mod vertical;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

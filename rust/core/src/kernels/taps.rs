@@ -6,6 +6,14 @@ pub(super) const LOW_BITS: u32 = 11;
 /// Two neighbouring weights, or halves of them.
 pub(super) type Taps = [i16; 2];
 
+/// The weights of one output scanline.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Weights<'a> {
+    pub(super) low: &'a [Taps],
+    /// Empty unless the weights are wide.
+    pub(super) high: &'a [Taps],
+}
+
 /// A weight as one 16-bit number, or as two of which the second counts `2^LOW_BITS` times.
 ///
 /// A weight of Pillow's has 22 bits after the point and a sign. Its lower 11 bits and what is above

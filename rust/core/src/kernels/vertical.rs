@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::isa::{Backend, Isa};
-use super::taps::{Taps, halves};
+use super::taps::{Taps, Weights, halves};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64;
 use super::{Pair, scalar};
@@ -34,14 +34,6 @@ struct Bounds {
     /// Its weights in `Vertical::low`.
     first: usize,
     count: usize,
-}
-
-/// The weights of one output scanline.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Weights<'a> {
-    pub(super) low: &'a [Taps],
-    /// Empty unless the weights are wide.
-    pub(super) high: &'a [Taps],
 }
 
 impl Vertical {

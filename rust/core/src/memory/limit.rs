@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::{machine, pool};
+use super::machine;
 
 /// The limit of a process that has set none.
 pub const DEFAULT_LIMIT: usize = 2 << 30;
@@ -12,15 +12,13 @@ const PARTS: usize = 4;
 
 static LIMIT: AtomicUsize = AtomicUsize::new(DEFAULT_LIMIT);
 
-/// Bytes that wait for a buffer at most: what was last given to [`set_limit`], or [`DEFAULT_LIMIT`], and no
+/// Bytes that wait for a buffer at most: what was last given to [`super::set_limit`], or [`DEFAULT_LIMIT`], and no
 /// more than a quarter of the machine's memory and of what its control groups leave this process.
 pub fn limit() -> usize {
     LIMIT.load(Relaxed).min(machine::memory() / PARTS)
 }
 
-/// Sets the limit of this process, and of those that will be forked from it, and gives the system what
-/// waits beyond it. Returns the bytes of that.
-pub fn set_limit(bytes: usize) -> usize {
+/// Sets what the limit may be, which whoever keeps memory has to look at.
+pub(super) fn set(bytes: usize) {
     LIMIT.store(bytes, Relaxed);
-    pool::trim()
 }

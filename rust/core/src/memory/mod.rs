@@ -11,6 +11,6 @@ mod pool;
 mod vector;
 
 pub use buffer::Buffer;
-pub use limit::{DEFAULT_LIMIT, limit, set_limit};
-pub use pool::{MemoryStats, release, stats};
+pub use limit::{DEFAULT_LIMIT, limit};
+pub use pool::{MemoryStats, release, set_limit, stats};
 pub use vector::{collect, filled, with_capacity};

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use memmap2::MmapMut;
 
-use super::limit;
+use super::limit::{self, limit};
 use crate::process::OfProcess;
 
 /// Bytes from which on huge pages are asked for, and what one of them is on most systems.
@@ -166,8 +166,15 @@ pub(super) fn unmap(mapping: MmapMut) {
     }
 }
 
+/// Sets the limit of this process, and of those that will be forked from it, and gives the system what
+/// waits beyond it. Returns the bytes of that.
+pub fn set_limit(bytes: usize) -> usize {
+    limit::set(bytes);
+    trim()
+}
+
 /// Gives what waits beyond the limit back to the system. Returns its bytes.
-pub(super) fn trim() -> usize {
+fn trim() -> usize {
     let limit = limit();
     std::iter::from_fn(|| pool().oldest_beyond(limit))
         .map(|mapping| mapping.len())

@@ -7,7 +7,7 @@ use super::source::{Failure, Scanlines, Source, lock};
 use super::stage::{memory_of, turned};
 use crate::error::Result;
 use crate::kernels::Pair;
-use crate::kernels::horizontal::Staged;
+use crate::kernels::staged::Staged;
 use crate::memory::Buffer;
 use crate::pixels::{Bytes, PixelView};
 

@@ -7,7 +7,7 @@ use super::resampler::Resampler;
 use super::source::{Failure, Source, lock};
 use crate::error::{Error, Result};
 use crate::kernels::Pair;
-use crate::kernels::horizontal::Staged;
+use crate::kernels::staged::Staged;
 use crate::memory::{self, Buffer};
 
 /// Bytes of the pairs that are taken at once.
@@ -39,7 +39,7 @@ impl<'a, 'b, E> LongWindows<'a, 'b, E> {
             arrival,
             chunk: Chunk::new(resampler, arrival, chunk_pairs)?,
             chunk_pairs,
-            staged: Staged::new(&resampler.horizontal)?,
+            staged: Staged::new(resampler.horizontal.reach())?,
             next: 0,
             position: 0,
             sums: VecDeque::new(),

@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::stage::stage;
 use crate::error::{Error, Result};
 use crate::filter::{Axis, Reference};
-use crate::kernels::horizontal::{Horizontal, Staged};
+use crate::kernels::horizontal::Horizontal;
+use crate::kernels::staged::Staged;
 use crate::kernels::vertical::Vertical;
 use crate::kernels::{Isa, Pair, plane_stride};
 use crate::memory::Buffer;
@@ -104,7 +105,7 @@ impl After {
             return Ok(None);
         };
         Ok(Some(Self {
-            staged: Staged::new(horizontal)?,
+            staged: Staged::new(horizontal.reach())?,
             pairs: Buffer::new(3 * resampler.stride(), "pairs of scanlines")?,
         }))
     }

@@ -136,22 +136,9 @@ pub(super) fn memory_of<'a>(view: &PixelView<'a>, y: usize, out: &mut Vec<Bytes<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::blend::tests::blended;
     use crate::kernels::plane_stride;
     use proptest::prelude::*;
-
-    /// Samples and alpha, by the definition of each reference.
-    fn blended(colour: u8, alpha: u8, reference: Reference) -> u8 {
-        if reference == Reference::Torchvision {
-            let (colour, alpha) = (
-                f32::from(colour) * (1.0f64 / 255.0) as f32,
-                f32::from(alpha) * (1.0f64 / 255.0) as f32,
-            );
-            ((colour * alpha + (1.0 - alpha)) * 255.999) as u8
-        } else {
-            let alpha = f64::from(alpha) / 255.0;
-            (alpha * f64::from(colour) + (1.0 - alpha) * 255.0).round_ties_even() as u8
-        }
-    }
 
     /// Where each sample of (y, x, channel) lies.
     fn strides(format: PixelFormat, (height, width): (usize, usize)) -> (usize, [isize; 3], usize) {

@@ -21,7 +21,7 @@ use super::resampler::{After, Resampler};
 use super::source::{Failure, Source, lock};
 use crate::error::Result;
 use crate::kernels::Pair;
-use crate::kernels::horizontal::Staged;
+use crate::kernels::staged::Staged;
 use crate::memory::{self, Buffer};
 use crate::parallel::Step;
 
@@ -390,7 +390,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
     fn new_scratch(&self) -> Result<Scratch> {
         let band = self.frames.len() * self.band_lines * self.line_samples();
         Ok(Scratch {
-            staged: Staged::new(&self.resampler.horizontal)?,
+            staged: Staged::new(self.resampler.horizontal.reach())?,
             after: After::new(&self.resampler)?,
             band: Buffer::new(band, "a band of scanlines")?,
         })

@@ -3,7 +3,7 @@
 use super::element::Element;
 use crate::error::{Error, Result};
 use crate::filter::Reference;
-use crate::kernels::rows::{Affine, Factor, Values};
+use crate::kernels::values::{Affine, Factor, Values};
 
 /// What each of the 256 values that a sample of each of the 3 channels can have becomes.
 type Levels = [[f32; 256]; 3];

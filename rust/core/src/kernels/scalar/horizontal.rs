@@ -1,6 +1,6 @@
 use super::{half, to_sample};
 use crate::filter::Axis;
-use crate::kernels::horizontal::Staged;
+use crate::kernels::staged::Staged;
 use crate::kernels::{Pair, plane_stride};
 
 /// Resamples two scanlines.

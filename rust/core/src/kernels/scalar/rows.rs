@@ -1,4 +1,5 @@
-use crate::kernels::rows::{Band, RowShape, Values};
+use crate::kernels::band::{Band, RowShape};
+use crate::kernels::values::Values;
 
 /// See [`crate::kernels::rows::write_band`].
 pub(in crate::kernels) fn write_band<T: Copy>(

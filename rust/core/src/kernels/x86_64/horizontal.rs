@@ -6,8 +6,8 @@ use super::{avx2, avx512};
 use crate::error::Result;
 use crate::filter::Axis;
 use crate::kernels::Pair;
-use crate::kernels::horizontal::Staged;
 use crate::kernels::isa::{Backend, Isa};
+use crate::kernels::staged::Staged;
 use crate::pixels::Bytes;
 
 /// A horizontal pass that changes the width.

@@ -3,8 +3,8 @@
 use super::ahead::Ahead;
 use super::{avx2, avx512};
 use crate::kernels::Pair;
-use crate::kernels::horizontal::Staged;
 use crate::kernels::isa::{Backend, Isa};
+use crate::kernels::staged::Staged;
 use crate::pixels::Bytes;
 
 /// Pairs up `lines` in planes of `stride`, a whole number of registers.

@@ -6,9 +6,10 @@ use std::{mem, slice};
 
 use half::{bf16, f16};
 
+use crate::kernels::band::{Band, RowShape};
 use crate::kernels::isa::{Backend, Isa};
-use crate::kernels::rows::{Affine, Band, Factor, RowShape, Values};
 use crate::kernels::scalar;
+use crate::kernels::values::{Affine, Factor, Values};
 use crate::memory;
 
 /// Samples that become elements at once.

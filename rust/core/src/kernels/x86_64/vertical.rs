@@ -6,7 +6,7 @@ use super::{avx2, avx512};
 use crate::kernels::Pair;
 use crate::kernels::isa::{Backend, Isa};
 use crate::kernels::scalar;
-use crate::kernels::vertical::Weights;
+use crate::kernels::taps::Weights;
 
 /// See [`crate::kernels::vertical::Vertical::run`].
 pub(in crate::kernels) fn combine(

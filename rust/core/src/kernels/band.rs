@@ -1,0 +1,60 @@
+//! What rows are cut from, and how.
+
+/// The samples of one frame under one line of merge blocks: scanlines of three planes each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Band<'a> {
+    samples: &'a [u8],
+    stride: usize,
+}
+
+impl<'a> Band<'a> {
+    /// Scanlines whose planes are `stride` samples apart.
+    pub(crate) fn new(samples: &'a [u8], stride: usize) -> Self {
+        Self { samples, stride }
+    }
+
+    /// All samples.
+    pub(super) fn samples(&self) -> &'a [u8] {
+        self.samples
+    }
+
+    /// Samples from a plane to the next.
+    pub(super) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// One plane of the scanline at `y`, with its padding.
+    pub(super) fn plane(&self, y: usize, channel: usize) -> &'a [u8] {
+        let start = (3 * y + channel) * self.stride;
+        &self.samples[start..start + self.stride]
+    }
+}
+
+/// What rows are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RowShape {
+    /// Side of a patch in pixels.
+    pub(crate) patch: usize,
+    /// Side, in patches, of the blocks that the model merges into one token.
+    pub(crate) merge: usize,
+    /// Frames stored in a row.
+    pub(crate) slots: usize,
+}
+
+impl RowShape {
+    /// Elements in a row.
+    pub(crate) fn columns(self) -> usize {
+        3 * self.slots * self.patch * self.patch
+    }
+
+    /// The first scanline and pixel of the patch that is row `index` of a band: rows count the patches
+    /// of a block before they go on to the next block.
+    pub(super) fn corner(self, index: usize) -> (usize, usize) {
+        let (block, in_block) = (
+            index / (self.merge * self.merge),
+            index % (self.merge * self.merge),
+        );
+        let (i, j) = (in_block / self.merge, in_block % self.merge);
+        (i * self.patch, (block * self.merge + j) * self.patch)
+    }
+}
