@@ -1,7 +1,6 @@
 use super::{half, to_sample};
 use crate::kernels::Pair;
-use crate::kernels::taps::Weights;
-use crate::kernels::taps::{LOW_BITS, Taps};
+use crate::kernels::taps::{LOW_BITS, Taps, Weights};
 
 /// Samples whose sums are held in registers or the first-level cache at a time.
 const BLOCK: usize = 128;
