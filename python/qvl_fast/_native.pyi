@@ -217,8 +217,11 @@ def image_header(file: bytes) -> ImageHeader | None:
     """What the header of a file says, or None if Pillow has to judge the file."""
 
 class _Lines(Protocol):
+    """An image that hands out some lines at a time."""
+
     size: tuple[int, int]
-    def lines(self, first: int, last: int) -> NDArray[np.uint8]: ...
+    def lines(self, first: int, last: int) -> NDArray[np.uint8]:
+        """``(last - first, W, 4)``, the fourth byte without meaning; asked for in order."""
 
 @final
 class Batch:

@@ -29,6 +29,10 @@ def memory_stats() -> dict[str, int]:
 
     Raises:
         ValueError: ``QVL_FAST_MEMORY_LIMIT`` is not a number of bytes.
+
+    Example:
+        >>> sorted(memory_stats())
+        ['fresh', 'idle_bytes', 'idle_limit_bytes', 'in_use_bytes', 'recycled']
     """
     return _native.memory_stats()
 
@@ -52,6 +56,11 @@ def release_memory(*, limit: SupportsIndex | None = None) -> int:
     Raises:
         TypeError: ``limit`` is no integer.
         ValueError: ``limit`` is negative.
+
+    Example:
+        >>> released = release_memory()
+        >>> memory_stats()["idle_bytes"]
+        0
     """
     global _limit
     if limit is None:

@@ -13,7 +13,7 @@ import qvl_fast
 from qvl_fast import _native
 
 ROOT = Path(__file__).parents[2]
-NATIVE = ("memory_stats", "release_memory", "smart_resize")
+NATIVE = ("smart_resize",)
 PYTHON = [
     name
     for name in qvl_fast.__all__
