@@ -441,3 +441,6 @@ impl Pixels for Turned {
             .oriented(self.orientation)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! Batches on several threads against each image alone.
+
+use super::*;
+use crate::Reference;
+use crate::geometry::{PatchLayout, Temporal};
+use crate::kernels::Isa;
+use crate::rows::Normalization;
+
+/// Large enough that two are worth three threads.
+const SIZE: (usize, usize) = (420, 500);
+const TARGET: (usize, usize) = (112, 84);
+
+fn writer() -> RowWriter<f32> {
+    let layout = PatchLayout {
+        patch: 14,
+        temporal_patch: 2,
+        merge: 2,
+    };
+    let normalization = Normalization {
+        rescale_factor: Some(1.0 / 255.0),
+        mean_std: None,
+    };
+    let (temporal, reference) = (Temporal::Full, Reference::Torchvision);
+    RowWriter::new(layout, temporal, &normalization, reference, Isa::best()).unwrap()
+}
+
+/// Packed RGB that differs from image to image.
+fn pixels(index: usize) -> Vec<u8> {
+    let bytes = 0..SIZE.0 * SIZE.1 * 3;
+    bytes
+        .map(|byte| (byte * byte * (index + 3) >> 7) as u8)
+        .collect()
+}
+
+fn view(pixels: &[u8]) -> PixelView<'_> {
+    PixelView::packed(pixels, SIZE.0, SIZE.1, 3).unwrap()
+}
+
+fn png(pixels: &[u8]) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, SIZE.1 as u32, SIZE.0 as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(pixels).unwrap();
+    drop(writer);
+    file
+}
+
+/// Gives every second image scanline by scanline, and has none where it should not be asked.
+struct Images<'a>(Vec<Option<&'a [u8]>>);
+
+impl Owner for Images<'_> {
+    type Error = usize;
+
+    fn open(&self, index: usize) -> Result<Source<'_, usize>, usize> {
+        let pixels = self.0[index].ok_or(index)?;
+        Ok(match index % 2 {
+            0 => Source::pixels(view(pixels)),
+            _ => Source::scanlines(InOrder(pixels)),
+        })
+    }
+}
+
+/// What is left of an image.
+struct InOrder<'a>(&'a [u8]);
+
+impl Scanlines<usize> for InOrder<'_> {
+    fn size(&self) -> (usize, usize) {
+        SIZE
+    }
+
+    fn pixel_bytes(&self) -> usize {
+        3
+    }
+
+    fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<usize>> {
+        out.copy_from_slice(self.0.split_off(..out.len()).unwrap());
+        Ok(())
+    }
+}
+
+#[test]
+fn rows_are_those_of_each_image_alone_however_it_comes() {
+    let writer = writer();
+    let pixels: Vec<_> = (0..8).map(pixels).collect();
+    let files: Vec<_> = pixels.iter().map(|pixels| png(pixels)).collect();
+    let mut damaged = files.clone();
+    for file in &mut damaged {
+        let middle = file.len() / 2;
+        file[middle] ^= 1;
+    }
+    let file = |bytes| Input::File {
+        bytes,
+        header: decode::header(bytes).unwrap(),
+        orientation: 1,
+        reduced: false,
+    };
+    // By their places: from memory, from files whole and damaged, and from the owner.
+    let inputs = (0..8).map(|index| match index / 2 {
+        0 => Input::Pixels(view(&pixels[index])),
+        1 => file(&files[index]),
+        2 => file(&damaged[index]),
+        _ => Input::Owner { size: SIZE },
+    });
+    let target = TARGET;
+    let images: Vec<_> = inputs.map(|input| Image { input, target }).collect();
+    let asked = pixels
+        .iter()
+        .enumerate()
+        .map(|(index, pixels)| match index {
+            0..4 => None,
+            _ => Some(&pixels[..]),
+        });
+    let owner = Images(asked.collect());
+
+    let grid = writer.layout().grid(1, TARGET.0, TARGET.1).unwrap();
+    let each = grid.patches() * writer.columns();
+    let mut expected = vec![0.0; images.len() * each];
+    for (pixels, rows) in pixels.iter().zip(expected.chunks_exact_mut(each)) {
+        writer.write(&[view(pixels)], TARGET, rows).unwrap();
+    }
+    for threads in [1, 2, 3, 4] {
+        let mut rows = vec![0.0; expected.len()];
+        write(&writer, &images, &owner, &mut rows, threads, || Ok(())).unwrap();
+        assert!(rows == expected, "{threads} threads");
+    }
+    let short = &mut expected[1..];
+    let stopped = write(&writer, &images, &owner, short, 2, || Ok(())).unwrap_err();
+    assert!(matches!(
+        stopped,
+        Stop::Core(Error::Invalid {
+            argument: "out",
+            ..
+        })
+    ));
+}
+
+#[test]
+fn an_image_that_cannot_be_had_stops_the_batch() {
+    let writer = writer();
+    let pixels = pixels(0);
+    let input = Input::Owner { size: SIZE };
+    let target = TARGET;
+    let images = [Image { input, target }; 5];
+    let mut has: Vec<_> = vec![Some(&pixels[..]); 5];
+    has[3] = None;
+    let grid = writer.layout().grid(1, TARGET.0, TARGET.1).unwrap();
+    for threads in [1, 3] {
+        let mut rows = vec![0.0; 5 * grid.patches() * writer.columns()];
+        let owner = Images(has.clone());
+        let stopped = write(&writer, &images, &owner, &mut rows, threads, || Ok(())).unwrap_err();
+        assert!(matches!(stopped, Stop::Image(3, Failure::Owner(3))));
+    }
+}
