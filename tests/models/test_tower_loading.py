@@ -198,7 +198,7 @@ _PEAK = """
 import sys
 import safetensors.torch
 import torch
-from qvl_fast.cli.peak import peak_bytes
+from qvl_fast.bench.peak import peak_bytes
 from qvl_fast.models import load_vision_tower
 
 directory, dtype = sys.argv[1], getattr(torch, sys.argv[2], None)
