@@ -28,7 +28,7 @@ fn writer() -> RowWriter<f32> {
 fn pixels(index: usize) -> Vec<u8> {
     let bytes = 0..SIZE.0 * SIZE.1 * 3;
     bytes
-        .map(|byte| (byte * byte * (index + 3) >> 7) as u8)
+        .map(|byte| ((byte * byte * (index + 3)) >> 7) as u8)
         .collect()
 }
 
