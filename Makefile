@@ -44,6 +44,7 @@ test-all: test sanitize test-arm ## the same with long random campaigns, recorde
 
 lint: $(VENV)/test.stamp
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace $(FEATURES) --all-targets -- -D warnings
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

@@ -15,7 +15,7 @@ use qvl_core::{
 use crate::pixels;
 
 /// Sides of images that are worth a second thread and a third.
-const LARGE: RangeInclusive<usize> = 300..=500;
+const LARGE: RangeInclusive<usize> = 260..=360;
 
 /// Writes a batch, which must give the rows that the scalar backend writes of one image after another.
 pub fn write_any(input: &mut Unstructured<'_>) -> Result<()> {
@@ -40,7 +40,7 @@ fn write<T: Element + Pod>(input: &mut Unstructured<'_>) -> Result<()> {
     let (Ok(scalar), Ok(other)) = (writer(Isa::SCALAR), writer(isa)) else {
         return Ok(());
     };
-    let large = input.ratio(1, 8)?;
+    let large = input.ratio(1, 16)?;
     let images: Vec<_> = (0..input.int_in_range(1..=4)?)
         .map(|_| Image::any(layout, large, input))
         .collect::<Result<_>>()?;
