@@ -42,38 +42,44 @@ fn as_torchvision(colours: &mut [u8], alphas: &[u8]) {
         if alphas.iter().all(|alpha| *alpha == 255) {
             continue;
         }
-        let (colours, alphas) = (colours.as_chunks_mut::<8>().0, alphas.as_chunks::<8>().0);
-        for (colours, alphas) in colours.iter_mut().zip(alphas) {
-            *colours = blended(colours, alphas);
-        }
+        *colours = blended(colours, alphas);
     }
     scalar::over_white(rest, alpha_rest, Reference::Torchvision);
 }
 
-/// Eight samples, in the order of operations of the scalar loop.
+/// Samples in the order of operations of the scalar loop, eight at a time.
+///
+/// ```text
+/// sums       a: a0 a1 | b: b0 b1 | c: c0 c1 | d: d0 d1        (fours in the lanes 0 and 1)
+/// packed     a0 b0 c0 d0 | a1 b1 c1 d1                        (packing works within lanes)
+/// in order   a0 a1 b0 b1 | c0 c1 d0 d1
+/// ```
 #[target_feature(enable = "avx2")]
 #[inline]
-fn blended(colours: &[u8; 8], alphas: &[u8; 8]) -> [u8; 8] {
+fn blended(colours: &[u8; SAMPLES], alphas: &[u8; SAMPLES]) -> [u8; SAMPLES] {
     let scale = _mm256_set1_ps(scalar::BLEND_SCALE);
-    let (colours, alphas) = (
-        _mm256_mul_ps(widened(colours), scale),
-        _mm256_mul_ps(widened(alphas), scale),
-    );
-    let white = _mm256_sub_ps(_mm256_set1_ps(1.0), alphas);
-    let both = _mm256_add_ps(_mm256_mul_ps(colours, alphas), white);
-    let samples = _mm256_cvttps_epi32(_mm256_mul_ps(both, _mm256_set1_ps(scalar::BLEND_UNSCALE)));
-    // Fours of the two lanes, packed to the eight lowest bytes.
-    let (first, second) = (
-        _mm256_castsi256_si128(samples),
-        _mm256_extracti128_si256::<1>(samples),
-    );
-    let words = _mm_packs_epi32(first, second);
-    _mm_cvtsi128_si64(_mm_packus_epi16(words, words)).to_le_bytes()
+    let mut eights = [_mm256_setzero_si256(); SAMPLES / 8];
+    let samples = colours.as_chunks().0.iter().zip(alphas.as_chunks().0);
+    for (eight, (colours, alphas)) in eights.iter_mut().zip(samples) {
+        let colours = _mm256_mul_ps(widened(colours), scale);
+        let alphas = _mm256_mul_ps(widened(alphas), scale);
+        let white = _mm256_sub_ps(_mm256_set1_ps(1.0), alphas);
+        let both = _mm256_add_ps(_mm256_mul_ps(colours, alphas), white);
+        let unscaled = _mm256_mul_ps(both, _mm256_set1_ps(scalar::BLEND_UNSCALE));
+        *eight = _mm256_cvttps_epi32(unscaled);
+    }
+    let [a, b, c, d] = eights;
+    let packed = _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+    let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    let mut samples = [0; SAMPLES];
+    super::avx2::store(_mm256_permutevar8x32_epi32(packed, order), &mut samples);
+    samples
 }
 
 #[target_feature(enable = "avx2")]
 #[inline]
 fn widened(samples: &[u8; 8]) -> __m256 {
-    let samples = _mm_cvtsi64_si128(i64::from_le_bytes(*samples));
+    // SAFETY: 8 bytes.
+    let samples = unsafe { _mm_loadl_epi64(samples.as_ptr().cast()) };
     _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(samples))
 }
