@@ -204,6 +204,10 @@ pub fn oriented(header: &Header, orientation: u8) -> (usize, usize) {
     }
 }
 
+/// Pixels from which on a file is opened twice, each time for a part of its bands. What is passed over is
+/// work that one thread would not have, and lost where the other has no processor to itself.
+const DIVIDED: usize = 8 << 20;
+
 /// A batch that threads work on.
 struct Run<'a, T: Element, O: Owner> {
     writer: &'a RowWriter<T>,
@@ -277,7 +281,8 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
             let Input::File { header, .. } = self.images[open.index].input else {
                 return None;
             };
-            let bands = header.skips.then(|| open.tasks.divide()).flatten()?;
+            let worth = header.skips && header.height * header.width >= DIVIDED;
+            let bands = worth.then(|| open.tasks.divide()).flatten()?;
             Some((open.index, bands))
         });
         let (index, bands) = divided?;
