@@ -166,9 +166,8 @@ pub(crate) struct Rows<'a, T> {
 impl<T> Rows<'_, T> {
     /// Whether rows are so many that they leave the cache before anybody reads them.
     pub(crate) fn outgrow_the_cache(rows: &[T]) -> bool {
-        /// What the cache that processors of a server share holds at least; memory of results is used again,
-        /// so that smaller ones are still there.
-        const BYTES: usize = 32 << 20;
+        /// About half of the cache that processors of a server share.
+        const BYTES: usize = 16 << 20;
         size_of_val(rows) >= BYTES
     }
 }
