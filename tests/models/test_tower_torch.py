@@ -251,6 +251,8 @@ def test_plans_that_do_not_fit(pair, make_rows, mixed):
         tower(rows[:4], plan)
     with pytest.raises(ValueError, match="plan is on meta, the rows on cpu"):
         tower(rows, plan.to("meta"))
+    with pytest.raises(TypeError, match="rows must be a torch tensor, got ndarray"):
+        tower(rows.numpy(), plan)
     if tower.config.position_table_side:
         tensors = plan.to("cpu")
         cast = replace(tensors, interp_weights=tensors.interp_weights.bfloat16())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 import torch
@@ -237,9 +237,16 @@ class VisionTower(nn.Module):
         """The plan of the rows, as tensors.
 
         Raises:
+            TypeError: the rows are not a tensor.
             ValueError: it is for other rows, for another tower or on another device, or something
                 has cast it.
         """
+        given = cast("object", rows)
+        if not isinstance(given, Tensor):
+            raise TypeError(
+                f"rows must be a torch tensor, got {type(given).__name__}; pass "
+                "torch.from_numpy(rows), or return_tensors='pt' to the processor"
+            )
         index = plan_or_grid
         if not isinstance(index, IndexPlan):
             index = plan(index, self.config)
