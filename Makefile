@@ -39,7 +39,7 @@ test-all: test sanitize test-arm ## the same with long random campaigns, recorde
 		|| { cat build/index.txt; exit 1; }
 	echo "$(DATE): 500 random batches for each function: $$(tail -n 1 build/index.txt)" \
 		> tests/record/$(DATE)-index.txt
-	FEATURES="$(FEATURES)" $(BIN)/python tests/fuzz/campaign.py --seconds 1200 \
+	FEATURES="$(FEATURES)" $(BIN)/python tests/fuzz/campaign.py --seconds 300 \
 		--record tests/record/$(DATE)-fuzz.txt
 
 lint: $(VENV)/test.stamp
