@@ -22,10 +22,12 @@ from qvl_fast.index.packing import Packing, Strategy, block_diagonal_mask, pack
 from qvl_fast.index.placeholders import expand_placeholders, video_timestamps
 from qvl_fast.index.plans import EqualSegments, IndexPlan, plan
 from qvl_fast.index.rope import mrope_rotary, rotate, vision_rotary
+from qvl_fast.index.truncation import drop_truncated
 from qvl_fast.memory import memory_stats, release_memory
 from qvl_fast.processors.base import Decode, Reference
 from qvl_fast.processors.functional import image_size, patchify, resize
 from qvl_fast.processors.image import ImageProcessor
+from qvl_fast.processors.inverse import fingerprint, unpatchify
 
 if TYPE_CHECKING:
     from qvl_fast import models, reference, store
@@ -56,7 +58,9 @@ __all__ = [
     "TowerConfig",
     "block_diagonal_mask",
     "cu_seqlens",
+    "drop_truncated",
     "expand_placeholders",
+    "fingerprint",
     "image_size",
     "interpolation_taps",
     "memory_stats",
@@ -75,6 +79,7 @@ __all__ = [
     "rotate",
     "smart_resize",
     "store",
+    "unpatchify",
     "video_timestamps",
     "vision_rotary",
     "window_index",

@@ -99,7 +99,7 @@ def ours(case, version):
 def answers(version, cases):
     """What a version answers to cases."""
     target = SCRATCH / version
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-warn-conflicts"]
     subprocess.run([*pip, "--target", target, f"transformers=={version}"], check=True)
     try:
         ran = subprocess.run(
