@@ -35,7 +35,7 @@ class ImageRows(dict[str, T]):
             ) from None
 
     def __len__(self) -> int:
-        return len(self._grids())
+        return len(self._grids()) if "image_grid_thw" in self else 0
 
     def to(
         self,
