@@ -10,7 +10,7 @@ from qvl_fast._native import smart_resize
 from qvl_fast._output.batch import ImageRows
 from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import DType, Rows, Temporal
-from qvl_fast.config import ImageConfig, ModelConfig, RopeConfig, TowerConfig
+from qvl_fast.config import GroundingConfig, ImageConfig, ModelConfig, RopeConfig, TowerConfig
 from qvl_fast.index.grids import Grids, cu_seqlens, interpolation_taps, position_ids, window_index
 from qvl_fast.index.mrope import (
     Advance,
@@ -28,7 +28,7 @@ from qvl_fast.processors.functional import image_size, patchify, resize
 from qvl_fast.processors.image import ImageProcessor
 
 if TYPE_CHECKING:
-    from qvl_fast import models, reference, store
+    from qvl_fast import boxes, models, reference, store
 
 __version__ = version("qvl-fast")
 
@@ -38,6 +38,7 @@ __all__ = [
     "Decode",
     "EqualSegments",
     "Grids",
+    "GroundingConfig",
     "ImageBatch",
     "ImageConfig",
     "ImageError",
@@ -55,6 +56,7 @@ __all__ = [
     "Temporal",
     "TowerConfig",
     "block_diagonal_mask",
+    "boxes",
     "cu_seqlens",
     "expand_placeholders",
     "image_size",
@@ -80,8 +82,8 @@ __all__ = [
     "window_index",
 ]
 
-# Imported when they are first used: they need torch or safetensors, or are not for production.
-_LAZY = ("models", "reference", "store")
+# Imported when they are first used: they need torch or safetensors, or few programs need them.
+_LAZY = ("boxes", "models", "reference", "store")
 
 
 def __getattr__(name: str) -> Any:

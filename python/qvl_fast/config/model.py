@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from qvl_fast.config.checks import listed, read_json
+from qvl_fast.config.grounding import GroundingConfig
 from qvl_fast.config.image import ImageConfig
 from qvl_fast.config.rope import RopeConfig
 from qvl_fast.config.tower import TOWERS, TowerConfig
@@ -28,12 +29,14 @@ class ModelConfig:
         image: how an image becomes patch rows.
         tower: the shape of the vision tower; None if the checkpoint does not say.
         rope: how the language model numbers its tokens; None if the checkpoint does not say.
+        grounding: how the model writes where things are; None if that is not known.
     """
 
     name: str
     image: ImageConfig = field(default_factory=ImageConfig)
     tower: TowerConfig | None = None
     rope: RopeConfig | None = None
+    grounding: GroundingConfig | None = None
 
     @classmethod
     def preset(cls, name: str) -> ModelConfig:
@@ -82,12 +85,15 @@ class ModelConfig:
             )
         if not isinstance(image, Mapping):
             raise ValueError(f"image_processor in {directory} must be an object, got {image!r:.80}")
-        tower, rope = _model_parts(read_json(directory / "config.json") or {})
+        config = read_json(directory / "config.json") or {}
+        tower, rope = _model_parts(config)
+        preset = _MODEL_TYPES.get(config.get("model_type", ""))
         return cls(
             name=directory.name,
             image=ImageConfig.from_dict(cast("dict[str, Any]", image)),
             tower=tower,
             rope=rope,
+            grounding=preset and preset.grounding,
         )
 
 
@@ -207,12 +213,19 @@ _QWEN3 = ImageConfig(
 PRESETS: Mapping[str, ModelConfig] = {
     config.name: config
     for config in (
-        ModelConfig(name="qwen2-vl", image=_QWEN2, tower=TOWERS["qwen2-vl"], rope=RopeConfig()),
+        ModelConfig(
+            name="qwen2-vl",
+            image=_QWEN2,
+            tower=TOWERS["qwen2-vl"],
+            rope=RopeConfig(),
+            grounding=GroundingConfig(scale=1000, markup="object-ref"),
+        ),
         ModelConfig(
             name="qwen2.5-vl",
             image=_QWEN2,
             tower=TOWERS["qwen2.5-vl"],
             rope=RopeConfig(tokens_per_second=2),
+            grounding=GroundingConfig(scale=None, markup="json"),
         ),
         ModelConfig(
             name="qwen3-vl",
@@ -221,6 +234,7 @@ PRESETS: Mapping[str, ModelConfig] = {
             rope=RopeConfig(
                 videos_in_groups=True, theta=5_000_000.0, sections=(24, 20, 20), interleaved=True
             ),
+            grounding=GroundingConfig(scale=1000, markup="json"),
         ),
     )
 }
