@@ -7,13 +7,16 @@ from qvl_fast.config.model import (
     AnyImageConfig,
     AnyRopeConfig,
     AnyTowerConfig,
+    AnyVideoConfig,
     ModelConfig,
     image_config,
     rope_config,
     tower_config,
+    video_config,
 )
 from qvl_fast.config.rope import RopeConfig
 from qvl_fast.config.tower import TOWERS, TowerConfig
+from qvl_fast.config.video import VideoConfig
 
 __all__ = [
     "MAX_INTEGER",
@@ -24,12 +27,15 @@ __all__ = [
     "AnyImageConfig",
     "AnyRopeConfig",
     "AnyTowerConfig",
+    "AnyVideoConfig",
     "ImageConfig",
     "ModelConfig",
     "RopeConfig",
     "TowerConfig",
+    "VideoConfig",
     "image_config",
     "positive_integer",
     "rope_config",
     "tower_config",
+    "video_config",
 ]
