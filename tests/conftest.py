@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 CAMPAIGNS = {
     "resize": ("--resize-cases", 150, "resize"),
     "path": ("--path-cases", 80, "whole path"),
+    "video": ("--video-cases", 75, "video"),
 }
 CHUNK = 25
 # Folders of photographs, from the repository's root, and how many each has at least. The second is
@@ -35,6 +36,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addoption(option, type=int, default=default, metavar="N", help=text)
     text = "random batches for each index function"
     parser.addoption("--index-cases", type=int, default=60, metavar="N", help=text)
+    text = "random videos that each sampling rule is asked about"
+    parser.addoption("--sampling-cases", type=int, default=4000, metavar="N", help=text)
     parser.addoption("--campaign-seed", type=int, default=0, help="seed of the random campaigns")
     parser.addoption("--record", type=Path, metavar="FILE", help="write what the campaigns ran")
 

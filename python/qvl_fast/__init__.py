@@ -4,13 +4,22 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from qvl_fast._input.errors import ImageError
+from qvl_fast._input.errors import ImageError, VideoError
 from qvl_fast._input.source import ImageBatch, ImageSource
+from qvl_fast._input.video.clips import VideoBatch, VideoSource
+from qvl_fast._input.video.metadata import VideoMetadata
 from qvl_fast._native import smart_resize
-from qvl_fast._output.batch import ImageRows
+from qvl_fast._output.batch import ImageRows, VideoRows
 from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import DType, Rows, Temporal
-from qvl_fast.config import GroundingConfig, ImageConfig, ModelConfig, RopeConfig, TowerConfig
+from qvl_fast.config import (
+    GroundingConfig,
+    ImageConfig,
+    ModelConfig,
+    RopeConfig,
+    TowerConfig,
+    VideoConfig,
+)
 from qvl_fast.index.grids import Grids, cu_seqlens, interpolation_taps, position_ids, window_index
 from qvl_fast.index.mrope import (
     Advance,
@@ -26,6 +35,7 @@ from qvl_fast.memory import memory_stats, release_memory
 from qvl_fast.processors.base import Decode, Reference
 from qvl_fast.processors.functional import image_size, patchify, resize
 from qvl_fast.processors.image import ImageProcessor
+from qvl_fast.processors.video import VideoProcessor
 
 if TYPE_CHECKING:
     from qvl_fast import boxes, models, reference, store
@@ -55,6 +65,13 @@ __all__ = [
     "Strategy",
     "Temporal",
     "TowerConfig",
+    "VideoBatch",
+    "VideoConfig",
+    "VideoError",
+    "VideoMetadata",
+    "VideoProcessor",
+    "VideoRows",
+    "VideoSource",
     "block_diagonal_mask",
     "boxes",
     "cu_seqlens",

@@ -1,4 +1,4 @@
-"""What goes wrong with an image, and whose fault it is."""
+"""What goes wrong with an image or a video, and whose fault it is."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from PIL import Image
 
 from qvl_fast._input.names import describe
 
-# The line that an exception about one image of a batch ends with.
-_NOTE = re.compile(r"^images\[(\d+)\] is (.*)$", re.MULTILINE)
+# The line that an exception about one image or video of a batch ends with.
+_NOTE = re.compile(r"^(?:images|videos)\[(\d+)\] is (.*)$", re.MULTILINE)
 
 
-class ImageError(ValueError, TypeError):
-    """An image that cannot be used.
+class SourceError(ValueError, TypeError):
+    """An image or a video that cannot be used.
 
-    It is a ValueError and a TypeError, since either may be wrong with an image. It pickles, and
-    crosses a DataLoader with its index, whatever the image is.
+    It is a ValueError and a TypeError, since either may be wrong with one. It pickles, and crosses
+    a DataLoader with its index, whatever the source is.
 
     Attributes:
-        index: the image's place in the batch; None if it was not one of a batch.
-        source: the image as it was passed; in another process its path, or a short description.
-        reason: what is wrong, without the name of the image.
+        index: the place in the batch; None if it was not one of a batch.
+        source: the image or video as it was passed; in another process its path, or a short
+            description.
+        reason: what is wrong, without the name of the source.
     """
 
     index: int | None
@@ -49,23 +50,50 @@ class ImageError(ValueError, TypeError):
         return type(self), self.args, {**vars(self), "source": _portable(self.source)}
 
 
+class ImageError(SourceError):
+    """An image that cannot be used; see :class:`SourceError`."""
+
+
+class VideoError(SourceError):
+    """A video that cannot be used; see :class:`SourceError`."""
+
+    @classmethod
+    def about(cls, source: Any, reason: str) -> VideoError:
+        """An error that names the video and says what is wrong with it."""
+        return cls(f"video {describe(source)} {reason}", source=source, reason=reason)
+
+
 def about_image(error: Exception, index: int, source: Any) -> Exception:
-    """The exception to raise instead of ``error``, which one image of a batch is to blame for.
+    """:func:`_about` an image of a batch."""
+    return _about(error, ImageError, "images", index, source)
+
+
+def about_video(error: Exception, index: int, source: Any) -> Exception:
+    """:func:`_about` a video of a batch."""
+    return _about(error, VideoError, "videos", index, source)
+
+
+def _about(
+    error: Exception, kind: type[SourceError], batch: str, index: int, source: Any
+) -> Exception:
+    """The exception to raise instead of ``error``, which one item of a batch is to blame for.
 
     What a stream raised, what the system says of a path, and a lack of memory keep their type and
     get ``index`` and ``source``. An exception of somebody else, such as a signal handler's, stays
-    as it is: no image is to blame for it.
+    as it is: no item is to blame for it.
     """
-    streams = hasattr(error, "source") and not isinstance(error, ImageError)
+    streams = hasattr(error, "source") and not isinstance(error, SourceError)
     if raised_elsewhere(error) and not streams:
         return error
-    if isinstance(error, ImageError):
+    if isinstance(error, kind):
         error.index, error.source = index, source
     elif isinstance(error, ValueError | TypeError) and not streams:
-        error = ImageError(str(error), index=index, source=source)
+        # An ImageError may be about a frame of a video.
+        reason = error.reason if isinstance(error, SourceError) else ""
+        error = kind(str(error), index=index, source=source, reason=reason)
     else:
         vars(error).update(index=index, source=_portable(source))
-    error.add_note(f"images[{index}] is {describe(source)}")
+    error.add_note(f"{batch}[{index}] is {describe(source)}")
     return error
 
 

@@ -8,13 +8,16 @@ from qvl_fast.config.model import (
     AnyImageConfig,
     AnyRopeConfig,
     AnyTowerConfig,
+    AnyVideoConfig,
     ModelConfig,
     image_config,
     rope_config,
     tower_config,
+    video_config,
 )
 from qvl_fast.config.rope import RopeConfig
 from qvl_fast.config.tower import TOWERS, TowerConfig
+from qvl_fast.config.video import VideoConfig
 
 __all__ = [
     "MAX_INTEGER",
@@ -25,13 +28,16 @@ __all__ = [
     "AnyImageConfig",
     "AnyRopeConfig",
     "AnyTowerConfig",
+    "AnyVideoConfig",
     "GroundingConfig",
     "ImageConfig",
     "ModelConfig",
     "RopeConfig",
     "TowerConfig",
+    "VideoConfig",
     "image_config",
     "positive_integer",
     "rope_config",
     "tower_config",
+    "video_config",
 ]

@@ -1,0 +1,1 @@
+"""Videos: what is known of them, and the frames that are asked for."""
