@@ -236,7 +236,7 @@ CLIPS = {
 # their packets are copied.
 COPIES = {
     "h264 transport stream": ("h264 matroska", "ts"),
-    "h264 no times b-frames": ("h264 b-frames", "avi"),
+    "h264 no times b-frames": ("h264 transport stream", "avi"),
     "h264 raw": ("h264 matroska", "h264"),
     "mpeg2 transport stream": ("mpeg2 matroska", "ts"),
     "mpeg4 no times": ("mpeg4 matroska", "avi"),
