@@ -8,7 +8,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from traceback import walk_tb
-from typing import Any, cast
+from typing import Any, ClassVar, Self, cast
 
 from PIL import Image
 
@@ -21,16 +21,16 @@ _NOTE = re.compile(r"^(?:images|videos)\[(\d+)\] is (.*)$", re.MULTILINE)
 class SourceError(ValueError, TypeError):
     """An image or a video that cannot be used.
 
-    It is a ValueError and a TypeError, since either may be wrong with one. It pickles, and crosses
-    a DataLoader with its index, whatever the source is.
+    It is a ValueError and a TypeError, since either may be wrong with a source. It pickles, and
+    crosses a DataLoader with its index, whatever the source is.
 
     Attributes:
-        index: the place in the batch; None if it was not one of a batch.
-        source: the image or video as it was passed; in another process its path, or a short
-            description.
+        index: the source's place in the batch; None if it was not one of a batch.
+        source: the source as it was passed; in another process its path, or a short description.
         reason: what is wrong, without the name of the source.
     """
 
+    kind: ClassVar[str]
     index: int | None
     source: Any
     reason: str
@@ -46,6 +46,11 @@ class SourceError(ValueError, TypeError):
         self.source = source
         self.reason = reason or message
 
+    @classmethod
+    def about(cls, source: Any, reason: str) -> Self:
+        """The error of a source: its kind, its name, and what is wrong with it."""
+        return cls(f"{cls.kind} {describe(source)} {reason}", source=source, reason=reason)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.args, {**vars(self), "source": _portable(self.source)}
 
@@ -53,29 +58,26 @@ class SourceError(ValueError, TypeError):
 class ImageError(SourceError):
     """An image that cannot be used; see :class:`SourceError`."""
 
+    kind = "image"
+
 
 class VideoError(SourceError):
     """A video that cannot be used; see :class:`SourceError`."""
 
-    @classmethod
-    def about(cls, source: Any, reason: str) -> VideoError:
-        """An error that names the video and says what is wrong with it."""
-        return cls(f"video {describe(source)} {reason}", source=source, reason=reason)
+    kind = "video"
 
 
 def about_image(error: Exception, index: int, source: Any) -> Exception:
-    """:func:`_about` an image of a batch."""
-    return _about(error, ImageError, "images", index, source)
+    """See :func:`_about`."""
+    return _about(ImageError, error, index, source)
 
 
 def about_video(error: Exception, index: int, source: Any) -> Exception:
-    """:func:`_about` a video of a batch."""
-    return _about(error, VideoError, "videos", index, source)
+    """See :func:`_about`."""
+    return _about(VideoError, error, index, source)
 
 
-def _about(
-    error: Exception, kind: type[SourceError], batch: str, index: int, source: Any
-) -> Exception:
+def _about(kind: type[SourceError], error: Exception, index: int, source: Any) -> Exception:
     """The exception to raise instead of ``error``, which one item of a batch is to blame for.
 
     What a stream raised, what the system says of a path, and a lack of memory keep their type and
@@ -88,12 +90,12 @@ def _about(
     if isinstance(error, kind):
         error.index, error.source = index, source
     elif isinstance(error, ValueError | TypeError) and not streams:
-        # An ImageError may be about a frame of a video.
+        # A frame of a video may be an image that cannot be used.
         reason = error.reason if isinstance(error, SourceError) else ""
         error = kind(str(error), index=index, source=source, reason=reason)
     else:
         vars(error).update(index=index, source=_portable(source))
-    error.add_note(f"{batch}[{index}] is {describe(source)}")
+    error.add_note(f"{kind.kind}s[{index}] is {describe(source)}")
     return error
 
 

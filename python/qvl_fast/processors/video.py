@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from qvl_fast._input.video.clips import (
     frames_of,
     is_file,
 )
+from qvl_fast._input.video.file import VideoFile
 from qvl_fast._input.video.metadata import VideoMetadata, to_metadata
 from qvl_fast._output.batch import VideoRows
 from qvl_fast._output.forms import ReturnTensors
@@ -74,6 +75,8 @@ class VideoProcessor(Processor[VideoConfig]):
         pin_memory: write the rows to page-locked memory; see :class:`ImageProcessor`.
         return_tensors: what calls return if they do not say: ``"pt"`` for torch tensors or ``"np"``
             for arrays.
+        timeout: seconds that opening a file, and then each frame, may take before TimeoutError;
+            the file is then read in a process of its own. None for no limit.
         **overrides: settings of :class:`VideoConfig` to change; see :meth:`VideoConfig.override`.
 
     Raises:
@@ -93,7 +96,11 @@ class VideoProcessor(Processor[VideoConfig]):
         ([[3, 16, 20]], [['<0.3 seconds>', '<1.5 seconds>', '<2.7 seconds>']])
     """
 
-    __slots__ = ()
+    __slots__ = ("timeout",)
+
+    OPTIONS: ClassVar[tuple[str, ...]] = (*Processor.OPTIONS, "timeout")
+
+    timeout: float | None
 
     def __init__(
         self,
@@ -105,8 +112,11 @@ class VideoProcessor(Processor[VideoConfig]):
         num_threads: int | None = None,
         pin_memory: bool = False,
         return_tensors: ReturnTensors = "pt",
+        timeout: float | None = None,
         **overrides: Any,
     ) -> None:
+        if timeout is not None:
+            timeout = positive_number("timeout", timeout)
         self._make(
             video_config(config).override(**overrides),
             reference=reference,
@@ -115,6 +125,7 @@ class VideoProcessor(Processor[VideoConfig]):
             num_threads=num_threads,
             pin_memory=pin_memory,
             return_tensors=return_tensors,
+            timeout=timeout,
         )
 
     def __call__(
@@ -158,7 +169,7 @@ class VideoProcessor(Processor[VideoConfig]):
         Raises:
             VideoError: a video cannot be used. It is a ValueError and a TypeError, and has the
                 video's place in the batch in ``.index`` and the video in ``.source``.
-            OSError: a path cannot be read; with ``.index`` and ``.source`` too.
+            OSError: a path cannot be read, or TimeoutError: reading it takes too long; with ``.index`` and ``.source`` too.
             ValueError, TypeError: another argument is not valid.
             ImportError: torch tensors are asked for and torch is not installed, or a file is to be
                 read and PyAV is not.
@@ -175,7 +186,7 @@ class VideoProcessor(Processor[VideoConfig]):
         with ExitStack() as files:
             for place, given in enumerate(every):
                 try:
-                    taken = _taken(given, config, files, threads)
+                    taken = _taken(given, config, files, threads, self.timeout)
                     size = taken.add(batch, range(taken.count))
                     batch.end_video(given.video, self._target(config, taken.count, size))
                 except Exception as error:
@@ -349,7 +360,7 @@ class VideoProcessor(Processor[VideoConfig]):
         threads, group = self._threads(), config.temporal_patch_size
         with ExitStack() as files:
             try:
-                taken = _taken(given, config, files, threads)
+                taken = _taken(given, config, files, threads, self.timeout)
             except Exception as error:
                 raise about_video(error, 0, given.video) from error.__cause__
             for first in range(0, taken.count, frames_per_chunk):
@@ -420,12 +431,14 @@ class _Taken(NamedTuple):
         return batch.add_pictures(self.frames[numbers.start : numbers.stop])
 
 
-def _taken(given: Given, config: VideoConfig, files: ExitStack, num_threads: int) -> _Taken:
+def _taken(
+    given: Given, config: VideoConfig, files: ExitStack, num_threads: int, timeout: float | None
+) -> _Taken:
     """Chooses the frames of a video; a file is opened, and closed by ``files``."""
     if is_file(given.video):
         if given.metadata is not None:
             raise ValueError("video_metadata is for frames; a file says itself what it has")
-        file = files.enter_context(_opened(given.video, num_threads))
+        file = files.enter_context(VideoFile(given.video, num_threads=num_threads, timeout=timeout))
         metadata = choose(config, file.metadata)
         indices = np.array(metadata.frames_indices, np.int64)
         return _Taken(Stream(file.frames(indices)), _size(file.metadata), metadata)
@@ -444,13 +457,6 @@ def _taken(given: Given, config: VideoConfig, files: ExitStack, num_threads: int
         return _Taken([frames.images[number] for number in numbers], (0, 0), metadata)
     pixels = [frames.frames[number] for number in numbers]
     return _Taken(Stream(iter(pixels), memory=pixels), frames.size, metadata)
-
-
-def _opened(file: Any, num_threads: int) -> Any:
-    """The reader of a file, imported here for those who do without PyAV."""
-    from qvl_fast._input.video.file import VideoFile
-
-    return VideoFile(file, num_threads=num_threads)
 
 
 def _size(metadata: VideoMetadata) -> tuple[int, int]:
