@@ -31,10 +31,12 @@ from qvl_fast.index.packing import Packing, Strategy, block_diagonal_mask, pack
 from qvl_fast.index.placeholders import expand_placeholders, video_timestamps
 from qvl_fast.index.plans import EqualSegments, IndexPlan, plan
 from qvl_fast.index.rope import mrope_rotary, rotate, vision_rotary
+from qvl_fast.index.truncation import drop_truncated
 from qvl_fast.memory import memory_stats, release_memory
 from qvl_fast.processors.base import Decode, Reference
 from qvl_fast.processors.functional import image_size, patchify, resize
 from qvl_fast.processors.image import ImageProcessor
+from qvl_fast.processors.inverse import fingerprint, unpatchify
 from qvl_fast.processors.video import VideoProcessor
 
 if TYPE_CHECKING:
@@ -75,7 +77,9 @@ __all__ = [
     "block_diagonal_mask",
     "boxes",
     "cu_seqlens",
+    "drop_truncated",
     "expand_placeholders",
+    "fingerprint",
     "image_size",
     "interpolation_taps",
     "memory_stats",
@@ -94,6 +98,7 @@ __all__ = [
     "rotate",
     "smart_resize",
     "store",
+    "unpatchify",
     "video_timestamps",
     "vision_rotary",
     "window_index",
