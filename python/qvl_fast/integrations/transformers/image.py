@@ -19,7 +19,7 @@ from qvl_fast.integrations.transformers.stock import (
     check_filter,
     check_pixels,
     checked,
-    computed_here,
+    computed,
     computed_on,
     row_dtype,
     row_settings,
@@ -50,9 +50,12 @@ class Qwen2VLImageProcessor(_Stock):
         kwargs["device"], move_to = computed_on(kwargs["device"])
         return_tensors, kwargs["return_tensors"] = kwargs["return_tensors"], None
         images = self.fetch_images(images)
-        rows = computed_here(self, partial(self._rows, images, *args, **kwargs))
-        if rows is None:
-            rows = dict(super()._preprocess_image_like_inputs(images, *args, **kwargs))
+        # Stock flattens the images itself, and refuses some that have been flattened before.
+        rows = computed(
+            self,
+            ours=partial(self._rows, images, *args, **kwargs),
+            stock=partial(super()._preprocess_image_like_inputs, images, *args, **kwargs),
+        )
         rows["pixel_values"] = rows["pixel_values"].to(move_to)
         return BatchFeature(data=rows, tensor_type=return_tensors)
 

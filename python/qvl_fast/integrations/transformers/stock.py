@@ -32,16 +32,15 @@ class NotReproducedError(Exception):
     """A call that transformers is to compute; its text says why, without any values."""
 
 
-def computed_here(processor: object, compute: Callable[[], Mapping[str, Any]]) -> Any:
-    """The rows of a call as a dict, None if ``compute`` leaves it to transformers.
-
-    The log says so, once for each reason.
-    """
+def computed(
+    processor: object, ours: Callable[[], Mapping[str, Any]], stock: Any
+) -> dict[str, Any]:
+    """What ``ours`` computes, or ``stock`` if that leaves the call to it, which is logged once."""
     try:
-        return dict(compute())
+        return dict(ours())
     except NotReproducedError as reason:
         _log_once(type(processor).__name__, str(reason))
-        return None
+    return dict(stock())
 
 
 @cache

@@ -20,7 +20,7 @@ from qvl_fast.integrations.transformers.stock import (
     check_filter,
     check_pixels,
     checked,
-    computed_here,
+    computed,
     computed_on,
     row_dtype,
     row_settings,
@@ -44,7 +44,9 @@ class _Clips(list[torch.Tensor]):
         move_to: where their rows are wanted.
     """
 
-    move_to: torch.device | None = None
+    def __init__(self, clips: Any, move_to: torch.device | None) -> None:
+        super().__init__(clips)
+        self.move_to = move_to
 
 
 class _ComputedHere(_Stock):
@@ -59,20 +61,20 @@ class _ComputedHere(_Stock):
     ) -> list[torch.Tensor]:
         """Clips ``(T, C, H, W)``: views where stock would make copies."""
         compute_on, move_to = computed_on(device)
-        clips = None if compute_on else _rgb_views(videos, input_data_format)
-        if clips is None:
-            clips = super()._prepare_input_videos(
-                videos, do_convert_rgb, input_data_format, compute_on
-            )
-        result = _Clips(clips)
-        result.move_to = move_to
-        return result
+        views = [] if compute_on else _rgb_views(videos, input_data_format)
+        return _Clips(
+            views
+            or super()._prepare_input_videos(videos, do_convert_rgb, input_data_format, compute_on),
+            move_to,
+        )
 
     def _preprocess(self, videos: list[torch.Tensor], **kwargs: Any) -> BatchFeature:
         return_tensors, kwargs["return_tensors"] = kwargs["return_tensors"], None
-        rows = computed_here(self, partial(self._rows, videos, **kwargs))
-        if rows is None:
-            rows = dict(super()._preprocess(videos, **kwargs))
+        rows = computed(
+            self,
+            ours=partial(self._rows, videos, **kwargs),
+            stock=partial(super()._preprocess, videos, **kwargs),
+        )
         if isinstance(videos, _Clips):
             rows["pixel_values_videos"] = rows["pixel_values_videos"].to(videos.move_to)
         return BatchFeature(data=rows, tensor_type=return_tensors)
@@ -141,10 +143,8 @@ class Qwen3VLVideoProcessor(_ComputedHere, _Qwen3VLStock):
     """The video processor of Qwen3-VL likewise; see :class:`Qwen2VLVideoProcessor`."""
 
 
-def _rgb_views(
-    videos: list[Any], channels: str | ChannelDimension | None
-) -> list[torch.Tensor] | None:
-    """Views ``(T, 3, H, W)``; None if a clip is not uint8, or not of three channels."""
+def _rgb_views(videos: list[Any], channels: str | ChannelDimension | None) -> list[torch.Tensor]:
+    """Views ``(T, 3, H, W)``; none at all if a clip is not uint8, or not of three channels."""
     views: list[torch.Tensor] = []
     for video in videos:
         clip = torch.from_numpy(video) if isinstance(video, np.ndarray) else video
@@ -154,7 +154,7 @@ def _rgb_views(
         if channels == ChannelDimension.LAST:
             clip = clip.permute(0, 3, 1, 2)
         if clip.dtype != torch.uint8 or clip.shape[1] != 3:
-            return None
+            return []
         views.append(clip)
     return views
 
