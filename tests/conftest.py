@@ -18,6 +18,8 @@ from PIL import Image, ImageDraw
 CAMPAIGNS = {
     "resize": ("--resize-cases", 150, "resize"),
     "path": ("--path-cases", 80, "whole path"),
+    "image_drop_in": ("--image-drop-in-cases", 150, "image drop-in"),
+    "video_drop_in": ("--video-drop-in-cases", 50, "video drop-ins"),
 }
 CHUNK = 25
 # Folders of photographs, from the repository's root, and how many each has at least. The second is

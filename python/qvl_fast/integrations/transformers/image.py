@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import transformers
 from PIL import Image
-from transformers import BatchFeature
+from transformers.image_processing_base import BatchFeature
 from transformers.image_utils import ChannelDimension, SizeDict, infer_channel_dimension_format
 
 from qvl_fast._output.batch import ImageRows
@@ -18,9 +18,9 @@ from qvl_fast.integrations.transformers.stock import (
     NotReproducedError,
     check_filter,
     check_pixels,
-    checked,
     computed,
     computed_on,
+    made_of,
     row_dtype,
     row_settings,
 )
@@ -88,7 +88,7 @@ def _processor_of_call(
     settings = row_settings(**others) | {"do_resize": bool(do_resize)}
     if do_resize:
         settings |= {"min_pixels": size.shortest_edge, "max_pixels": size.longest_edge}
-    return _processor(checked(settings))
+    return made_of(settings, _processor)
 
 
 # By settings and not by drop-in: a cache on a method would keep every drop-in alive.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import torch
 from PIL import Image
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qvl_fast.environment import DevicePolicy
 
 Device: TypeAlias = "torch.device | None"
+Made = TypeVar("Made")
 
 _logger = logging.getLogger(__name__)
 _registered_policy: DevicePolicy | None = None
@@ -83,14 +84,15 @@ def row_settings(
     return settings
 
 
-def checked(settings: Mapping[str, Any]) -> ImageConfig:
-    """The configuration with these settings.
+def made_of(settings: Mapping[str, Any], make: Callable[[ImageConfig], Made]) -> Made:
+    """What ``make`` makes of a configuration with these settings.
 
     Raises:
-        NotReproducedError: it refuses one; stock may not, or has an error of its own.
+        NotReproducedError: one is refused; stock may not refuse it, or has an error of its own.
     """
+    environment.isa()  # A wrong variable is not to be taken for a wrong setting.
     try:
-        return ImageConfig(**settings)
+        return make(ImageConfig(**settings))
     except (TypeError, ValueError):
         raise NotReproducedError("with an unusual setting") from None
 

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import transformers
-from transformers import BatchFeature
+from transformers.image_processing_base import BatchFeature
 from transformers.image_utils import ChannelDimension, SizeDict, infer_channel_dimension_format
 
 from qvl_fast import _native
-from qvl_fast._output.rows import hand_out, storage
+from qvl_fast._output.rows import DType, hand_out, storage
 from qvl_fast.config import ImageConfig
 from qvl_fast.integrations.transformers.stock import (
     NotReproducedError,
     check_filter,
     check_pixels,
-    checked,
     computed,
     computed_on,
+    made_of,
     row_dtype,
     row_settings,
 )
@@ -83,7 +83,7 @@ class _ComputedHere(_Stock):
         self, clips: list[torch.Tensor], *, do_resize: bool | None, resample: Any, **settings: Any
     ) -> dict[str, Any]:
         check_filter(do_resize, resample)
-        config = checked(row_settings(**settings))
+        writer, dtype = made_of(row_settings(**settings), _writer)
         for clip in clips:
             check_pixels(clip)
             if clip.shape[1] != 3:
@@ -92,16 +92,15 @@ class _ComputedHere(_Stock):
             self._resized_size(clip, resample, **settings) if do_resize else _size(clip)
             for clip in clips
         ]
-        writer = _writer(config)
         grids = [writer.grid(len(clip), *size) for clip, size in zip(clips, sizes, strict=True)]
-        rows = storage((sum(map(prod, grids)), writer.columns), row_dtype(config), None, [])
+        rows = storage((sum(map(prod, grids)), writer.columns), dtype, None, [])
         first = 0
         for clip, size, grid in zip(clips, sizes, grids, strict=True):
             end = first + prod(grid)
             _write_clip(writer, clip, size, rows[first:end])
             first = end
         return {
-            "pixel_values_videos": hand_out(rows, row_dtype(config), "pt"),
+            "pixel_values_videos": hand_out(rows, dtype, "pt"),
             "video_grid_thw": torch.tensor(grids),
         }
 
@@ -148,12 +147,14 @@ def _rgb_views(videos: list[Any], channels: str | ChannelDimension | None) -> li
     views: list[torch.Tensor] = []
     for video in videos:
         clip = torch.from_numpy(video) if isinstance(video, np.ndarray) else video
+        if not isinstance(clip, torch.Tensor) or clip.dtype != torch.uint8:
+            return []
         if channels is None:
             # As in stock, that of the first clip goes for all of them.
             channels = _infer_channels(clip)
         if channels == ChannelDimension.LAST:
             clip = clip.permute(0, 3, 1, 2)
-        if clip.dtype != torch.uint8 or clip.shape[1] != 3:
+        if clip.shape[1] != 3:
             return []
         views.append(clip)
     return views
@@ -164,8 +165,9 @@ def _size(clip: torch.Tensor) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=32)
-def _writer(config: ImageConfig) -> _native.RowWriter:
-    return row_writer(config, row_dtype(config), "full", "torchvision")
+def _writer(config: ImageConfig) -> tuple[_native.RowWriter, DType]:
+    dtype = row_dtype(config)
+    return row_writer(config, dtype, "full", "torchvision"), dtype
 
 
 def _write_clip(
