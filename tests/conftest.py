@@ -19,6 +19,8 @@ CAMPAIGNS = {
     "resize": ("--resize-cases", 150, "resize"),
     "path": ("--path-cases", 80, "whole path"),
     "video": ("--video-cases", 75, "video"),
+    "image_drop_in": ("--image-drop-in-cases", 150, "image drop-in"),
+    "video_drop_in": ("--video-drop-in-cases", 50, "video drop-ins"),
 }
 CHUNK = 25
 # Folders of photographs, from the repository's root, and how many each has at least. The second is
