@@ -1,0 +1,1 @@
+"""Where people already are: other libraries' interfaces over this package. Nothing is imported."""
