@@ -35,6 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addoption(option, type=int, default=default, metavar="N", help=text)
     text = "random batches for each index function"
     parser.addoption("--index-cases", type=int, default=60, metavar="N", help=text)
+    text = "random calls of each function of qwen_vl_utils"
+    parser.addoption("--utils-cases", type=int, default=60, metavar="N", help=text)
     parser.addoption("--campaign-seed", type=int, default=0, help="seed of the random campaigns")
     parser.addoption("--record", type=Path, metavar="FILE", help="write what the campaigns ran")
 
@@ -97,6 +99,14 @@ def batches(pytestconfig: pytest.Config) -> list[tuple[int, np.random.Generator]
     """A number and a generator for each random batch of index tensors."""
     seed = pytestconfig.getoption("--campaign-seed")
     numbers = range(pytestconfig.getoption("--index-cases"))
+    return [(number, np.random.default_rng([seed, number])) for number in numbers]
+
+
+@pytest.fixture
+def utils_cases(pytestconfig: pytest.Config) -> list[tuple[int, np.random.Generator]]:
+    """A number and a generator for each random call of a function of qwen_vl_utils."""
+    seed = pytestconfig.getoption("--campaign-seed")
+    numbers = range(pytestconfig.getoption("--utils-cases"))
     return [(number, np.random.default_rng([seed, number])) for number in numbers]
 
 

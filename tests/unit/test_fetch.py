@@ -150,9 +150,7 @@ def test_public_addresses(address, public):
 
 def test_each_redirect_is_looked_at(server, monkeypatch):
     """The first host is taken for a public one, the host it redirects to is not."""
-    monkeypatch.setattr(
-        "qvl_fast._input.fetch._is_public", lambda address: address == "127.0.0.1"
-    )
+    monkeypatch.setattr("qvl_fast._input.fetch._is_public", lambda address: address == "127.0.0.1")
     port = server.rpartition(":")[2]
     assert Fetcher()(server + "/file") == CONTENT
     with pytest.raises(ImageError, match=r"host '::1' has the address"):
@@ -201,7 +199,7 @@ def test_unreachable_hosts():
 
 
 def test_a_server_that_does_not_speak_tls(server):
-    with pytest.raises(ConnectionError, match="cannot be reached: .*SSL"):
+    with pytest.raises(ConnectionError, match=r"cannot be reached: .*SSL"):
         LOCAL(server.replace("http", "https") + "/file")
 
 

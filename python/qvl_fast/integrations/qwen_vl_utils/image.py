@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from qvl_fast._input.arrays import is_array
+from qvl_fast._input.errors import about_image
 from qvl_fast._input.fetch import Fetcher, is_remote
 from qvl_fast._input.files import opened, refusing
 from qvl_fast._input.header import upright_size
@@ -67,11 +68,12 @@ def fetch_pixels(
 ) -> NDArray[np.uint8]:
     """The pixels of :func:`fetch_image`, ``(height, width, 3)``."""
     with _opened(image_source(element), fetch) as (image, is_file):
+        if 0 in image.size:
+            raise ValueError(f"it has no pixels: height {image.height}, width {image.width}")
         image = _to_rgb(ImageOps.exif_transpose(image) if exif and is_file else image)
-        pixels = rgb_pixels(image)
-        if isinstance(pixels, Pieces):
-            pixels = np.asarray(image)  # type: ignore
-    target = image_target(element, pixels.shape[:2], image_patch_size)
+        shared = rgb_pixels(image)
+        pixels = np.asarray(image) if isinstance(shared, Pieces) else shared
+    target = image_target(element, (image.height, image.width), image_patch_size)
     return resize(pixels, *target, reference="pillow")
 
 
@@ -100,15 +102,22 @@ def in_parallel(function: Callable[[Element], T], elements: Sequence[Element]) -
     more than they compute.
 
     Raises:
-        Exception: what the function raises for the first element that it fails for.
+        Exception: what the first image that fails is to blame for; see :func:`about_image`.
     """
-    sources = map(image_source, elements)
+
+    def one(index: int) -> T:
+        try:
+            return function(elements[index])
+        except Exception as error:
+            raise about_image(error, index, sources[index]) from error.__cause__
+
+    sources = [image_source(element) for element in elements]
     remote = any(isinstance(source, str) and is_remote(source) for source in sources)
     threads = min(len(elements), _DOWNLOADS if remote else default_num_threads())
     if threads < 2:
-        return [function(element) for element in elements]
+        return list(map(one, range(len(elements))))
     with ThreadPoolExecutor(threads, "qvl-fast") as pool:
-        return list(pool.map(function, elements))
+        return list(pool.map(one, range(len(elements))))
 
 
 @contextmanager

@@ -114,9 +114,7 @@ def frame_target(
     limit = max(min(constant("VIDEO_MAX_TOKEN_NUM") * token, share), int(min_pixels * 1.05))
     max_pixels = element.get("max_pixels", limit)
     if max_pixels > limit:
-        _logger.warning(
-            "max_pixels=%s of a video exceeds its limit, which is %s", max_pixels, limit
-        )
+        _logger.warning("max_pixels=%s of a video exceeds its limit of %s", max_pixels, limit)
     return smart_resize(*size, factor, min_pixels, min(max_pixels, limit))
 
 
