@@ -28,7 +28,8 @@ from qvl_fast.processors.functional import image_size, patchify, resize
 from qvl_fast.processors.image import ImageProcessor
 
 if TYPE_CHECKING:
-    from qvl_fast import models, reference, store
+    from qvl_fast import integrations, models, reference, store
+    from qvl_fast.integrations.chat import count_tokens, prepare
 
 __version__ = version("qvl-fast")
 
@@ -55,9 +56,11 @@ __all__ = [
     "Temporal",
     "TowerConfig",
     "block_diagonal_mask",
+    "count_tokens",
     "cu_seqlens",
     "expand_placeholders",
     "image_size",
+    "integrations",
     "interpolation_taps",
     "memory_stats",
     "mm_token_type_ids",
@@ -69,6 +72,7 @@ __all__ = [
     "patchify",
     "plan",
     "position_ids",
+    "prepare",
     "reference",
     "release_memory",
     "resize",
@@ -80,14 +84,23 @@ __all__ = [
     "window_index",
 ]
 
-# Imported when they are first used: they need torch or safetensors, or are not for production.
-_LAZY = ("models", "reference", "store")
+# Imported when they are first used: they need torch, transformers or safetensors, or are not for
+# production.
+_LAZY = {
+    "count_tokens": "integrations.chat",
+    "integrations": "integrations",
+    "models": "models",
+    "prepare": "integrations.chat",
+    "reference": "reference",
+    "store": "store",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{_LAZY[name]}")
+    return module if _LAZY[name] == name else getattr(module, name)
 
 
 def __dir__() -> list[str]:
