@@ -1,4 +1,4 @@
-"""What goes wrong with an image, and whose fault it is."""
+"""What goes wrong with an image or a video, and whose fault it is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from traceback import walk_tb
-from typing import Any, cast
+from typing import Any, ClassVar, Self, cast
 
 from PIL import Image
 
@@ -18,18 +18,19 @@ from qvl_fast._input.names import describe
 _NOTE = re.compile(r"^images\[(\d+)\] is (.*)$", re.MULTILINE)
 
 
-class ImageError(ValueError, TypeError):
-    """An image that cannot be used.
+class SourceError(ValueError, TypeError):
+    """An image or a video that cannot be used.
 
-    It is a ValueError and a TypeError, since either may be wrong with an image. It pickles, and
-    crosses a DataLoader with its index, whatever the image is.
+    It is a ValueError and a TypeError, since either may be wrong with a source. It pickles, and
+    crosses a DataLoader with its index, whatever the source is.
 
     Attributes:
-        index: the image's place in the batch; None if it was not one of a batch.
-        source: the image as it was passed; in another process its path, or a short description.
-        reason: what is wrong, without the name of the image.
+        index: the source's place in the batch; None if it was not one of a batch.
+        source: the source as it was passed; in another process its path, or a short description.
+        reason: what is wrong, without the name of the source.
     """
 
+    kind: ClassVar[str]
     index: int | None
     source: Any
     reason: str
@@ -45,8 +46,25 @@ class ImageError(ValueError, TypeError):
         self.source = source
         self.reason = reason or message
 
+    @classmethod
+    def about(cls, source: Any, reason: str) -> Self:
+        """The error of a source: its kind, its name, and what is wrong with it."""
+        return cls(f"{cls.kind} {describe(source)} {reason}", source=source, reason=reason)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.args, {**vars(self), "source": _portable(self.source)}
+
+
+class ImageError(SourceError):
+    """An image that cannot be used; see :class:`SourceError`."""
+
+    kind = "image"
+
+
+class VideoError(SourceError):
+    """A video that cannot be used; see :class:`SourceError`."""
+
+    kind = "video"
 
 
 def about_image(error: Exception, index: int, source: Any) -> Exception:

@@ -38,10 +38,10 @@ def read_pixels(source: File | Image.Image, contents: bytes | None = None) -> Pi
     """
     if isinstance(source, Image.Image):
         with refusing(source):
-            return _rgb(source)
+            return rgb_pixels(source)
     with opened(source, contents) as image:
         ImageOps.exif_transpose(image, in_place=True)
-        return _rgb(image)
+        return rgb_pixels(image)
 
 
 def is_borrowed(image: Image.Image) -> bool:
@@ -82,7 +82,8 @@ class Pieces:
             return np.asarray(strip.convert("RGBX"))
 
 
-def _rgb(image: Image.Image) -> Pixels | Pieces:
+def rgb_pixels(image: Image.Image) -> Pixels | Pieces:
+    """The pixels of a PIL image, ``(H, W, 3)`` or in pieces, in memory that may be the image's."""
     if 0 in image.size:
         raise ValueError(f"it has no pixels: height {image.height}, width {image.width}")
     # A transparency of 0 counts: it says that palette entry 0, or black, is transparent.
