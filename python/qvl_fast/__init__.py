@@ -40,7 +40,8 @@ from qvl_fast.processors.inverse import fingerprint, unpatchify
 from qvl_fast.processors.video import VideoProcessor
 
 if TYPE_CHECKING:
-    from qvl_fast import boxes, models, reference, store
+    from qvl_fast import boxes, integrations, models, reference, store
+    from qvl_fast.integrations.chat import count_tokens, prepare
 
 __version__ = version("qvl-fast")
 
@@ -76,11 +77,13 @@ __all__ = [
     "VideoSource",
     "block_diagonal_mask",
     "boxes",
+    "count_tokens",
     "cu_seqlens",
     "drop_truncated",
     "expand_placeholders",
     "fingerprint",
     "image_size",
+    "integrations",
     "interpolation_taps",
     "memory_stats",
     "mm_token_type_ids",
@@ -92,6 +95,7 @@ __all__ = [
     "patchify",
     "plan",
     "position_ids",
+    "prepare",
     "reference",
     "release_memory",
     "resize",
@@ -104,14 +108,24 @@ __all__ = [
     "window_index",
 ]
 
-# Imported when they are first used: they need torch or safetensors, or few programs need them.
-_LAZY = ("boxes", "models", "reference", "store")
+# Imported when they are first used: they need torch, transformers or safetensors, or few programs
+# need them.
+_LAZY = {
+    "boxes": "boxes",
+    "count_tokens": "integrations.chat",
+    "integrations": "integrations",
+    "models": "models",
+    "prepare": "integrations.chat",
+    "reference": "reference",
+    "store": "store",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{_LAZY[name]}")
+    return module if _LAZY[name] == name else getattr(module, name)
 
 
 def __dir__() -> list[str]:

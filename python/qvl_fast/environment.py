@@ -74,6 +74,19 @@ def num_threads() -> int | None:
     return int(value)
 
 
+def model_seq_len() -> int:
+    """Tokens that the frames of one video may fill, by qwen_vl_utils: ``MODEL_SEQ_LEN``.
+
+    Raises:
+        ValueError: the variable is not a number.
+    """
+    value = os.environ.get("MODEL_SEQ_LEN", "128000")
+    try:
+        return int(float(value))
+    except (ValueError, OverflowError):
+        raise ValueError(f"MODEL_SEQ_LEN must be a number, got {value!r:.80}") from None
+
+
 def local_world_size() -> int:
     """How many processes of one program torchrun runs on this machine: ``LOCAL_WORLD_SIZE``."""
     value = os.environ.get("LOCAL_WORLD_SIZE", "")
