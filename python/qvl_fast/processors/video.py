@@ -169,7 +169,8 @@ class VideoProcessor(Processor[VideoConfig]):
         Raises:
             VideoError: a video cannot be used. It is a ValueError and a TypeError, and has the
                 video's place in the batch in ``.index`` and the video in ``.source``.
-            OSError: a path cannot be read, or TimeoutError: reading it takes too long; with ``.index`` and ``.source`` too.
+            OSError: a path cannot be read; TimeoutError, one of them, if reading takes too long.
+                With ``.index`` and ``.source`` too.
             ValueError, TypeError: another argument is not valid.
             ImportError: torch tensors are asked for and torch is not installed, or a file is to be
                 read and PyAV is not.
