@@ -133,7 +133,7 @@ def test_every_form_of_rows_is_joined(dtype):
         ([{"a": 1}, {}], r"samples\[1\] has no 'a'"),
         (
             [{"pixel_values": torch.zeros(1, 6)}, {"pixel_values": torch.zeros(1, 5)}],
-            r"pixel_values .*float32 \(n, 5\) and .*float32 \(n, 6\)",
+            r"pixel_values .*float32 \(n, \*\[5\]\) and .*float32 \(n, \*\[6\]\)",
         ),
     ],
 )

@@ -13,14 +13,21 @@ from qvl_fast._output.batch import ImageRows
 from qvl_fast._output.torch import as_tensor
 
 # What the samples of a batch have one after another.
-_JOINED = ("pixel_values", "image_grid_thw", "pixel_values_videos", "video_grid_thw")
+_JOINED = (
+    "pixel_values",
+    "image_grid_thw",
+    "pixel_values_videos",
+    "video_grid_thw",
+    "second_per_grid_ts",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Collate:
     """Makes one batch of samples: rows and grids follow each other, sequences are padded.
 
-    - ``pixel_values``, ``image_grid_thw`` and those of videos are joined; a sample may lack them.
+    - ``pixel_values``, ``image_grid_thw``, those of videos and ``second_per_grid_ts`` are joined; a
+      sample may lack them.
     - Entries that ``padding`` names are sequences ``(S,)``: they are padded at the right to the
       longest, ``(B, longest)``. ``attention_mask``, int64, is 1 where ``input_ids`` has a token.
     - Every other entry becomes a list.
@@ -54,7 +61,7 @@ class Collate:
         for name in dict.fromkeys(name for sample in samples for name in sample):
             values = [sample[name] for sample in samples if name in sample]
             if name in _JOINED:
-                batch[name] = self._joined(name, [as_tensor(value) for value in values])
+                batch[name] = self._joined(name, values)
                 continue
             if len(values) < len(samples):
                 place = next(i for i, sample in enumerate(samples) if name not in sample)
@@ -69,10 +76,11 @@ class Collate:
                 batch["attention_mask"] = self._pinned(pad_sequence(masks, True))
         return batch
 
-    def _joined(self, name: str, parts: list[torch.Tensor]) -> torch.Tensor:
+    def _joined(self, name: str, values: list[Any]) -> torch.Tensor:
+        parts = [torch.as_tensor(as_tensor(value)) for value in values]
         kinds = {(part.dtype, part.shape[1:]) for part in parts}
         if len(kinds) > 1:
-            found = " and ".join(sorted(f"{dtype} (n, {shape[0]})" for dtype, shape in kinds))
+            found = " and ".join(sorted(f"{dtype} (n, *{[*shape]})" for dtype, shape in kinds))
             raise ValueError(f"{name} must be of one kind in all samples, got {found}")
         [(dtype, width)] = kinds
         # Allocated here so that pinned rows, the largest part by far, are copied once.

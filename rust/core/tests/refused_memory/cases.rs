@@ -222,7 +222,7 @@ struct Hands<'a> {
 impl Owner for Hands<'_> {
     type Error = Infallible;
 
-    fn open(&self, index: usize) -> Result<Source<'_, Infallible>, Infallible> {
+    fn open(&self, index: usize, _: usize) -> Result<Source<'_, Infallible>, Infallible> {
         let (height, width) = self.size;
         Ok(match index % 2 {
             0 => {
@@ -310,10 +310,7 @@ pub(crate) fn batches() {
 }
 
 fn check_batch(inputs: &[Input<'_>], target: (usize, usize), owner: Hands<'_>) {
-    let images = inputs.iter().map(|input| Image {
-        input: *input,
-        target,
-    });
+    let images = inputs.chunks(1).map(|frames| Image { frames, target });
     let images: Vec<_> = images.collect();
     let writer = writer::<u8>(Temporal::Compact);
     let out = RefCell::new(vec![0; images.len() * 3 * target.0 * target.1]);
