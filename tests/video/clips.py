@@ -151,7 +151,9 @@ CLIPS = {
     "h264 open gops": Clip(
         suffix="mkv", options={**_B_FRAMES, "x264-params": "open-gop=1"}, count=60
     ),
-    "h264 one gop": Clip(options={**_X264, "g": "500", "bf": "2"}, count=120),
+    "h264 one gop": Clip(
+        options={**_X264, "g": "500", "bf": "2", "x264-params": "b-adapt=0:scenecut=0"}, count=120
+    ),
     "h264 intra": Clip(options={**_X264, "g": "1"}),
     "h264 4:2:2": Clip(pixels="yuv422p", options=_X264),
     "h264 4:4:4 odd": Clip(pixels="yuv444p", size=(53, 75), options=_X264),

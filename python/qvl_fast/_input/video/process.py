@@ -115,6 +115,7 @@ class ProcessReader:
                 self._source, f"ended the process that read it, with {self._process.returncode}"
             ) from None
         if isinstance(answer, Exception):
+            self.close()
             raise answer
         return answer
 
@@ -131,7 +132,7 @@ def serve(descriptor: int) -> None:
             while True:
                 for pixels in reader.frames(connection.recv()):
                     connection.send(pixels.shape)
-                    connection.send_bytes(np.ascontiguousarray(pixels).data)
+                    connection.send_bytes(np.ascontiguousarray(pixels).data.cast("B"))
         except (EOFError, ConnectionError):
             raise
         except Exception as error:
