@@ -104,13 +104,13 @@ class Clip:
             output.mux(packet)
 
 
-def copy_packets(source: Path, target: Path) -> None:
-    """Puts the packets of a file into another container, of the target's suffix."""
+def copy_packets(source: Path, target: Path, without: int | None = None) -> None:
+    """Puts the packets of a file, but for one, into another container of the target's suffix."""
     kind = _FORMATS.get(target.suffix[1:], target.suffix[1:])
     with av.open(str(source)) as file, av.open(str(target), "w", format=kind) as output:
         stream = output.add_stream_from_template(file.streams.video[0])
-        for packet in file.demux(video=0):
-            if packet.size:
+        for number, packet in enumerate(file.demux(video=0)):
+            if packet.size and number != without:
                 packet.stream = stream
                 output.mux(packet)
 

@@ -345,8 +345,11 @@ BAD = {
     "only sound": (only_sound, "has no video stream"),
     "no frames": (without_frames, "has no frames"),
     "index cut off": (lambda: encoded()[:-600], "cannot be decoded: Invalid data"),
-    "pictures cut off": (lambda: index_first()[:-2000], "is truncated: of 30 frames 2. are there"),
-    "a million frames": (claiming_a_million, "is truncated: of 1000000 frames 14. are"),
+    "pictures cut off": (
+        lambda: index_first()[:-2000],
+        r"is truncated: of 30 frames \d+ are there",
+    ),
+    "a million frames": (claiming_a_million, r"is truncated: of 1000000 frames \d+ are"),
 }
 
 
