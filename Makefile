@@ -24,7 +24,7 @@ BUILD_INPUTS := pyproject.toml requirements.lock Cargo.toml Cargo.lock \
 	$(shell find rust -name '*.rs' -o -name '*.c' -o -name '*.py' -o -name Cargo.toml)
 
 .PHONY: run test test-all lint test-rust test-python fuzz sanitize check-arm test-arm sdist wheel \
-	wheels bench lock clean
+	wheels bench screenshots lock clean
 
 run: $(VENV)/run.stamp ## preprocess IMAGES (a folder or files) and print what happened
 	rm -rf build/run
@@ -142,6 +142,9 @@ endif
 
 bench: $(VENV)/bench.stamp ## time IMAGES (a folder or files) against transformers, on this machine
 	$(BIN)/qvl-fast bench images $(IMAGES)
+
+screenshots: $(VENV)/test.stamp ## take those of docs/view.md anew, with chromium
+	$(BIN)/python docs/screenshots.py
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

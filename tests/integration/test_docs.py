@@ -58,6 +58,16 @@ def tiny_model():
     )
 
 
+@pytest.mark.parametrize("page", ["boxes.md", "view.md"])
+def test_pages_that_need_nothing(page, tmp_path, monkeypatch):
+    (tmp_path / "samples").symlink_to(ROOT / "samples")
+    (tmp_path / "build").mkdir()
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in blocks(page):
+        exec(block, names)
+
+
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_training(tmp_path):
     samples = []
