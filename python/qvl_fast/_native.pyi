@@ -4,6 +4,8 @@ from typing import Any, Protocol, SupportsIndex, final
 import numpy as np
 from numpy.typing import NDArray
 
+from qvl_fast.index.position_classes import PositionClass
+
 __all__ = [
     "Batch",
     "ImageHeader",
@@ -214,12 +216,13 @@ def mrope_position_ids(
     kept: NDArray[np.bool_] | None,
     image_grid_thw: NDArray[np.int64],
     video_grid_thw: NDArray[np.int64],
-    intervals: list[float],
+    image_interval: int | None,
+    intervals: list[tuple[float, float]],
     *,
-    single: bool,
+    precision: str,
     videos_in_groups: bool,
     merge_size: int,
-    advance: str,
+    rules: PositionClass,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """See :func:`qvl_fast.mrope_position_ids`.
 
@@ -228,11 +231,14 @@ def mrope_position_ids(
         kept: bool ``(B, S)``, False at padding; None if there is none.
         image_grid_thw: of the images of the whole batch.
         video_grid_thw: of the videos of the whole batch.
-        intervals: time ids between the groups of frames of each video.
-        single: whether ids in time are rounded to float32 on the way.
+        image_interval: time ids between the groups of frames of an image; None if images take
+            theirs from ``intervals``.
+        intervals: of each item that takes one, in the order of the tokens, two factors of the time
+            ids, multiplied one after the other; none if ``videos_in_groups``.
+        precision: what the products are computed in: ``"single"``, ``"double"`` or ``"whole"``.
         videos_in_groups: whether each group of frames is numbered as an image.
         merge_size: side, in patches, of a token.
-        advance: ``"spatial"`` or ``"spatiotemporal"``.
+        rules: how everything else is numbered.
     """
 
 def pack(lengths: NDArray[np.int64], capacity: int, strategy: str) -> list[list[int]]:

@@ -38,9 +38,14 @@ def image_size(source: Prepared, contents: bytes | None = None) -> tuple[int, in
     if is_array(source):
         return image_pixels(source).shape[:2]
     with opened(cast("File", source), contents) as image:
-        if orientation(image) in _SIDEWAYS:
-            return image.width, image.height
-        return image.height, image.width
+        return upright_size(image)
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """``(height, width)`` of an opened file, as its image is seen."""
+    if orientation(image) in _SIDEWAYS:
+        return image.width, image.height
+    return image.height, image.width
 
 
 def image_pixels(array: Any) -> NDArray[np.uint8]:

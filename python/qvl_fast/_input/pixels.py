@@ -90,8 +90,16 @@ def rgb_pixels(image: Image.Image) -> Pixels | Pieces:
     if "A" in image.getbands() or image.info.get("transparency") is not None:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
-    if image.mode != "RGB":
-        image = image.convert("RGB")
+    return pixels_of_rgb(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def pixels_of_rgb(image: Image.Image) -> Pixels | Pieces:
+    """The pixels of an image whose mode is RGB.
+
+    Returns:
+        ``(H, W, 3)``, over its memory where that is possible; or an image that lies in several
+        pieces.
+    """
     image.load()
     try:
         return _shared_pixels(image)[..., :3]

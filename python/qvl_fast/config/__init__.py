@@ -1,6 +1,7 @@
 """What a model expects of its input: frozen configurations and the presets of released models."""
 
 from qvl_fast.config.checks import MAX_INTEGER, positive_integer
+from qvl_fast.config.grounding import GroundingConfig
 from qvl_fast.config.image import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, ImageConfig
 from qvl_fast.config.model import (
     PRESETS,
@@ -28,6 +29,7 @@ __all__ = [
     "AnyRopeConfig",
     "AnyTowerConfig",
     "AnyVideoConfig",
+    "GroundingConfig",
     "ImageConfig",
     "ModelConfig",
     "RopeConfig",

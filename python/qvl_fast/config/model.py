@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from qvl_fast.config.checks import listed, read_json
+from qvl_fast.config.grounding import GroundingConfig
 from qvl_fast.config.image import ImageConfig
 from qvl_fast.config.rope import RopeConfig
 from qvl_fast.config.tower import TOWERS, TowerConfig
@@ -30,6 +31,7 @@ class ModelConfig:
         video: how a video does; None if the checkpoint does not say.
         tower: the shape of the vision tower; None if the checkpoint does not say.
         rope: how the language model numbers its tokens; None if the checkpoint does not say.
+        grounding: how the model writes where things are; None if that is not known.
     """
 
     name: str
@@ -37,6 +39,7 @@ class ModelConfig:
     video: VideoConfig | None = None
     tower: TowerConfig | None = None
     rope: RopeConfig | None = None
+    grounding: GroundingConfig | None = None
 
     @classmethod
     def preset(cls, name: str) -> ModelConfig:
@@ -92,13 +95,16 @@ class ModelConfig:
         for name, settings in (("image_processor", image), ("video_processor", video)):
             if not isinstance(settings, Mapping | None):
                 raise ValueError(f"{name} in {directory} must be an object, got {settings!r:.80}")
-        tower, rope = _model_parts(read_json(directory / "config.json") or {})
+        config = read_json(directory / "config.json") or {}
+        tower, rope = _model_parts(config)
+        preset = _MODEL_TYPES.get(config.get("model_type", ""))
         return cls(
             name=directory.name,
             image=ImageConfig.from_dict(cast("dict[str, Any]", image)),
             video=_video(cast("dict[str, Any]", image), cast("dict[str, Any] | None", video), rope),
             tower=tower,
             rope=rope,
+            grounding=preset and preset.grounding,
         )
 
 
@@ -255,6 +261,7 @@ PRESETS: Mapping[str, ModelConfig] = {
             video=_QWEN2_VIDEO,
             tower=TOWERS["qwen2-vl"],
             rope=RopeConfig(),
+            grounding=GroundingConfig(scale=1000, markup="object-ref"),
         ),
         ModelConfig(
             name="qwen2.5-vl",
@@ -262,6 +269,7 @@ PRESETS: Mapping[str, ModelConfig] = {
             video=replace(_QWEN2_VIDEO, times="seconds"),
             tower=TOWERS["qwen2.5-vl"],
             rope=RopeConfig(tokens_per_second=2),
+            grounding=GroundingConfig(scale=None, markup="json"),
         ),
         ModelConfig(
             name="qwen3-vl",
@@ -271,6 +279,7 @@ PRESETS: Mapping[str, ModelConfig] = {
             rope=RopeConfig(
                 videos_in_groups=True, theta=5_000_000.0, sections=(24, 20, 20), interleaved=True
             ),
+            grounding=GroundingConfig(scale=1000, markup="json"),
         ),
     )
 }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,8 +169,8 @@ class VideoProcessor(Processor[VideoConfig]):
         Raises:
             VideoError: a video cannot be used. It is a ValueError and a TypeError, and has the
                 video's place in the batch in ``.index`` and the video in ``.source``.
-            OSError: a path cannot be read, or (TimeoutError) takes too long; with ``.index`` and
-                ``.source`` too.
+            OSError: a path cannot be read; TimeoutError, one of them, if reading takes too long.
+                With ``.index`` and ``.source`` too.
             ValueError, TypeError: another argument is not valid.
             ImportError: torch tensors are asked for and torch is not installed, or a file is to be
                 read and PyAV is not.
@@ -307,11 +307,12 @@ class VideoProcessor(Processor[VideoConfig]):
             ValueError: the size is not valid or not given, or the frames cannot be sampled.
         """
         known = to_metadata(metadata)
-        height, width = _size(known)
+        if known.height is None or known.width is None:
+            raise ValueError(f"metadata must have height and width, got {known}")
         if known.frames_indices is None:
             known = choose(self.config, known)
         count = len(known.frames_indices or ())
-        size = self.resized_size(count, height, width)
+        size = self.resized_size(count, known.height, known.width)
         return prod(self._writer.grid(count, *size))
 
     def num_tokens(self, metadata: Metadata) -> int:
@@ -405,8 +406,7 @@ class VideoProcessor(Processor[VideoConfig]):
         return result
 
 
-@dataclass(frozen=True)
-class _Taken:
+class _Taken(NamedTuple):
     """The frames that are taken of a video.
 
     Attributes:
@@ -461,11 +461,11 @@ def _taken(
 
 
 def _size(metadata: VideoMetadata) -> tuple[int, int]:
-    """Height and width of frames.
+    """Height and width of the frames of a file.
 
     Raises:
         ValueError: they are not known.
     """
     if metadata.height is None or metadata.width is None:
-        raise ValueError(f"metadata must have height and width, got {dict(metadata)}")
+        raise ValueError("video does not say how large its frames are")
     return metadata.height, metadata.width
