@@ -209,7 +209,7 @@ fn image<T: Element + 'static>(dtype: &str, isa: Isa, temporal: Temporal) -> Nam
         let (writer, mut out) = writer::<T>(isa, temporal);
         Box::new(move || {
             let image = Image {
-                input: Input::Pixels(Pixels::Rgb.view(&bytes, SOURCE)),
+                frames: &[Input::Pixels(Pixels::Rgb.view(&bytes, SOURCE))],
                 target: TARGET,
             };
             let out = black_box(&mut out[..]);
@@ -237,7 +237,7 @@ struct Nobody;
 impl Owner for Nobody {
     type Error = Infallible;
 
-    fn open(&self, _: usize) -> Result<Source<'_, Infallible>, Infallible> {
+    fn open(&self, _: usize, _: usize) -> Result<Source<'_, Infallible>, Infallible> {
         unreachable!("all pixels are in memory")
     }
 }

@@ -19,6 +19,9 @@ from PIL import Image, ImageDraw
 CAMPAIGNS = {
     "resize": ("--resize-cases", 150, "resize"),
     "path": ("--path-cases", 80, "whole path"),
+    "video": ("--video-cases", 75, "video"),
+    "image_drop_in": ("--image-drop-in-cases", 150, "image drop-in"),
+    "video_drop_in": ("--video-drop-in-cases", 50, "video drop-ins"),
 }
 CHUNK = 25
 # Folders of photographs, from the repository's root, and how many each has at least. The second is
@@ -52,6 +55,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addoption(option, type=int, default=default, metavar="N", help=text)
     text = "random batches for each index function"
     parser.addoption("--index-cases", type=int, default=60, metavar="N", help=text)
+    text = "random videos that each sampling rule is asked about"
+    parser.addoption("--sampling-cases", type=int, default=4000, metavar="N", help=text)
     text = "random calls of each function of qwen_vl_utils"
     parser.addoption("--utils-cases", type=int, default=60, metavar="N", help=text)
     parser.addoption("--campaign-seed", type=int, default=0, help="seed of the random campaigns")

@@ -4,13 +4,22 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from qvl_fast._input.errors import ImageError
+from qvl_fast._input.errors import ImageError, VideoError
 from qvl_fast._input.source import ImageBatch, ImageSource
+from qvl_fast._input.video.clips import VideoBatch, VideoSource
+from qvl_fast._input.video.metadata import VideoMetadata
 from qvl_fast._native import smart_resize
-from qvl_fast._output.batch import ImageRows
+from qvl_fast._output.batch import ImageRows, VideoRows
 from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import DType, Rows, Temporal
-from qvl_fast.config import ImageConfig, ModelConfig, RopeConfig, TowerConfig
+from qvl_fast.config import (
+    GroundingConfig,
+    ImageConfig,
+    ModelConfig,
+    RopeConfig,
+    TowerConfig,
+    VideoConfig,
+)
 from qvl_fast.index.grids import Grids, cu_seqlens, interpolation_taps, position_ids, window_index
 from qvl_fast.index.mrope import (
     Advance,
@@ -22,13 +31,16 @@ from qvl_fast.index.packing import Packing, Strategy, block_diagonal_mask, pack
 from qvl_fast.index.placeholders import expand_placeholders, video_timestamps
 from qvl_fast.index.plans import EqualSegments, IndexPlan, plan
 from qvl_fast.index.rope import mrope_rotary, rotate, vision_rotary
+from qvl_fast.index.truncation import drop_truncated
 from qvl_fast.memory import memory_stats, release_memory
 from qvl_fast.processors.base import Decode, Reference
 from qvl_fast.processors.functional import image_size, patchify, resize
 from qvl_fast.processors.image import ImageProcessor
+from qvl_fast.processors.inverse import fingerprint, unpatchify
+from qvl_fast.processors.video import VideoProcessor
 
 if TYPE_CHECKING:
-    from qvl_fast import integrations, models, reference, store
+    from qvl_fast import boxes, integrations, models, reference, store
     from qvl_fast.integrations.chat import count_tokens, prepare
 
 __version__ = version("qvl-fast")
@@ -39,6 +51,7 @@ __all__ = [
     "Decode",
     "EqualSegments",
     "Grids",
+    "GroundingConfig",
     "ImageBatch",
     "ImageConfig",
     "ImageError",
@@ -55,10 +68,20 @@ __all__ = [
     "Strategy",
     "Temporal",
     "TowerConfig",
+    "VideoBatch",
+    "VideoConfig",
+    "VideoError",
+    "VideoMetadata",
+    "VideoProcessor",
+    "VideoRows",
+    "VideoSource",
     "block_diagonal_mask",
+    "boxes",
     "count_tokens",
     "cu_seqlens",
+    "drop_truncated",
     "expand_placeholders",
+    "fingerprint",
     "image_size",
     "integrations",
     "interpolation_taps",
@@ -79,14 +102,16 @@ __all__ = [
     "rotate",
     "smart_resize",
     "store",
+    "unpatchify",
     "video_timestamps",
     "vision_rotary",
     "window_index",
 ]
 
-# Imported when they are first used: they need torch, transformers or safetensors, or are not for
-# production.
+# Imported when they are first used: they need torch, transformers or safetensors, or few programs
+# need them.
 _LAZY = {
+    "boxes": "boxes",
     "count_tokens": "integrations.chat",
     "integrations": "integrations",
     "models": "models",

@@ -44,6 +44,15 @@ def test_float32(pair, make_rows, relative_error, grids):
         assert relative_error(ours, theirs) < 1e-5
 
 
+def test_a_tower_without_deepstack(make_pair, make_rows, mixed, relative_error):
+    """As Qwen3.5 has it."""
+    stock, tower = make_pair(replace(TOWERS["qwen3-vl-tiny"], deepstack_blocks=()))
+    assert type(stock).__name__ == "Qwen3_5VisionModel"
+    with torch.inference_mode():
+        ((ours, theirs),) = outputs(stock, tower, make_rows(mixed, tower.config), mixed)
+    assert relative_error(ours, theirs) < 1e-5
+
+
 @pytest.mark.parametrize("real", REAL)
 def test_float32_at_real_width(make_pair, make_rows, relative_error, real):
     stock, tower = make_pair(replace(TOWERS[real], **REAL[real]))

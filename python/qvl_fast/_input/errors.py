@@ -14,8 +14,8 @@ from PIL import Image
 
 from qvl_fast._input.names import describe
 
-# The line that an exception about one image of a batch ends with.
-_NOTE = re.compile(r"^images\[(\d+)\] is (.*)$", re.MULTILINE)
+# The line that an exception about one image or video of a batch ends with.
+_NOTE = re.compile(r"^(?:images|videos)\[(\d+)\] is (.*)$", re.MULTILINE)
 
 
 class SourceError(ValueError, TypeError):
@@ -68,22 +68,34 @@ class VideoError(SourceError):
 
 
 def about_image(error: Exception, index: int, source: Any) -> Exception:
-    """The exception to raise instead of ``error``, which one image of a batch is to blame for.
+    """See :func:`_about`."""
+    return _about(ImageError, error, index, source)
+
+
+def about_video(error: Exception, index: int, source: Any) -> Exception:
+    """See :func:`_about`."""
+    return _about(VideoError, error, index, source)
+
+
+def _about(kind: type[SourceError], error: Exception, index: int, source: Any) -> Exception:
+    """The exception to raise instead of ``error``, which one item of a batch is to blame for.
 
     What a stream raised, what the system says of a path, and a lack of memory keep their type and
     get ``index`` and ``source``. An exception of somebody else, such as a signal handler's, stays
-    as it is: no image is to blame for it.
+    as it is: no item is to blame for it.
     """
-    streams = hasattr(error, "source") and not isinstance(error, ImageError)
+    streams = hasattr(error, "source") and not isinstance(error, SourceError)
     if raised_elsewhere(error) and not streams:
         return error
-    if isinstance(error, ImageError):
+    if isinstance(error, kind):
         error.index, error.source = index, source
     elif isinstance(error, ValueError | TypeError) and not streams:
-        error = ImageError(str(error), index=index, source=source)
+        # A frame of a video may be an image that cannot be used.
+        reason = error.reason if isinstance(error, SourceError) else ""
+        error = kind(str(error), index=index, source=source, reason=reason)
     else:
         vars(error).update(index=index, source=_portable(source))
-    error.add_note(f"images[{index}] is {describe(source)}")
+    error.add_note(f"{kind.kind}s[{index}] is {describe(source)}")
     return error
 
 

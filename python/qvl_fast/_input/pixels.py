@@ -90,10 +90,10 @@ def rgb_pixels(image: Image.Image) -> Pixels | Pieces:
     if "A" in image.getbands() or image.info.get("transparency") is not None:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
-    return stored_pixels(image if image.mode == "RGB" else image.convert("RGB"))
+    return pixels_of_rgb(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def stored_pixels(image: Image.Image) -> Pixels | Pieces:
+def pixels_of_rgb(image: Image.Image) -> Pixels | Pieces:
     """The pixels of an image whose mode is RGB.
 
     Returns:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import copy
 from math import prod
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from qvl_fast._input.arrays import is_array
 from qvl_fast._output.torch import as_tensor
@@ -12,19 +13,20 @@ from qvl_fast._output.torch import as_tensor
 if TYPE_CHECKING:
     import torch
 
+    from qvl_fast._input.video.metadata import VideoMetadata
+
 T = TypeVar("T")
 
 
-class ImageRows(dict[str, T]):
-    """The rows and grids of a batch of images: a dict that works as ``model(**batch)``.
+class BatchRows(dict[str, T]):
+    """The rows and grids of a batch: a dict that works as ``model(**batch)``.
 
     It pickles, and takes further entries such as ``input_ids``. Its entries are attributes too, and
-    its length is the number of images.
-
-    Attributes:
-        pixel_values: ``(N, columns)``, the rows of all images one after another.
-        image_grid_thw: int64 ``(images, 3)``, the grid ``(1, h, w)`` of each, in patches.
+    its length is the number of images or videos.
     """
+
+    _ROWS: ClassVar[str]
+    _GRIDS: ClassVar[str]
 
     def __getattr__(self, name: str) -> T:
         try:
@@ -43,7 +45,7 @@ class ImageRows(dict[str, T]):
         dtype: torch.dtype | None = None,
         *,
         non_blocking: bool = False,
-    ) -> ImageRows[torch.Tensor]:
+    ) -> BatchRows[torch.Tensor]:
         """A batch of tensors on a device; entries that are neither arrays nor tensors stay.
 
         Args:
@@ -61,7 +63,7 @@ class ImageRows(dict[str, T]):
 
         return self._mapped(moved)
 
-    def pin_memory(self) -> ImageRows[torch.Tensor]:
+    def pin_memory(self) -> BatchRows[torch.Tensor]:
         """A copy in page-locked memory, from which a device copies without waiting.
 
         Raises:
@@ -75,24 +77,69 @@ class ImageRows(dict[str, T]):
         return self._mapped(pinned)
 
     def split(self) -> list[Self]:
-        """A batch for each image, of views; further entries are left out."""
+        """A batch for each item, of views; further entries are left out."""
         result: list[Self] = []
-        rows: Any = self["pixel_values"]
+        rows: Any = self[self._ROWS]
         grids = self._grids()
         first = 0
         for place, grid in enumerate(grids.tolist()):
             end = first + prod(grid)
-            parts = {"pixel_values": rows[first:end], "image_grid_thw": grids[place : place + 1]}
+            parts = {self._ROWS: rows[first:end], self._GRIDS: grids[place : place + 1]}
             result.append(type(self)(parts))
             first = end
         return result
 
     def _grids(self) -> Any:
-        return self["image_grid_thw"]
+        return self[self._GRIDS]
 
-    def _mapped(self, function: Callable[[torch.Tensor], torch.Tensor]) -> ImageRows[torch.Tensor]:
-        result: ImageRows[Any] = ImageRows(self)
+    def _mapped(self, function: Callable[[torch.Tensor], torch.Tensor]) -> BatchRows[torch.Tensor]:
+        result: BatchRows[Any] = copy(self)
         for name, value in self.items():
             if is_array(value):
                 result[name] = function(as_tensor(value))
+        return result
+
+
+class ImageRows(BatchRows[T]):
+    """The rows and grids of a batch of images; see :class:`BatchRows`.
+
+    Attributes:
+        pixel_values: ``(N, columns)``, the rows of all images one after another.
+        image_grid_thw: int64 ``(images, 3)``, the grid ``(1, h, w)`` of each, in patches.
+    """
+
+    _ROWS = "pixel_values"
+    _GRIDS = "image_grid_thw"
+
+
+class VideoRows(BatchRows[T]):
+    """The rows and grids of a batch of videos; see :class:`BatchRows`.
+
+    Attributes:
+        pixel_values_videos: ``(N, columns)``, the rows of all videos one after another.
+        video_grid_thw: int64 ``(videos, 3)``, the grid ``(t, h, w)`` of each: groups of frames, and
+            patches.
+        second_per_grid_ts: seconds from one group of frames to the next, ``(videos,)``; only where
+            the model is told so (Qwen2.5-VL).
+        video_metadata: of each video, with the frames that were taken. Like the next, no entry of
+            the dict: no model takes it.
+        timestamps: of each video, what the prompt of a Qwen3-VL says before each group of frames;
+            see :func:`qvl_fast.video_timestamps`.
+    """
+
+    _ROWS = "pixel_values_videos"
+    _GRIDS = "video_grid_thw"
+
+    video_metadata: Sequence[VideoMetadata]
+    timestamps: Sequence[Sequence[str]]
+
+    def split(self) -> list[Self]:
+        """A batch for each video, of views; entries of others are left out."""
+        result = super().split()
+        for place, part in enumerate(result):
+            part.video_metadata = self.video_metadata[place : place + 1]
+            part.timestamps = self.timestamps[place : place + 1]
+            if "second_per_grid_ts" in self:
+                seconds: Any = self["second_per_grid_ts"]
+                part["second_per_grid_ts"] = seconds[place : place + 1]
         return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Real
 from typing import Any, Self, cast
@@ -90,7 +90,7 @@ class ImageConfig:
             ValueError: a value is out of range.
         """
         if (size := values.pop("size", None)) is not None:
-            values = _areas(size) | values
+            values = areas(size) | values
         known = [entry.name for entry in fields(self)]
         for name in values:
             if name not in known:
@@ -114,27 +114,44 @@ class ImageConfig:
         kind = settings.get("image_processor_type") or "Qwen2VLImageProcessor"
         if kind.removesuffix("Fast").removesuffix("Pil") != "Qwen2VLImageProcessor":
             raise ValueError(f"image_processor_type must be 'Qwen2VLImageProcessor', got {kind!r}")
-        if settings.get("resample", _BICUBIC) != _BICUBIC:
-            raise ValueError(f"resample must be 3 (bicubic), got {settings['resample']!r}")
-        if settings.get("do_convert_rgb", True) is not True:
-            raise ValueError(f"do_convert_rgb must be true, got {settings['do_convert_rgb']!r}")
-        values = {
-            name: settings[name]
-            for name in ("size", *(entry.name for entry in fields(cls)))
-            if name in settings
-        }
-        for name in [name for name, value in values.items() if value is None]:
-            if name in _FLAGS:
-                values[name] = False
-            elif name in ("size", "min_pixels", "max_pixels"):
-                del values[name]
-            else:
-                raise ValueError(f"{name} must not be null, got null")
-        if "min_pixels" in values and "max_pixels" in values:
-            # As in the reference, they replace the size whatever it holds: older files keep it
-            # under other keys.
-            values.pop("size", None)
-        return cls().override(**{name: _whole(value) for name, value in values.items()})
+        return cls().override(**settings_of(cls, settings))
+
+
+def settings_of(
+    kind: type[ImageConfig], settings: Mapping[str, Any], nullable: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What a processor's JSON says of the fields of a configuration, and of ``size``.
+
+    Args:
+        kind: class of the configuration.
+        settings: the JSON.
+        nullable: fields that may be None.
+
+    Raises:
+        ValueError: the settings ask for something that is not reproduced exactly, or another
+            setting is null.
+    """
+    if settings.get("resample", _BICUBIC) != _BICUBIC:
+        raise ValueError(f"resample must be 3 (bicubic), got {settings['resample']!r}")
+    if settings.get("do_convert_rgb", True) is not True:
+        raise ValueError(f"do_convert_rgb must be true, got {settings['do_convert_rgb']!r}")
+    values = {
+        name: settings[name]
+        for name in ("size", *(entry.name for entry in fields(kind)))
+        if name in settings
+    }
+    for name in [name for name, value in values.items() if value is None]:
+        if name in (*_FLAGS, "do_sample_frames"):
+            values[name] = False
+        elif name in ("size", "min_pixels", "max_pixels"):
+            del values[name]
+        elif name not in nullable:
+            raise ValueError(f"{name} must not be null, got null")
+    if "min_pixels" in values and "max_pixels" in values:
+        # As in the reference, they replace the size whatever it holds: older files keep it
+        # under other keys.
+        values.pop("size", None)
+    return {name: _whole(value) for name, value in values.items()}
 
 
 def _whole(value: Any) -> Any:
@@ -146,17 +163,22 @@ def _whole(value: Any) -> Any:
     return value
 
 
-def _areas(size: Any) -> dict[str, Any]:
+def areas(size: Any) -> dict[str, Any]:
+    """``min_pixels`` and ``max_pixels`` of a ``size``.
+
+    Raises:
+        ValueError: it has other keys.
+    """
     keys = {"shortest_edge": "min_pixels", "longest_edge": "max_pixels"}
     try:
-        areas: dict[str, Any] = dict(size)
+        given: dict[str, Any] = dict(size)
     except (TypeError, ValueError):
-        areas = {}
-    if set(areas) != set(keys):
+        given = {}
+    if set(given) != set(keys):
         raise ValueError(
             f"size must have exactly the keys 'shortest_edge' and 'longest_edge', got {size!r}"
         )
-    return {keys[key]: area for key, area in areas.items()}
+    return {keys[key]: area for key, area in given.items()}
 
 
 def _per_channel(name: str, value: Any) -> tuple[float, ...]:

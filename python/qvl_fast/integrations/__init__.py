@@ -1,1 +1,1 @@
-"""Where people already are: other libraries' interfaces over this package. Nothing is imported."""
+"""Where people already are: one module for each library, imported only when asked for."""

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from qvl_fast.models.attention import Choice
     from qvl_fast.models.tower import VisionTower
 
-_TOWERS: dict[str, type[VisionTower]] = {
+# `model_type` of a checkpoint -> its tower.
+TOWER_CLASSES: dict[str, type[VisionTower]] = {
     model_type: tower
     for tower in (Qwen2VisionTower, Qwen2_5VisionTower, Qwen3VisionTower)
     for model_type in tower.model_types
@@ -69,10 +70,10 @@ def load_vision_tower(
     if config is None:
         raise FileNotFoundError(f"directory {str(directory)!r} has no config.json")
     model_type = config.get("model_type")
-    if model_type not in _TOWERS:
+    if model_type not in TOWER_CLASSES:
         raise ValueError(
-            f"model_type in {directory / 'config.json'} must be one of {listed(_TOWERS)}, got "
-            f"{model_type!r}"
+            f"model_type in {directory / 'config.json'} must be one of {listed(TOWER_CLASSES)}, "
+            f"got {model_type!r}"
         )
     shape = TowerConfig.from_dict(config.get("vision_config") or {}, model_type)
     weights = {
@@ -83,7 +84,7 @@ def load_vision_tower(
         raise ValueError(
             f"no tensor in {directory} is a vision tower's: none begins with {prefixes}"
         )
-    tower = _TOWERS[model_type].from_weights(shape, weights, attention=attention)
+    tower = TOWER_CLASSES[model_type].from_weights(shape, weights, attention=attention)
     if pad_mlp:
         tower.pad_mlp()
     return tower

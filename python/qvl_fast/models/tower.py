@@ -128,13 +128,16 @@ class VisionTower(nn.Module):
         raise NotImplementedError
 
     @classmethod
-    def from_transformers(cls, module: nn.Module, *, attention: Choice = "auto") -> Self:
-        """A tower with the configuration and a copy of the weights of a stock vision module.
+    def from_transformers(
+        cls, module: nn.Module, *, attention: Choice = "auto", share: bool = False
+    ) -> Self:
+        """A tower with the configuration and the weights of a stock vision module.
 
         Args:
             module: ``model.visual`` of the same generation, of any type and on any device, which
                 the tower takes over.
             attention: as for the class.
+            share: whether the tower takes the module's own parameters instead of copies.
 
         Raises:
             ValueError: the module is of another generation, or computes something that the tower
@@ -147,7 +150,9 @@ class VisionTower(nn.Module):
                 f"module must be of type {' or '.join(cls.model_types)}, got {model_type!r}"
             )
         config = TowerConfig.from_dict(settings.to_dict(), model_type)
-        weights = {name: x.detach().clone() for name, x in module.state_dict().items()}
+        weights: dict[str, Tensor] = dict(module.named_parameters())
+        if not share:
+            weights = {name: x.detach().clone() for name, x in weights.items()}
         return cls.from_weights(config, weights, attention=attention)
 
     @classmethod
@@ -155,6 +160,8 @@ class VisionTower(nn.Module):
         cls, config: TowerConfig, weights: Mapping[str, Tensor], *, attention: Choice = "auto"
     ) -> Self:
         """A tower that takes over tensors, under the names of :meth:`state_dict`.
+
+        Tensors become parameters that are trained; parameters stay as they are, frozen or not.
 
         Raises:
             ValueError: a tensor is missing, not known or of another shape; the message lists them.
@@ -176,6 +183,10 @@ class VisionTower(nn.Module):
                 f"{what}: {', '.join(names)}" for what, names in problems.items() if names
             )
             raise ValueError(f"the weights do not fit a {cls.__name__}: {listed}")
+        # What is assigned takes the flag of what was there.
+        for name, parameter in tower.named_parameters():
+            given = weights[name]
+            parameter.requires_grad_(not isinstance(given, nn.Parameter) or given.requires_grad)
         tower.load_state_dict(weights, assign=True)
         return tower
 

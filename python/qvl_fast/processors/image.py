@@ -2,59 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qvl_fast import _native
 from qvl_fast._input.source import ImageBatch, flatten
 from qvl_fast._output.batch import ImageRows
 from qvl_fast._output.forms import ReturnTensors
-from qvl_fast._output.rows import (
-    DType,
-    Rows,
-    Temporal,
-    check_form,
-    check_pinning,
-    dtype_name,
-    hand_out,
-    pinned,
-    storage,
-)
-from qvl_fast._output.torch import load_torch_early
-from qvl_fast.config import (
-    AnyImageConfig,
-    ImageConfig,
-    ModelConfig,
-    image_config,
-    positive_integer,
-)
+from qvl_fast._output.rows import DType, Rows, Temporal, check_form, hand_out
+from qvl_fast.config import AnyImageConfig, ImageConfig, image_config
 from qvl_fast.config.checks import check_choice
-from qvl_fast.processors.base import Decode, Reference, resolve_reference, row_writer
+from qvl_fast.processors.base import Decode, Processor, Reference
 from qvl_fast.processors.writing import Batch
-from qvl_fast.threads import default_num_threads
 
 if TYPE_CHECKING:
     import torch
 
 
-# Beside the configuration, all that makes a processor: the arguments of its constructor.
-_OPTIONS = (
-    "reference",
-    "dtype",
-    "temporal",
-    "num_threads",
-    "pin_memory",
-    "decode",
-    "return_tensors",
-)
-
-
-class ImageProcessor:
+class ImageProcessor(Processor[ImageConfig]):
     """Images to patch rows and grids, equal bit for bit to the processors in transformers.
 
     With ``reference="torchvision"`` equal to ``Qwen2VLImageProcessor``, with ``"pillow"`` to
@@ -97,18 +64,11 @@ class ImageProcessor:
         ((1176, 1176), [[1, 28, 42]])
     """
 
-    # Without a dict of their own, instances refuse any other attribute; those of a subclass do not.
-    __slots__ = ("_writer", "config", *_OPTIONS)
+    __slots__ = ("decode",)
 
-    _writer: _native.RowWriter
-    config: ImageConfig
-    reference: Literal["torchvision", "pillow-12", "pillow-13"]
-    dtype: DType
-    temporal: Temporal
-    num_threads: int | None
-    pin_memory: bool
+    OPTIONS: ClassVar[tuple[str, ...]] = (*Processor.OPTIONS, "decode")
+
     decode: Decode
-    return_tensors: ReturnTensors
 
     def __init__(
         self,
@@ -124,37 +84,16 @@ class ImageProcessor:
         **overrides: Any,
     ) -> None:
         check_choice("decode", decode, Decode)
-        check_choice("return_tensors", return_tensors, ReturnTensors)
-        if pin_memory:
-            check_pinning()
-        if num_threads is not None:
-            num_threads = positive_integer("num_threads", num_threads)
-        self.__setstate__(
-            {
-                "config": image_config(config).override(**overrides),
-                "reference": resolve_reference(reference),
-                "dtype": dtype_name(dtype),
-                "temporal": temporal,
-                "num_threads": num_threads,
-                "pin_memory": pin_memory,
-                "decode": decode,
-                "return_tensors": return_tensors,
-            }
+        self._make(
+            image_config(config).override(**overrides),
+            reference=reference,
+            dtype=dtype,
+            temporal=temporal,
+            num_threads=num_threads,
+            pin_memory=pin_memory,
+            return_tensors=return_tensors,
+            decode=decode,
         )
-
-    @classmethod
-    def from_pretrained(cls, directory: str | os.PathLike[str], **options: Any) -> Self:
-        """The processor of a checkpoint directory.
-
-        Args:
-            directory: see :meth:`ModelConfig.from_pretrained`.
-            **options: of the constructor.
-
-        Raises:
-            FileNotFoundError: the directory is not there or holds no settings.
-            ValueError, TypeError, ImportError, RuntimeError: as the constructor.
-        """
-        return cls(ModelConfig.from_pretrained(directory), **options)
 
     @overload
     def __call__(
@@ -231,28 +170,17 @@ class ImageProcessor:
         bounds = {"min_pixels": min_pixels, "max_pixels": max_pixels, "size": size}
         given = {name: value for name, value in bounds.items() if value is not None}
         config = self.config.override(**given) if given else self.config
-        batch = Batch(self._writer, _budget(config), into_out=out is not None)
+        budget = _budget(config)
+        batch = Batch(self._writer, into_out=out is not None)
         for image in flatten(images):
-            batch.add(image)
+            batch.add_image(image, lambda size: self._writer.target(*size, budget))
         grids = np.array(batch.grids, np.int64)
-        shape = batch.rows, self.columns
-        if out is None and self.pin_memory:
-            out = pinned(shape, self.dtype)
-        rows = storage(shape, self.dtype, out, batch.arrays)
-        batch.write(
-            rows,
-            num_threads=self.num_threads or default_num_threads(),
-            reduced=self.decode == "scaled",
-        )
+        rows, out = self._storage(batch.rows, out, batch.arrays)
+        batch.write(rows, num_threads=self._threads(), reduced=self.decode == "scaled")
         return ImageRows(
             pixel_values=hand_out(rows, self.dtype, form, out),
             image_grid_thw=hand_out(grids, "int64", form),
         )
-
-    @property
-    def columns(self) -> int:
-        """Elements in a row: ``3 * frames * patch_size**2``, one frame if compact."""
-        return self._writer.columns
 
     def resized_size(self, height: int, width: int) -> tuple[int, int]:
         """``(height, width)`` in pixels that an image of this size is resized to.
@@ -278,35 +206,6 @@ class ImageProcessor:
             ValueError: the size is not valid; see :func:`smart_resize`.
         """
         return self.num_patches(height, width) // self.config.merge_size**2
-
-    def __repr__(self) -> str:
-        options = ", ".join(f"{name}={getattr(self, name)!r}" for name in _OPTIONS)
-        return f"{type(self).__name__}({self.config!r}, {options})"
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name in _FIXED:
-            raise AttributeError(
-                f"{name} of a processor cannot be changed; make another, or pass min_pixels, "
-                "max_pixels or size to the call"
-            )
-        super().__setattr__(name, value)
-
-    def __getstate__(self) -> dict[str, Any]:
-        own: dict[str, Any] = getattr(self, "__dict__", {})
-        return {**own, "config": self.config, **{name: getattr(self, name) for name in _OPTIONS}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            object.__setattr__(self, name, value)
-        writer = row_writer(self.config, self.dtype, self.temporal, self.reference)
-        object.__setattr__(self, "_writer", writer)
-        if self.return_tensors == "pt":
-            load_torch_early()
-
-
-_FIXED = frozenset(
-    (*ImageProcessor.__slots__, "size", *(setting.name for setting in fields(ImageConfig)))
-)
 
 
 def _budget(config: ImageConfig) -> tuple[int, int] | None:

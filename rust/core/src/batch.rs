@@ -1,4 +1,4 @@
-//! Still images of one batch, each on its way from pixels or a file to its rows.
+//! Images of one batch, and groups of frames of videos, each on its way from pixels or files to its rows.
 
 use std::cmp::Reverse;
 use std::mem;
@@ -9,19 +9,20 @@ use crate::error::{Error, Result};
 use crate::memory::{self, Buffer};
 use crate::parallel::{self, Step, Stopped, Work};
 use crate::pixels::PixelView;
-use crate::resize::{Bands, Failure, Pixels, Resampler, Scanlines, Source, Tasks, first_scanline};
+use crate::resize::{Bands, Failure, Pixels, Scanlines, Source, Tasks, first_scanline};
 use crate::rows::{Element, RowWriter, Rows};
 
-/// One image of a batch.
+/// One image of a batch, or one group of frames of a video.
 #[derive(Debug, Clone, Copy)]
 pub struct Image<'a> {
-    /// Where its pixels come from.
-    pub input: Input<'a>,
+    /// Where the pixels of its frames come from, all of one size: an image has one frame, a group as many
+    /// as a row holds at most.
+    pub frames: &'a [Input<'a>],
     /// `(height, width)` that it is resized to, multiples of what the layout of the rows asks for.
     pub target: (usize, usize),
 }
 
-/// Where the pixels of an image come from.
+/// Where the pixels of a frame come from.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// From memory.
@@ -44,6 +45,13 @@ pub enum Input<'a> {
     },
 }
 
+impl Image<'_> {
+    /// About how long it takes, in nanoseconds.
+    fn cost(&self) -> u64 {
+        self.frames.iter().map(Input::cost).sum()
+    }
+}
+
 impl Input<'_> {
     /// About how long it takes to get the pixels and to resize them, in nanoseconds.
     fn cost(&self) -> u64 {
@@ -61,8 +69,8 @@ pub trait Owner: Sync {
     /// Why an image cannot be had.
     type Error: Send;
 
-    /// The pixels of the image at `index`, of the size that was given for it.
-    fn open(&self, index: usize) -> Result<Source<'_, Self::Error>, Self::Error>;
+    /// The pixels of a frame of the image at `index`, of the size that was given for it.
+    fn open(&self, index: usize, frame: usize) -> Result<Source<'_, Self::Error>, Self::Error>;
 }
 
 /// What stopped a batch.
@@ -91,56 +99,50 @@ pub fn write<T: Element, O: Owner>(
     let threads = worthwhile(images, size_of_val(out)).min(threads).max(1);
     if threads > 1 {
         // The largest first, so that no thread is left alone with one that has to be decoded.
-        every.sort_unstable_by_key(|index| (Reverse(images[*index].input.cost()), *index));
+        every.sort_unstable_by_key(|index| (Reverse(images[*index].cost()), *index));
     }
-    let damaged = write_some(writer, images, owner, out, every, threads, &mut interrupted)?;
-    if damaged.is_empty() {
-        return Ok(());
+    let mut pass = |indices, reopening| {
+        let interrupted = &mut interrupted;
+        write_some(
+            writer,
+            images,
+            owner,
+            out,
+            indices,
+            reopening,
+            threads,
+            interrupted,
+        )
+    };
+    let damaged = pass(every, false)?;
+    if !damaged.is_empty() {
+        // What has been written of these is written again, from pixels of the owner's.
+        pass(damaged, true)?;
     }
-    // What has been written of these is written again, from pixels of the owner's.
-    let every = images.iter().copied();
-    let mut images = memory::collect(every, "the images of a batch").map_err(Stop::Core)?;
-    for index in &damaged {
-        if let Input::File {
-            header,
-            orientation,
-            ..
-        } = images[*index].input
-        {
-            let size = oriented(&header, orientation);
-            images[*index].input = Input::Owner { size };
-        }
-    }
-    write_some(
-        writer,
-        &images,
-        owner,
-        out,
-        damaged,
-        threads,
-        &mut interrupted,
-    )
-    .map(drop)
+    Ok(())
 }
 
 /// How many threads the work is worth: one more for each half a millisecond, which waking and sharing
 /// must not outweigh.
 fn worthwhile(images: &[Image<'_>], out_bytes: usize) -> usize {
     const WORTH: u64 = 500_000;
-    let cost: u64 = images.iter().map(|image| image.input.cost()).sum();
+    let cost: u64 = images.iter().map(Image::cost).sum();
     let written = out_bytes as u64 / 8;
     usize::try_from((cost + written) / WORTH)
         .unwrap_or(usize::MAX)
         .saturating_add(1)
 }
 
-/// Writes the rows of the images at `indices`, and returns which of them were damaged.
+/// Writes the rows of the images at `indices`, and returns which of them were damaged. With `reopening`,
+/// files are asked of the owner.
+#[expect(clippy::too_many_arguments, reason = "one more than those of `write`")]
 fn write_some<T: Element, O: Owner>(
     writer: &RowWriter<T>,
     images: &[Image<'_>],
     owner: &O,
     out: &mut [T],
     indices: Vec<usize>,
+    reopening: bool,
     threads: usize,
     interrupted: &mut impl FnMut() -> Result<(), O::Error>,
 ) -> Result<Vec<usize>, Stop<O::Error>> {
@@ -150,6 +152,7 @@ fn write_some<T: Element, O: Owner>(
         writer,
         images,
         owner,
+        reopening,
         threads,
         stream,
         state: Mutex::new(State {
@@ -184,7 +187,8 @@ fn split<'a, T: Element>(
     let (given, columns) = (out.len(), writer.columns());
     let mut parts = memory::with_capacity(images.len(), "parts of the output")?;
     let mut rows = 0;
-    for Image { target, .. } in images {
+    for Image { frames, target } in images {
+        writer.check_group(frames.len())?;
         let grid = writer.layout().grid(1, target.0, target.1)?;
         rows += grid.patches();
         parts.extend(out.split_off_mut(..grid.patches() * columns));
@@ -213,6 +217,7 @@ struct Run<'a, T: Element, O: Owner> {
     writer: &'a RowWriter<T>,
     images: &'a [Image<'a>],
     owner: &'a O,
+    reopening: bool,
     threads: usize,
     stream: bool,
     state: Mutex<State<'a, T, O::Error>>,
@@ -278,7 +283,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     fn open_again(&self) -> Option<Step<(usize, Failure<O::Error>)>> {
         let mut state = self.lock();
         let divided = state.open.iter().find_map(|open| {
-            let Input::File { header, .. } = self.images[open.index].input else {
+            let [Input::File { header, .. }] = self.images[open.index].frames else {
                 return None;
             };
             let worth = header.skips && header.height * header.width >= DIVIDED;
@@ -318,53 +323,64 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         index: usize,
         bands: Bands<&'a mut [T]>,
     ) -> Result<ImageTasks<'a, T, O::Error>, Failure<O::Error>> {
-        let Image { input, target } = self.images[index];
-        let (source, resampler) = match input {
-            Input::Pixels(view) => (Source::pixels(view), self.resampler(view.size(), target)?),
-            Input::Owner { .. } => {
-                let source = self.owner.open(index).map_err(Failure::Owner)?;
-                let resampler = self.resampler(source.size(), target)?;
-                (source, resampler)
-            }
+        let Image { frames, target } = self.images[index];
+        let mut sources = memory::with_capacity(frames.len(), "frames").map_err(Failure::Core)?;
+        for frame in 0..frames.len() {
+            sources.push(self.source(index, frame, &bands)?);
+        }
+        // A file may have been decoded at a fraction of its size.
+        let size = sources.first().map_or((0, 0), Source::size);
+        if sources.iter().any(|source| source.size() != size) {
+            let reason = "must have one size in all frames of a group";
+            return Err(Error::invalid("frames", reason).into());
+        }
+        let resampler = self.writer.resampler(size, target)?;
+        let tasks = self
+            .writer
+            .tasks(resampler, sources, bands, self.stream, self.threads)?;
+        Ok(tasks)
+    }
+
+    /// The pixels of a frame, as far as `bands` are made of them.
+    fn source(
+        &self,
+        index: usize,
+        frame: usize,
+        bands: &Bands<&mut [T]>,
+    ) -> Result<Source<'a, O::Error>, Failure<O::Error>> {
+        let Image { frames, target } = self.images[index];
+        let (bytes, header, orientation, reduced) = match frames[frame] {
+            Input::Pixels(view) => return Ok(Source::pixels(view)),
             Input::File {
                 bytes,
                 header,
                 orientation,
                 reduced,
-            } => {
-                let least = reduced.then_some(match orientation {
-                    5..=8 => (target.1, target.0),
-                    _ => target,
-                });
-                let lines = decode::Scanlines::open(bytes, &header, least)?;
-                let mut lines = lines.ok_or(Failure::Damaged)?;
-                if orientation == 1 {
-                    let size = (lines.height(), lines.width());
-                    let resampler = self.resampler(size, target)?;
-                    let band_lines = self.writer.band_lines();
-                    let first = first_scanline(&resampler, band_lines, bands.first);
-                    if first > 0 {
-                        lines
-                            .skip(first)
-                            .map_err(|decode::Damaged| Failure::Damaged)?;
-                    }
-                    (Source::scanlines(lines), resampler)
-                } else {
-                    let turned = Turned::new(lines, orientation)?;
-                    let resampler = self.resampler(turned.view().size(), target)?;
-                    (Source::pixels(turned), resampler)
-                }
+            } if !self.reopening => (bytes, header, orientation, reduced),
+            Input::File { .. } | Input::Owner { .. } => {
+                return self.owner.open(index, frame).map_err(Failure::Owner);
             }
         };
-        let frames = vec![source];
-        let tasks = self
-            .writer
-            .tasks(resampler, frames, bands, self.stream, self.threads)?;
-        Ok(tasks)
-    }
-
-    fn resampler(&self, source: (usize, usize), target: (usize, usize)) -> Result<Arc<Resampler>> {
-        self.writer.resampler(source, target)
+        let least = reduced.then_some(match orientation {
+            5..=8 => (target.1, target.0),
+            _ => target,
+        });
+        let lines = decode::Scanlines::open(bytes, &header, least)?;
+        let mut lines = lines.ok_or(Failure::Damaged)?;
+        if orientation != 1 {
+            return Ok(Source::pixels(Turned::new(lines, orientation)?));
+        }
+        if bands.first > 0 {
+            let size = (lines.height(), lines.width());
+            let resampler = self.writer.resampler(size, target)?;
+            let first = first_scanline(&resampler, self.writer.band_lines(), bands.first);
+            if first > 0 {
+                lines
+                    .skip(first)
+                    .map_err(|decode::Damaged| Failure::Damaged)?;
+            }
+        }
+        Ok(Source::scanlines(lines))
     }
 
     /// A damaged image is put aside, any other failure ends the run.

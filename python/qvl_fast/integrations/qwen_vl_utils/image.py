@@ -18,7 +18,7 @@ from qvl_fast._input.fetch import Fetcher, is_remote
 from qvl_fast._input.files import opened, refusing
 from qvl_fast._input.header import upright_size
 from qvl_fast._input.names import describe
-from qvl_fast._input.pixels import Pieces, stored_pixels
+from qvl_fast._input.pixels import Pieces, pixels_of_rgb
 from qvl_fast._input.source import File, prepare
 from qvl_fast.integrations.qwen_vl_utils.sizes import image_target
 from qvl_fast.processors.functional import resize
@@ -71,7 +71,7 @@ def fetch_pixels(
         if 0 in image.size:
             raise ValueError(f"it has no pixels: height {image.height}, width {image.width}")
         image = _to_rgb(ImageOps.exif_transpose(image) if exif and is_file else image)
-        shared = stored_pixels(image)
+        shared = pixels_of_rgb(image)
         pixels = np.asarray(image) if isinstance(shared, Pieces) else shared
     target = image_target(element, (image.height, image.width), image_patch_size)
     return resize(pixels, *target, reference="pillow")

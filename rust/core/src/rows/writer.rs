@@ -85,10 +85,7 @@ impl<T: Element> RowWriter<T> {
             let reason = "must hold at least one frame, got 0";
             return Err(Error::invalid("frames", reason));
         };
-        if frames.len() > 1 && self.shape.slots < self.layout.temporal_patch {
-            let reason = format!("\"compact\" is for one frame, got {}", frames.len());
-            return Err(Error::invalid("temporal", reason));
-        }
+        self.check_group(frames.len().min(self.layout.temporal_patch))?;
         let grid = self.layout.grid(frames.len(), target.0, target.1)?;
         let columns = self.columns();
         if out.len() != grid.patches() * columns {
@@ -125,6 +122,21 @@ impl<T: Element> RowWriter<T> {
         target: (usize, usize),
     ) -> Result<Arc<Resampler>> {
         resampler(source, target, self.reference, self.isa)
+    }
+
+    /// Refuses a group of frames that a row cannot hold.
+    pub fn check_group(&self, frames: usize) -> Result<()> {
+        let holds = self.layout.temporal_patch;
+        if frames == 0 || frames > holds {
+            let reason =
+                format!("of a group must be 1 to temporal_patch_size={holds}, got {frames}");
+            return Err(Error::invalid("frames", reason));
+        }
+        if frames > self.shape.slots {
+            let reason = format!("\"compact\" is for one frame, got {frames}");
+            return Err(Error::invalid("temporal", reason));
+        }
+        Ok(())
     }
 
     /// Scanlines of a band.
