@@ -344,7 +344,7 @@ def test_conversations(kwargs, metadata):
         ([{"content": [{"image": b"no image"}]}], ImageError, "cannot be decoded"),
         ([{"content": [{"image": "data:image/png;base64,!!"}]}], ImageError, "cannot be decoded"),
         ([{"content": [{"image": "no/such.png"}]}], FileNotFoundError, "no/such.png"),
-        ([{"content": [{"image": Image.new("RGB", (3000, 10))}]}], ValueError, "factor of at most"),
+        ([{"content": [{"image": Image.new("RGB", (3000, 10))}]}], ValueError, "aspect ratio"),
         ([{"content": [{"image": Image.new("RGB", (0, 10))}]}], ValueError, "no pixels"),
         ([{"content": [{"video": []}]}], ValueError, "at least one picture"),
         ([{"content": [{"video": torch.zeros(2, 3, 9, 9)}]}], TypeError, "video must be a path"),
@@ -400,7 +400,7 @@ def test_megatron_bridge_imports_before():
     # What only ours says shows whose it is.
     with pytest.raises(ValueError, match="messages must hold at least one message"):
         importer.process_vision_info([])
-    with pytest.raises(ValueError, match="differ by a factor of at most 200"):
+    with pytest.raises(ValueError, match="must be at most 200, got 1000"):
         stock.smart_resize(1, 1000, 28)
 
     ours.uninstall()
@@ -448,6 +448,18 @@ def test_ms_swift_sets_constants(monkeypatch):
     assert video.shape[2:] == (56, 112)
     batch = ImageProcessor("qwen2.5-vl", do_resize=False)(image)
     assert batch.image_grid_thw.tolist() == [[1, 6, 10]]
+
+
+@pytest.mark.parametrize("name", ["MAX_RATIO", "FRAME_FACTOR"])
+def test_constants_that_must_stay(monkeypatch, name):
+    monkeypatch.setattr(vision_process, name, 3)
+    with pytest.raises(ValueError, match=rf"{name} of qwen_vl_utils must be \d+, got 3"):
+        ours.fetch_video({"video": [Image.new("RGB", (100, 100))] * 2})
+
+
+def test_no_least_area():
+    element = {"image": Image.new("RGB", (100, 75)), "min_pixels": 0}
+    assert ours.fetch_image(element).size == stock.fetch_image(element).size
 
 
 def test_model_seq_len_bounds_a_video(monkeypatch):

@@ -100,7 +100,7 @@ def _of_file(source: Any, request: Request, *, hollow: bool) -> tuple[Any, Any]:
     with open_file(source, request.fetch) as file:
         whole = file.metadata
         metadata = VideoMetadata(**asdict(whole))
-        indices = list(range(whole.total_num_frames))
+        indices = list(range(int(whole.total_num_frames)))
         if rules.do_sample_frames:
             options = {name: getattr(rules, name) for name in ("fps", "num_frames")}
             indices = np.asarray(rules.sample_frames(metadata, **options)).tolist()

@@ -151,7 +151,7 @@ class _Sampled:
         whole = file.metadata
         if whole.fps is None:
             raise ValueError(f"video must say how many frames a second it has, got {whole}")
-        indices, among = sampled_indices(element, whole.total_num_frames, whole.fps)
+        indices, among = sampled_indices(element, int(whole.total_num_frames), whole.fps)
         self._file = file
         self.sample_fps: float = len(indices) / among * whole.fps
         self.metadata = {
