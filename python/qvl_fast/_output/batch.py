@@ -37,7 +37,7 @@ class BatchRows(dict[str, T]):
             ) from None
 
     def __len__(self) -> int:
-        return len(self._grids())
+        return len(self._grids()) if self._GRIDS in self else 0
 
     def to(
         self,
