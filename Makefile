@@ -35,6 +35,8 @@ test: lint check-arm test-rust test-python fuzz wheel ## everything
 test-all: test sanitize test-arm ## the same with long random campaigns, recorded
 	$(BIN)/pytest tests/parity/test_random.py --resize-cases 3000 --path-cases 1500 \
 		--record tests/record/$(DATE)-still-images.txt
+	$(BIN)/pytest tests/integration/test_dropin_random.py --image-drop-in-cases 2000 \
+		--video-drop-in-cases 1000 --record tests/record/$(DATE)-drop-ins.txt
 	$(BIN)/pytest -q tests/parity/test_index.py --index-cases 500 > build/index.txt \
 		|| { cat build/index.txt; exit 1; }
 	echo "$(DATE): 500 random batches for each function: $$(tail -n 1 build/index.txt)" \

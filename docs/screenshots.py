@@ -24,6 +24,7 @@ SAMPLES = {
 
 
 def main() -> None:
+    """Take them all."""
     options = webdriver.ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--window-size=1100,720"):
         options.add_argument(argument)

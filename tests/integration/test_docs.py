@@ -113,6 +113,19 @@ def test_training(tmp_path):
     assert names["frames"][0].shape[0] == 2
 
 
+def test_transformers():
+    names = {}
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            for block in blocks("transformers.md"):
+                exec(block, names)
+        assert type(names["video_processor"]).__module__.endswith("transformers.video")
+    finally:
+        names["drop_ins"].unregister()
+    assert printed.getvalue() == "qvl_fast.integrations.transformers.image\nTrue\n"
+
+
 def test_serving():
     names = {}
     for block in blocks("serving.md"):

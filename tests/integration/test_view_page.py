@@ -126,6 +126,18 @@ def test_layers_change_the_picture(shown, pixels):
         assert browser.execute_script(image) != before, layer
 
 
+def test_layers_that_an_image_lacks_are_not_offered(shown, pixels):
+    browser = shown(view(pixels, "qwen3-vl"))
+    shown_layers = [
+        layer.get_attribute("id")
+        for layer in browser.find_elements("css selector", "input[type=checkbox]")
+        if layer.is_displayed()
+    ]
+    assert shown_layers == ["tokens", "patches"]
+    assert not browser.find_element("id", "index").is_displayed()
+    assert not browser.find_element("id", "places-set").is_displayed()
+
+
 def test_boxes_are_drawn_where_the_arithmetic_says(shown):
     black = np.zeros((*SIZE, 3), np.uint8)
     browser = shown(view(black, "qwen3-vl", [[96, 64, 288, 192]]))
