@@ -14,6 +14,7 @@ from qvl_fast.config.model import (
 )
 from qvl_fast.config.rope import RopeConfig
 from qvl_fast.config.tower import TOWERS, TowerConfig
+from qvl_fast.config.vit import VIT_TYPES, VITS, VitConfig
 
 __all__ = [
     "MAX_INTEGER",
@@ -21,6 +22,8 @@ __all__ = [
     "OPENAI_CLIP_STD",
     "PRESETS",
     "TOWERS",
+    "VITS",
+    "VIT_TYPES",
     "AnyImageConfig",
     "AnyRopeConfig",
     "AnyTowerConfig",
@@ -28,6 +31,7 @@ __all__ = [
     "ModelConfig",
     "RopeConfig",
     "TowerConfig",
+    "VitConfig",
     "image_config",
     "positive_integer",
     "rope_config",
