@@ -14,9 +14,10 @@ from qvl_fast.config.model import (
 )
 from qvl_fast.config.rope import RopeConfig
 from qvl_fast.config.tower import TOWERS, TowerConfig
-from qvl_fast.config.vit import VIT_TYPES, VITS, VitConfig
+from qvl_fast.config.vit import BARE_VIT_TYPES, VIT_TYPES, VITS, VitConfig
 
 __all__ = [
+    "BARE_VIT_TYPES",
     "MAX_INTEGER",
     "OPENAI_CLIP_MEAN",
     "OPENAI_CLIP_STD",

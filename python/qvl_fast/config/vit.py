@@ -335,8 +335,9 @@ _FAMILIES: Mapping[str, _Family] = {
     "idefics": _Family(vision="idefics_vision"),
 }
 
-# The model types that have such a tower.
+# The model types that have such a tower, and those that are nothing else.
 VIT_TYPES = (*_FAMILIES, *_STOCK)
+BARE_VIT_TYPES = tuple(_STOCK)
 
 _SIGLIP = VitConfig(
     side=27,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qvl_fast.config import VIT_TYPES, TowerConfig, VitConfig
+from qvl_fast.config import BARE_VIT_TYPES, VIT_TYPES, TowerConfig, VitConfig
 from qvl_fast.config.checks import listed, read_json
 from qvl_fast.models.qwen2 import Qwen2VisionTower
 from qvl_fast.models.qwen2_5 import Qwen2_5VisionTower
@@ -81,6 +81,8 @@ def load_vision_tower(
         raise FileNotFoundError(f"directory {str(directory)!r} has no config.json")
     model_type = config.get("model_type")
     prefixes = _VIT_PREFIXES if model_type in VIT_TYPES else _PREFIXES
+    if model_type in BARE_VIT_TYPES:
+        prefixes = (*prefixes, "")
     tensors = (
         (name, tensor.to(device, dtype, copy=not mmap))
         for name, tensor in _vision_tensors(directory, prefixes)
