@@ -33,7 +33,8 @@ class Qwen2_5VisionTower(VisionTower):  # noqa: N801  (the model's name)
         shape = self.config
         self.patch_embed = PatchEmbedding(shape, bias=False)
         self.blocks = nn.ModuleList(
-            Block(shape, RmsNorm, GatedMlp(shape)) for _ in range(shape.depth)
+            Block(shape, RmsNorm, GatedMlp(shape.width, shape.mlp_width))
+            for _ in range(shape.depth)
         )
         self.merger = Merger(shape, RmsNorm)
 
