@@ -9,7 +9,7 @@
 //! [`Pair`]: 16-bit neighbours are what the multiply-add of the vertical pass takes from memory, so
 //! that pass shuffles nothing.
 #![cfg_attr(
-    not(target_arch = "x86_64"),
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
     expect(
         dead_code,
         unused_imports,
@@ -19,6 +19,8 @@
     )
 )]
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 pub(crate) mod band;
 pub(crate) mod blend;
 pub(crate) mod deinterleave;
@@ -29,6 +31,8 @@ mod scalar;
 pub(crate) mod staged;
 mod taps;
 pub(crate) mod values;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod vector;
 pub(crate) mod vertical;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
