@@ -6,6 +6,9 @@ use crate::kernels::taps::LOW_BITS;
 use crate::kernels::vector::TAPS;
 use crate::kernels::{Pair, scalar};
 
+/// Red, green and blue, and a number of no meaning.
+pub(in crate::kernels) type Totals = int32x4_t;
+
 #[target_feature(enable = "neon")]
 #[inline]
 pub(in crate::kernels) fn zero() -> int32x4_t {
@@ -48,24 +51,24 @@ pub(in crate::kernels) fn multiply_add(
 /// ```
 #[target_feature(enable = "neon")]
 #[inline]
-pub(in crate::kernels) fn totals([red, green, blue]: [int32x4_t; 3]) -> int32x4_t {
+pub(in crate::kernels) fn totals([red, green, blue]: [int32x4_t; 3]) -> Totals {
     vpaddq_s32(vpaddq_s32(red, green), vpaddq_s32(blue, blue))
 }
 
 /// Totals of lower halves of weights and of upper ones, together.
 #[target_feature(enable = "neon")]
 #[inline]
-pub(in crate::kernels) fn join(low: int32x4_t, high: int32x4_t) -> int32x4_t {
+pub(in crate::kernels) fn join(low: Totals, high: Totals) -> Totals {
     vaddq_s32(low, vshlq_n_s32::<{ LOW_BITS as i32 }>(high))
 }
 
 /// Totals of scanlines a and b as pairs: rounded to whole samples, clamped and side by side.
 #[target_feature(enable = "neon")]
 #[inline]
-pub(in crate::kernels) fn pairs(a: int32x4_t, b: int32x4_t, precision: u32) -> [Pair; 4] {
+pub(in crate::kernels) fn pairs(a: Totals, b: Totals, precision: u32) -> [Pair; 4] {
     let half = vdupq_n_s32(scalar::half(precision));
     let shift = vdupq_n_s32(-(precision as i32));
-    let sample = |total: int32x4_t| {
+    let sample = |total: Totals| {
         let rounded = vshlq_s32(vaddq_s32(total, half), shift);
         vminq_s32(vmaxq_s32(rounded, vdupq_n_s32(0)), vdupq_n_s32(255))
     };

@@ -6,6 +6,7 @@
 
 use std::arch::asm;
 
+pub(super) mod apart;
 pub(super) mod deinterleave;
 pub(super) mod dots;
 pub(super) mod elements;

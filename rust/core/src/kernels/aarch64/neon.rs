@@ -1,7 +1,7 @@
-//! A register of NEON: 16 bytes, among all of which bytes can be chosen.
+//! Registers of the horizontal pass: 16 bytes, among all of which bytes can be chosen.
 //!
-//! Multiply-adds of NEON widen, and add no neighbours: the two products of a pair are summed apart, in two
-//! registers for the pairs of one, until [`pair_up`] or [`pack`] adds them.
+//! Multiply-adds of NEON widen, and add no neighbours: the two products of a pair of taps are summed apart, in
+//! two registers for the pairs of one, until [`pair_up`] adds them.
 
 use std::arch::aarch64::*;
 
@@ -10,16 +10,16 @@ use crate::kernels::taps::LOW_BITS;
 
 /// Bytes of a register.
 pub(in crate::kernels) const BYTES: usize = 16;
-/// 32-bit sums of pairs, or pairs, in a register.
+/// Columns that are computed at once; pairs in a register.
 pub(in crate::kernels) const SUMS: usize = 4;
 /// Samples that become pairs at once.
 pub(in crate::kernels) const WIDENED: usize = 16;
 
-/// The sums of the pairs in a register:
+/// The sums of four columns, of even taps and of odd ones:
 ///
 /// ```text
-/// pairs      a0 b0 a1 b1 a2 b2 a3 b3      (16 bits)
-/// sums       a0 b0 a1 b1 | a2 b2 a3 b3    (32 bits, in two registers)
+/// taps       e0 o0 e1 o1 e2 o2 e3 o3      (16 bits)
+/// sums       e0 o0 e1 o1 | e2 o2 e3 o3    (32 bits, in two registers)
 /// ```
 type Sums = [int32x4_t; 2];
 
@@ -36,7 +36,7 @@ pub(in crate::kernels) fn begin(value: i32) -> Sums {
     [vreinterpretq_s32_s64(vdupq_n_s64(i64::from(value))); 2]
 }
 
-/// What [`pair_up`] and [`pack`] shift by.
+/// What sums are shifted by to become samples.
 #[target_feature(enable = "neon")]
 #[inline]
 pub(in crate::kernels) fn shift(precision: u32) -> int32x4_t {
@@ -52,23 +52,9 @@ pub(in crate::kernels) fn load(bytes: &[u8; BYTES]) -> uint8x16_t {
 
 #[target_feature(enable = "neon")]
 #[inline]
-pub(in crate::kernels) fn load_pairs(pairs: &[Pair; SUMS]) -> uint8x16_t {
-    // SAFETY: 4 times 4 bytes.
-    unsafe { vld1q_u8(pairs.as_ptr().cast()) }
-}
-
-#[target_feature(enable = "neon")]
-#[inline]
 pub(in crate::kernels) fn store_pairs(register: uint8x16_t, pairs: &mut [Pair; SUMS]) {
     // SAFETY: 4 times 4 bytes.
     unsafe { vst1q_u8(pairs.as_mut_ptr().cast(), register) };
-}
-
-#[target_feature(enable = "neon")]
-#[inline]
-pub(in crate::kernels) fn store(register: uint8x16_t, bytes: &mut [u8; BYTES]) {
-    // SAFETY: 16 bytes.
-    unsafe { vst1q_u8(bytes.as_mut_ptr(), register) };
 }
 
 /// 16 bytes from one place.
@@ -121,7 +107,7 @@ pub(in crate::kernels) fn join(low: Sums, high: Sums) -> Sums {
     [both(low[0], high[0]), both(low[1], high[1])]
 }
 
-/// Sums in units of samples.
+/// Sums of both products, in units of samples.
 #[target_feature(enable = "neon")]
 #[inline]
 fn whole([front, back]: Sums, shift: int32x4_t) -> int32x4_t {
@@ -141,15 +127,6 @@ pub(in crate::kernels) fn pair_up(a: Sums, b: Sums, shift: int32x4_t) -> uint8x1
     let both = vreinterpretq_s16_s32(vsliq_n_s32::<16>(whole(a, shift), whole(b, shift)));
     let positive = vmaxq_s16(both, vdupq_n_s16(0));
     vreinterpretq_u8_s16(vminq_s16(positive, vdupq_n_s16(255)))
-}
-
-/// Four registers of sums as samples: shifted, clamped and in their order.
-#[target_feature(enable = "neon")]
-#[inline]
-pub(in crate::kernels) fn pack(sums: [Sums; 4], shift: int32x4_t) -> uint8x16_t {
-    let [a, b, c, d] = sums;
-    let words = |x, y| vqmovun_high_s32(vqmovun_s32(whole(x, shift)), whole(y, shift));
-    vqmovn_high_u16(vqmovn_u16(words(a, b)), words(c, d))
 }
 
 /// Samples of scanlines a and b as pairs.

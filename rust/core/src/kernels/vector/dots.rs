@@ -98,7 +98,9 @@ macro_rules! kernel {
     ($module:ident, $operations:path, $multiply_add:ident, $features:literal) => {
         mod $module {
             use super::*;
-            use operations::{join, pairs, totals, widened, zero, $multiply_add as multiply_add};
+            use operations::{
+                Totals, join, pairs, totals, widened, zero, $multiply_add as multiply_add,
+            };
             use $operations as operations;
 
             #[target_feature(enable = $features)]
@@ -114,29 +116,39 @@ macro_rules! kernel {
                 for (x, (start, record)) in table.starts.iter().zip(records).enumerate() {
                     ahead.step();
                     let (low, high) = record.split_at(table.blocks);
-                    let line_totals = |line: usize| {
-                        let (mut lows, mut highs) = ([zero(); 3], [zero(); 3]);
-                        for channel in 0..3 {
-                            let (samples, _) = lines.plane(line, channel)[*start..].as_chunks();
-                            for (block, samples) in samples[..table.blocks].iter().enumerate() {
-                                let samples = widened(samples);
-                                lows[channel] = multiply_add(lows[channel], samples, &low[block]);
-                                if WIDE {
-                                    highs[channel] =
-                                        multiply_add(highs[channel], samples, &high[block]);
-                                }
-                            }
-                        }
-                        if WIDE {
-                            join(totals(lows), totals(highs))
-                        } else {
-                            totals(lows)
-                        }
-                    };
-                    let pairs = pairs(line_totals(0), line_totals(1), table.precision);
-                    for (channel, pair) in pairs[..3].iter().enumerate() {
+                    let a = of_line::<WIDE>(lines, 0, *start, low, high);
+                    let b = of_line::<WIDE>(lines, 1, *start, low, high);
+                    for (channel, pair) in pairs(a, b, table.precision)[..3].iter().enumerate() {
                         out[channel * stride + x] = *pair;
                     }
+                }
+            }
+
+            /// What the three planes of a scanline sum up to from `start` on.
+            #[target_feature(enable = $features)]
+            #[inline]
+            fn of_line<const WIDE: bool>(
+                lines: &Staged,
+                line: usize,
+                start: usize,
+                low: &[[i16; TAPS]],
+                high: &[[i16; TAPS]],
+            ) -> Totals {
+                let (mut lows, mut highs) = ([zero(); 3], [zero(); 3]);
+                for channel in 0..3 {
+                    let (samples, _) = lines.plane(line, channel)[start..].as_chunks();
+                    for (block, samples) in samples[..low.len()].iter().enumerate() {
+                        let samples = widened(samples);
+                        lows[channel] = multiply_add(lows[channel], samples, &low[block]);
+                        if WIDE {
+                            highs[channel] = multiply_add(highs[channel], samples, &high[block]);
+                        }
+                    }
+                }
+                if WIDE {
+                    join(totals(lows), totals(highs))
+                } else {
+                    totals(lows)
                 }
             }
         }

@@ -1,8 +1,8 @@
 //! Kernels in vectors, for processors whose instructions we use by name.
 //!
-//! What a kernel needs of a register is in a module for each kind of register, under the same names:
-//! `x86_64::avx2`, `x86_64::avx512`, `aarch64::neon`. A kernel is written once, in a macro that is expanded over
-//! each, or with what [`processor`] has where all kinds of registers of a processor share it.
+//! What a kernel needs of registers is in a module for each kind of them, under the same names:
+//! `x86_64::avx2`, `x86_64::avx512`, `aarch64::neon`. A kernel is written once, in a macro that is expanded
+//! over each, or with what [`processor`] has where one kind does for all backends of a processor.
 #![expect(
     unsafe_code,
     reason = "loads and stores that are checked before the loop that they are in"

@@ -105,7 +105,7 @@ kernel!(
     "avx512f,avx512bw,avx512vnni"
 );
 #[cfg(target_arch = "aarch64")]
-kernel!(with_neon, crate::kernels::aarch64::neon, "neon");
+kernel!(with_neon, crate::kernels::aarch64::apart, "neon");
 
 /// Two weights side by side in a word, the first in the lower half.
 fn word([a, b]: [i16; 2]) -> i32 {

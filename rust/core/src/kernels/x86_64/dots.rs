@@ -6,6 +6,9 @@ use crate::kernels::taps::LOW_BITS;
 use crate::kernels::vector::TAPS;
 use crate::kernels::{Pair, scalar};
 
+/// Red, green and blue, and a number of no meaning.
+pub(in crate::kernels) type Totals = __m128i;
+
 #[target_feature(enable = "avx2")]
 #[inline]
 pub(in crate::kernels) fn zero() -> __m256i {
@@ -54,7 +57,7 @@ pub(in crate::kernels) fn multiply_accumulate(
 /// ```
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(in crate::kernels) fn totals([red, green, blue]: [__m256i; 3]) -> __m128i {
+pub(in crate::kernels) fn totals([red, green, blue]: [__m256i; 3]) -> Totals {
     let both = _mm256_hadd_epi32(_mm256_hadd_epi32(red, green), _mm256_hadd_epi32(blue, blue));
     _mm_add_epi32(
         _mm256_castsi256_si128(both),
@@ -65,17 +68,17 @@ pub(in crate::kernels) fn totals([red, green, blue]: [__m256i; 3]) -> __m128i {
 /// Totals of lower halves of weights and of upper ones, together.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(in crate::kernels) fn join(low: __m128i, high: __m128i) -> __m128i {
+pub(in crate::kernels) fn join(low: Totals, high: Totals) -> Totals {
     _mm_add_epi32(low, _mm_slli_epi32::<{ LOW_BITS as i32 }>(high))
 }
 
 /// Totals of scanlines a and b as pairs: rounded to whole samples, clamped and side by side.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(in crate::kernels) fn pairs(a: __m128i, b: __m128i, precision: u32) -> [Pair; 4] {
+pub(in crate::kernels) fn pairs(a: Totals, b: Totals, precision: u32) -> [Pair; 4] {
     let half = _mm_set1_epi32(scalar::half(precision));
     let shift = _mm_cvtsi32_si128(precision as i32);
-    let sample = |total: __m128i| {
+    let sample = |total: Totals| {
         let rounded = _mm_sra_epi32(_mm_add_epi32(total, half), shift);
         let positive = _mm_max_epi32(rounded, _mm_setzero_si128());
         _mm_min_epi32(positive, _mm_set1_epi32(255))
