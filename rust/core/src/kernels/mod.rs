@@ -2,7 +2,8 @@
 //!
 //! Each operation has a door, which chooses the backend of an [`Isa`]: [`deinterleave`], [`blend`],
 //! [`horizontal`], [`vertical`], [`rows`]. The scalar backend is the oracle: every other equals it on every input, and
-//! is only added together with the suite that executes it. Kernels see slices and tables alone; where
+//! is only added together with the suite that executes it. The others are written once, in `vector`, over the
+//! registers that `x86_64` and `aarch64` have. Kernels see slices and tables alone; where
 //! pixels come from and what becomes of them is for `resize` and `rows` to know.
 //!
 //! Scanlines are resampled two at a time, 2k and 2k + 1, and what comes of them stays together as a
@@ -12,7 +13,6 @@
     not(any(target_arch = "x86_64", target_arch = "aarch64")),
     expect(
         dead_code,
-        unused_imports,
         unused_mut,
         unused_variables,
         reason = "only vector kernels need them, and there are none for this processor"
