@@ -2,6 +2,7 @@
 
 import base64
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -243,6 +244,28 @@ def test_pil_backend(tiny_processor):
     messages = user({"type": "image", "image": noise(np.random.default_rng(0), 200, 300)})
     expected = stock_inputs(messages, processor, "processor")
     assert torch.equal(prepare(messages, processor)["pixel_values"], expected["pixel_values"])
+
+
+VIDEO = Path(__file__).parents[3] / "shared/data/cookbook/v_rBMQFpHspmo.mp4"
+
+
+@pytest.mark.skipif(not VIDEO.exists(), reason="the cookbook's video is not there")
+@pytest.mark.parametrize("road", ROADS)
+def test_video_files(name, tiny_processor, road):
+    pytest.importorskip("av")
+    pytest.importorskip("torchcodec.decoders", exc_type=(ImportError, RuntimeError))
+    size = {"shortest_edge": 4 * 64 * 64, "longest_edge": 8 * 128 * 128}
+    sampling = {"fps": 0.2, "do_sample_frames": True}
+    processor = tiny_processor(name, {}, {"size": size, **sampling})
+    element = {"type": "video", "video": str(VIDEO)}
+    if road != "processor":
+        element["fps"] = 0.2
+    messages = user({"type": "text", "text": "Describe"}, element)
+    expected = stock_inputs(messages, processor, road)
+    found = prepare(messages, processor, road=road)
+    for key, value in expected.items():
+        assert torch.equal(found[key], torch.as_tensor(value)), key
+    assert count_tokens(messages, processor, road=road) == len(expected["input_ids"][0])
 
 
 # Forms.

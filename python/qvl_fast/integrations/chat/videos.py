@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -11,7 +12,7 @@ from qvl_fast._output.torch import import_torch
 from qvl_fast.index.placeholders import video_timestamps
 from qvl_fast.integrations.chat.request import Request
 from qvl_fast.integrations.qwen_vl_utils.image import Element
-from qvl_fast.integrations.qwen_vl_utils.video import fetch_video, open_video, video_size
+from qvl_fast.integrations.qwen_vl_utils.video import fetch_video, open_file, open_video, video_size
 
 
 class VideoRows(NamedTuple):
@@ -46,32 +47,13 @@ def video_rows(element: Element, request: Request, *, hollow: bool) -> VideoRows
     Raises:
         Exception: as :func:`fetch_video`, and what the video processor raises.
     """
-    patch_size: int = request.processor.video_processor.patch_size
+    arriving = _of_processor if request.road == "processor" else _of_utils
+    video, metadata = arriving(element, request, hollow=hollow)
     options: dict[str, Any] = {}
-    if request.road == "processor":
-        video = element["video"]
-        if isinstance(video, str) or (
-            isinstance(video, list | tuple) and any(isinstance(each, str) for each in video)
-        ):
-            raise NotImplementedError(
-                "video must be frames in memory so far for road='processor', got a path or an "
-                "address"
-            )
-        video = _hollow(video) if hollow else video
-    else:
-        reading: dict[str, Any] = {"exif": request.exif, "fetch": request.fetch}
-        if hollow:
-            torch = import_torch()
-            count, height, width = video_size(element, patch_size, **reading)
-            video = torch.empty((count, 3, height, width), device="meta")
-            metadata = open_video(element, patch_size, **reading).metadata
-        else:
-            video, metadata = fetch_video(
-                element, patch_size, return_video_metadata=True, **reading
-            )
+    if metadata is not None:
         options = {"video_metadata": [metadata], "do_sample_frames": False}
-        if request.road == "utils":
-            options["do_resize"] = False
+    if request.road == "utils":
+        options["do_resize"] = False
     result = request.processor.video_processor(
         [video], return_metadata=True, return_tensors="pt", **options
     )
@@ -79,11 +61,57 @@ def video_rows(element: Element, request: Request, *, hollow: bool) -> VideoRows
     return VideoRows(result["pixel_values_videos"], tuple(grid), result["video_metadata"][0])
 
 
-def _hollow(video: Any) -> Any:
-    """A tensor of a video's shape, without memory."""
-    torch = import_torch()
-    if not hasattr(video, "shape"):
-        frame = cast("list[Any]", video)[0]
+def _of_utils(element: Element, request: Request, *, hollow: bool) -> tuple[Any, Any]:
+    """A video as ``fetch_video`` returns it, and its metadata."""
+    patch_size = request.processor.video_processor.patch_size
+    reading: dict[str, Any] = {"exif": request.exif, "fetch": request.fetch}
+    if not hollow:
+        return fetch_video(element, patch_size, return_video_metadata=True, **reading)
+    with open_video(element, patch_size, **reading) as video:
+        count, height, width = video_size(element, video, patch_size)
+        return _hollow((count, 3, height, width)), video.metadata
+
+
+def _of_processor(element: Element, request: Request, *, hollow: bool) -> tuple[Any, Any]:
+    """A video as it is, without metadata; or the frames that are taken of a file, with it."""
+    source = element["video"]
+    if hasattr(source, "shape"):
+        return (_hollow(tuple(source.shape)) if hollow else source), None
+    if not isinstance(source, list | tuple):
+        return _of_file(source, request, hollow=hollow)
+    frames = cast("list[Any]", source)
+    if not all(isinstance(frame, Image.Image) or hasattr(frame, "shape") for frame in frames):
+        raise TypeError(
+            "video must be a file or frames in memory for road='processor', got a list of "
+            f"{type(frames[0]).__name__}; road='utils' takes paths of pictures"
+        )
+    if hollow and frames:
+        frame = frames[0]
         size = (frame.height, frame.width, 3) if isinstance(frame, Image.Image) else frame.shape
-        return torch.empty((len(video), *size), dtype=torch.uint8, device="meta")
-    return torch.empty(tuple(video.shape), dtype=torch.uint8, device="meta")
+        return _hollow((len(frames), *size)), None
+    return frames, None
+
+
+def _of_file(source: Any, request: Request, *, hollow: bool) -> tuple[Any, Any]:
+    from transformers.video_utils import VideoMetadata
+
+    torch = import_torch()
+    rules = request.processor.video_processor
+    with open_file(source, request.fetch) as file:
+        whole = file.metadata
+        metadata = VideoMetadata(**asdict(whole))
+        indices = list(range(int(whole.total_num_frames)))
+        if rules.do_sample_frames:
+            options = {name: getattr(rules, name) for name in ("fps", "num_frames")}
+            indices = np.asarray(rules.sample_frames(metadata, **options)).tolist()
+        metadata.frames_indices = indices
+        if hollow:
+            return _hollow((len(indices), whole.height, whole.width, 3)), metadata
+        frames = torch.from_numpy(np.stack(list(file.frames(indices))))
+    return frames.permute(0, 3, 1, 2), metadata
+
+
+def _hollow(shape: tuple[int | None, ...]) -> Any:
+    """A tensor of uint8 with a shape, and without memory."""
+    torch = import_torch()
+    return torch.empty(shape, dtype=torch.uint8, device="meta")
