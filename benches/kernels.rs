@@ -3,7 +3,7 @@
 //! ```text
 //! cargo bench                            times, by criterion
 //! cargo bench -- --names                 what there is
-//! cargo bench -- --once NAME             one run, for benches/instructions.py
+//! cargo bench -- --count NAME TIMES      so many runs, for benches/instructions.py
 //! ```
 
 use std::convert::Infallible;
@@ -61,9 +61,13 @@ fn main() {
                 println!("{name}");
             }
         }),
-        ["--once", wanted, ..] => {
+        ["--count", wanted, times, ..] => {
+            let times = times.parse().expect("TIMES is a number");
             for (_, prepare) in runs.into_iter().filter(|(name, _)| name == wanted) {
-                measured(&mut prepare());
+                let mut run = prepare();
+                for _ in 0..times {
+                    measured(&mut run);
+                }
             }
         }
         _ => {

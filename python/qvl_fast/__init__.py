@@ -42,6 +42,7 @@ from qvl_fast.processors.video import VideoProcessor
 if TYPE_CHECKING:
     from qvl_fast import boxes, integrations, models, reference, store
     from qvl_fast.integrations.chat import count_tokens, prepare
+    from qvl_fast.views import Diff, View, diff, view
 
 __version__ = version("qvl-fast")
 
@@ -49,6 +50,7 @@ __all__ = [
     "Advance",
     "DType",
     "Decode",
+    "Diff",
     "EqualSegments",
     "Grids",
     "GroundingConfig",
@@ -75,10 +77,12 @@ __all__ = [
     "VideoProcessor",
     "VideoRows",
     "VideoSource",
+    "View",
     "block_diagonal_mask",
     "boxes",
     "count_tokens",
     "cu_seqlens",
+    "diff",
     "drop_truncated",
     "expand_placeholders",
     "fingerprint",
@@ -104,6 +108,7 @@ __all__ = [
     "store",
     "unpatchify",
     "video_timestamps",
+    "view",
     "vision_rotary",
     "window_index",
 ]
@@ -111,13 +116,17 @@ __all__ = [
 # Imported when they are first used: they need torch, transformers or safetensors, or few programs
 # need them.
 _LAZY = {
+    "Diff": "views",
+    "View": "views",
     "boxes": "boxes",
     "count_tokens": "integrations.chat",
+    "diff": "views",
     "integrations": "integrations",
     "models": "models",
     "prepare": "integrations.chat",
     "reference": "reference",
     "store": "store",
+    "view": "views",
 }
 
 

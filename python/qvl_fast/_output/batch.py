@@ -37,7 +37,7 @@ class BatchRows(dict[str, T]):
             ) from None
 
     def __len__(self) -> int:
-        return len(self._grids())
+        return len(self._grids()) if self._GRIDS in self else 0
 
     def to(
         self,
@@ -85,15 +85,20 @@ class BatchRows(dict[str, T]):
         for place, grid in enumerate(grids.tolist()):
             end = first + prod(grid)
             parts = {self._ROWS: rows[first:end], self._GRIDS: grids[place : place + 1]}
-            result.append(type(self)(parts))
+            part = type(self)(parts)
+            self._complete(part, place)
+            result.append(part)
             first = end
         return result
+
+    def _complete(self, part: Any, place: int) -> None:
+        """Give the batch of one item what else belongs to it."""
 
     def _grids(self) -> Any:
         return self[self._GRIDS]
 
     def _mapped(self, function: Callable[[torch.Tensor], torch.Tensor]) -> BatchRows[torch.Tensor]:
-        result: BatchRows[Any] = copy(self)
+        result: Any = copy(self)
         for name, value in self.items():
             if is_array(value):
                 result[name] = function(as_tensor(value))
@@ -133,13 +138,9 @@ class VideoRows(BatchRows[T]):
     video_metadata: Sequence[VideoMetadata]
     timestamps: Sequence[Sequence[str]]
 
-    def split(self) -> list[Self]:
-        """A batch for each video, of views; entries of others are left out."""
-        result = super().split()
-        for place, part in enumerate(result):
-            part.video_metadata = self.video_metadata[place : place + 1]
-            part.timestamps = self.timestamps[place : place + 1]
-            if "second_per_grid_ts" in self:
-                seconds: Any = self["second_per_grid_ts"]
-                part["second_per_grid_ts"] = seconds[place : place + 1]
-        return result
+    def _complete(self, part: Any, place: int) -> None:
+        part.video_metadata = self.video_metadata[place : place + 1]
+        part.timestamps = self.timestamps[place : place + 1]
+        if "second_per_grid_ts" in self:
+            seconds: Any = self["second_per_grid_ts"]
+            part["second_per_grid_ts"] = seconds[place : place + 1]

@@ -18,13 +18,17 @@ from qvl_fast.config.model import (
 from qvl_fast.config.rope import RopeConfig
 from qvl_fast.config.tower import TOWERS, TowerConfig
 from qvl_fast.config.video import VideoConfig
+from qvl_fast.config.vit import BARE_VIT_TYPES, VIT_TYPES, VITS, VitConfig
 
 __all__ = [
+    "BARE_VIT_TYPES",
     "MAX_INTEGER",
     "OPENAI_CLIP_MEAN",
     "OPENAI_CLIP_STD",
     "PRESETS",
     "TOWERS",
+    "VITS",
+    "VIT_TYPES",
     "AnyImageConfig",
     "AnyRopeConfig",
     "AnyTowerConfig",
@@ -35,6 +39,7 @@ __all__ = [
     "RopeConfig",
     "TowerConfig",
     "VideoConfig",
+    "VitConfig",
     "image_config",
     "positive_integer",
     "rope_config",

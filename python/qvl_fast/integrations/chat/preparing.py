@@ -36,6 +36,7 @@ def prepare(
     *,
     road: Road | None = None,
     config: AnyRopeConfig | None = None,
+    positions: str | None = None,
     exif: bool = False,
     fetch: Fetch = FETCH,
     **template: Any,
@@ -62,6 +63,8 @@ def prepare(
             else ``"processor"``.
         config: how the model numbers its tokens: a configuration of transformers, a preset's name
             or a :class:`qvl_fast.RopeConfig`; that of the released models by default.
+        positions: the version of transformers whose position ids the model was trained with; see
+            :func:`qvl_fast.mrope_position_ids`.
         exif: whether the utilities turn files upright by their EXIF orientation; the processor's
             road always does.
         fetch: finds what a text names; by default a :class:`Fetcher`, which has limits.
@@ -111,6 +114,7 @@ def prepare(
         video_grid_thw=inputs.get("video_grid_thw"),
         second_per_grid_ts=inputs.get("second_per_grid_ts"),
         attention_mask=inputs["attention_mask"],
+        positions=positions,
     )
     return BatchFeature({name: torch.as_tensor(value) for name, value in inputs.items()})
 
