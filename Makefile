@@ -35,6 +35,12 @@ test: lint check-arm test-rust test-python fuzz wheel ## everything
 test-all: test sanitize test-arm ## the same with long random campaigns, recorded
 	$(BIN)/pytest tests/parity/test_random.py --resize-cases 3000 --path-cases 1500 \
 		--record tests/record/$(DATE)-still-images.txt
+	$(BIN)/pytest tests/parity/test_video.py --video-cases 600 \
+		--record tests/record/$(DATE)-videos.txt
+	$(BIN)/pytest -q tests/parity/test_sampling.py --sampling-cases 50000 --timeout 3600 > build/sampling.txt \
+		|| { cat build/sampling.txt; exit 1; }
+	echo "$(DATE): sampling: 50000 random videos for each rule: $$(tail -n 1 build/sampling.txt)" \
+		>> tests/record/$(DATE)-videos.txt
 	$(BIN)/pytest -q tests/parity/test_index.py --index-cases 500 > build/index.txt \
 		|| { cat build/index.txt; exit 1; }
 	echo "$(DATE): 500 random batches for each function: $$(tail -n 1 build/index.txt)" \
