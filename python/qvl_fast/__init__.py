@@ -28,7 +28,7 @@ from qvl_fast.processors.functional import image_size, patchify, resize
 from qvl_fast.processors.image import ImageProcessor
 
 if TYPE_CHECKING:
-    from qvl_fast import integrations, models, reference, store
+    from qvl_fast import models, reference, store
 
 __version__ = version("qvl-fast")
 
@@ -58,7 +58,6 @@ __all__ = [
     "cu_seqlens",
     "expand_placeholders",
     "image_size",
-    "integrations",
     "interpolation_taps",
     "memory_stats",
     "mm_token_type_ids",
@@ -82,7 +81,7 @@ __all__ = [
 ]
 
 # Imported when they are first used: they need torch or safetensors, or are not for production.
-_LAZY = ("integrations", "models", "reference", "store")
+_LAZY = ("models", "reference", "store")
 
 
 def __getattr__(name: str) -> Any:
