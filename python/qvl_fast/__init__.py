@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from qvl_fast._input.errors import ImageError
 from qvl_fast._input.source import ImageBatch, ImageSource
 from qvl_fast._native import smart_resize
-from qvl_fast._output.batch import ImageRows
+from qvl_fast._output.batch import ImagePlanes, ImageRows, ImageTensors
 from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import DType, Rows, Temporal
-from qvl_fast.config import ImageConfig, ModelConfig, RopeConfig, TowerConfig
+from qvl_fast.config import ImageConfig, Layout, ModelConfig, RopeConfig, TowerConfig
 from qvl_fast.index.grids import Grids, cu_seqlens, interpolation_taps, position_ids, window_index
 from qvl_fast.index.mrope import (
     Advance,
@@ -23,7 +23,7 @@ from qvl_fast.index.placeholders import expand_placeholders, video_timestamps
 from qvl_fast.index.plans import EqualSegments, IndexPlan, plan
 from qvl_fast.index.rope import mrope_rotary, rotate, vision_rotary
 from qvl_fast.memory import memory_stats, release_memory
-from qvl_fast.processors.base import Decode, Reference
+from qvl_fast.processors.base import Decode, Form, Reference
 from qvl_fast.processors.functional import image_size, patchify, resize
 from qvl_fast.processors.image import ImageProcessor
 
@@ -37,14 +37,18 @@ __all__ = [
     "DType",
     "Decode",
     "EqualSegments",
+    "Form",
     "Grids",
     "ImageBatch",
     "ImageConfig",
     "ImageError",
+    "ImagePlanes",
     "ImageProcessor",
     "ImageRows",
     "ImageSource",
+    "ImageTensors",
     "IndexPlan",
+    "Layout",
     "ModelConfig",
     "Packing",
     "Reference",

@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 
 __all__ = [
     "Batch",
+    "Fit",
     "ImageHeader",
+    "Layout",
     "RowWriter",
     "arrow_pixels",
     "available_isas",
@@ -172,6 +174,9 @@ class RowWriter:
         rescale_factor: float | None,
         mean_std: tuple[tuple[float, float, float], tuple[float, float, float]] | None,
         isa: str,
+        tile: tuple[int, int] | None = None,
+        resample: str = "bicubic",
+        margin: Sequence[int] = (0, 0, 0),
     ) -> RowWriter: ...
     @property
     def columns(self) -> int:
@@ -190,8 +195,69 @@ class RowWriter:
         out: NDArray[np.float32 | np.float16 | np.uint16 | np.uint8],
     ) -> tuple[int, int, int]:
         """Resize frames ``(T, H, W, C)`` and write their rows to ``out``; returns the grid."""
-    def target(self, height: int, width: int, pixels: tuple[int, int] | None) -> tuple[int, int]:
-        """``(height, width)`` that a still image is resized to, of an area between ``pixels``."""
+
+@final
+class Fit:
+    """How large an image becomes; sides are in pixels."""
+
+    @staticmethod
+    def keep() -> Fit:
+        """Images keep their size."""
+    @staticmethod
+    def area(factor: int, pixels: tuple[int, int], frames: int, small: str) -> Fit:
+        """Multiples of a factor, of an area between ``pixels``, which counts ``frames`` times.
+
+        Args:
+            factor: what sides become multiples of.
+            pixels: the least and the largest area.
+            frames: how often the area counts.
+            small: what becomes of an image with a side below the factor first: ``"keep"``,
+                ``"enlarge"`` or ``"enlarge_sides"``.
+        """
+    @staticmethod
+    def shrink(patch: int, factor: int, patches: int, side: int) -> Fit:
+        """At most so many patches in all and along a side, padded to multiples of a factor."""
+    @staticmethod
+    def patches(patch: int, patches: int) -> Fit:
+        """As many patches as there may be."""
+    @staticmethod
+    def stretch(height: int, width: int) -> Fit:
+        """One size for all."""
+    @staticmethod
+    def shortest(edge: int) -> Fit:
+        """The shorter side becomes so long."""
+    @staticmethod
+    def pinpoints(canvases: Sequence[tuple[int, int]]) -> Fit:
+        """Into the middle of the best of some canvases, ``(height, width)``."""
+    @staticmethod
+    def ratio(least: int, most: int) -> Fit:
+        """The grid of tiles whose aspect ratio is nearest."""
+
+@final
+class Layout:
+    """What of an image a model sees, and at which size.
+
+    Raises:
+        ValueError: settings that do not go together.
+    """
+
+    def __new__(
+        cls,
+        fit: Fit,
+        *,
+        tile: tuple[int, int] | None,
+        square: bool,
+        overview: str,
+        reference: str,
+    ) -> Layout: ...
+    def canvas(self, height: SupportsIndex, width: SupportsIndex) -> tuple[int, int]:
+        """``(height, width)`` of the canvas that an image of a size is put on."""
+    def grid(
+        self, writer: RowWriter, height: SupportsIndex, width: SupportsIndex
+    ) -> tuple[int, int, int]:
+        """The grid ``(tiles, h, w)`` of an image of a size as ``writer`` cuts it."""
+    def anyres_tokens(self, side: int, most_tiles: int | None, height: int, width: int) -> int:
+        """Tokens of an image whose tiles of ``side**2`` features are put together again."""
 
 @final
 class ImageHeader:
@@ -227,16 +293,19 @@ class _Lines(Protocol):
 class Batch:
     """Still images whose rows are written in one call."""
 
-    def __new__(cls, writer: RowWriter, pixels: tuple[int, int] | None) -> Batch: ...
-    def add_pixels(self, image: NDArray[np.uint8]) -> None:
+    def __new__(cls, writer: RowWriter) -> Batch: ...
+    def add_pixels(self, image: NDArray[np.uint8], layout: Layout) -> None:
         """Add an image in memory, ``(H, W, C)`` with 1, 3 or 4 channels and any strides."""
-    def add_file(self, file: bytes, header: ImageHeader, orientation: int) -> None:
+    def add_file(self, file: bytes, header: ImageHeader, orientation: int, layout: Layout) -> None:
         """Add a file that the core decodes."""
-    def add_opened(self, height: int, width: int) -> None:
+    def add_opened(self, height: int, width: int, layout: Layout) -> None:
         """Add an image that is opened when its turn comes."""
     @property
     def grids(self) -> list[tuple[int, int, int]]:
-        """The grid ``(t, h, w)`` of each image."""
+        """The grid ``(tiles, h, w)`` of each image."""
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """``(height, width)`` of each image."""
     @property
     def rows(self) -> int:
         """Rows of all images."""
@@ -247,6 +316,7 @@ class Batch:
         *,
         num_threads: int,
         reduced: bool,
+        padded: int | None = None,
     ) -> None:
         """Write the rows of all images, one after another, to ``out``.
 
@@ -259,4 +329,5 @@ class Batch:
                 object that hands out some lines of it, four bytes a pixel. Threads call it.
             num_threads: that the call may use.
             reduced: whether a JPEG may be decoded at a fraction of its size.
+            padded: rows that each image has, those beyond its own being zeros.
         """

@@ -2,6 +2,7 @@
 
 from qvl_fast.config.checks import MAX_INTEGER, positive_integer
 from qvl_fast.config.image import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, ImageConfig
+from qvl_fast.config.layout import Layout
 from qvl_fast.config.model import (
     PRESETS,
     AnyImageConfig,
@@ -25,6 +26,7 @@ __all__ = [
     "AnyRopeConfig",
     "AnyTowerConfig",
     "ImageConfig",
+    "Layout",
     "ModelConfig",
     "RopeConfig",
     "TowerConfig",

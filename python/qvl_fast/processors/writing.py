@@ -43,26 +43,23 @@ class Batch:
 
     Args:
         writer: of the configuration.
-        pixels: least and largest area that images are resized to; None keeps their size.
         into_out: whether the rows are written to memory of the caller's.
     """
 
-    def __init__(
-        self, writer: _native.RowWriter, pixels: tuple[int, int] | None, *, into_out: bool
-    ) -> None:
-        self._batch = _native.Batch(writer, pixels)
+    def __init__(self, writer: _native.RowWriter, *, into_out: bool) -> None:
+        self._batch = _native.Batch(writer)
         self._into_out = into_out
         self._items: list[Item] = []
         self.arrays: list[NDArray[np.uint8]] = []
 
-    def add(self, image: ImageSource) -> None:
-        """Takes one more image.
+    def add(self, image: ImageSource, layout: _native.Layout) -> None:
+        """Takes one more image, which ``layout`` says what becomes of.
 
         Raises:
             Exception: what the image is to blame for; see :func:`about_image`.
         """
         try:
-            self._items.append(self._added(image))
+            self._items.append(self._added(image, layout))
         except Exception as error:
             raise about_image(error, len(self._items), image) from error.__cause__
 
@@ -73,23 +70,32 @@ class Batch:
 
     @property
     def grids(self) -> list[tuple[int, int, int]]:
-        """``(1, h, w)`` of each image, in patches."""
+        """``(tiles, h, w)`` of each image, in patches of a tile."""
         return self._batch.grids
 
-    def write(self, rows: NDArray[Any], *, num_threads: int, reduced: bool) -> None:
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """``(height, width)`` of each image in pixels, before any resizing."""
+        return self._batch.sizes
+
+    def write(
+        self, rows: NDArray[Any], *, num_threads: int, reduced: bool, padded: int | None = None
+    ) -> None:
         """Decode and resize the images, and write the rows of all of them one after another.
 
         Args:
             rows: ``(N, columns)``, exactly those of the images.
             num_threads: that the call may use.
             reduced: whether a JPEG may be decoded at a fraction of its size.
+            padded: rows that each image has, those beyond its own being zeros; None if it has no
+                others.
 
         Raises:
             Exception: what an image is to blame for; see :func:`about_image`.
         """
         opener = _Opener(self._items)
         try:
-            self._batch.write(rows, opener, num_threads=num_threads, reduced=reduced)
+            self._batch.write(rows, opener, num_threads=num_threads, reduced=reduced, padded=padded)
         except Exception as error:
             # The core notes on an exception which image it was at.
             index: int | None = vars(error).pop("index", None)
@@ -97,30 +103,30 @@ class Batch:
                 raise
             raise about_image(error, index, self._items[index].image) from error.__cause__
 
-    def _added(self, image: ImageSource) -> Item:
+    def _added(self, image: ImageSource, layout: _native.Layout) -> Item:
         source = prepare(image)
         if is_array(source):
             pixels = image_pixels(source)
-            self._batch.add_pixels(pixels)
+            self._batch.add_pixels(pixels, layout)
             self.arrays.append(pixels)
             return Item(image, source)
         if isinstance(source, Image.Image):
             if self._into_out and is_borrowed(source):
                 # It may lie in that memory, and Pillow does not say where it lies.
                 source = source.copy()
-            self._batch.add_opened(source.height, source.width)
+            self._batch.add_opened(source.height, source.width, layout)
             return Item(image, source)
         file = cast("File", source)
         contents = read_file(file)
         header = _native.image_header(contents)
         if header is None or _is_a_bomb(header):
-            self._batch.add_opened(*image_size(file, contents))
+            self._batch.add_opened(*image_size(file, contents), layout)
         else:
             turned = header.orientation
             if turned is None:
                 with opened(file, contents) as by_pillow:
                     turned = orientation(by_pillow)
-            self._batch.add_file(contents, header, turned)
+            self._batch.add_file(contents, header, turned, layout)
         return Item(image, source, contents)
 
 

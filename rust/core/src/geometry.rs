@@ -1,5 +1,16 @@
 //! Sizes: how large an image becomes, and the grid of patches it is cut into.
 
+mod area;
+mod layout;
+mod pass;
+mod tiles;
+mod tokens;
+
+pub use area::{Area, Small};
+pub use layout::{Fit, Layout, Overview, Plan};
+pub use pass::{Pass, Span};
+pub use tokens::Anyres;
+
 use crate::error::{Error, Result};
 
 /// Sides differ by at most this factor (`smart_resize` of the Qwen2-VL image processor).
@@ -88,31 +99,6 @@ impl PatchLayout {
     }
 }
 
-/// How a still image becomes a grid: resized to a size that fits a budget, then cut into patches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fit {
-    /// How it is cut.
-    pub layout: PatchLayout,
-    /// The least and the largest area in pixels; None where images keep their size.
-    pub pixels: Option<(i64, i64)>,
-}
-
-impl Fit {
-    /// The size that an image of `(height, width)` is resized to.
-    pub fn target(self, (height, width): (i64, i64)) -> Result<(usize, usize)> {
-        let factor = self.layout.patch * self.layout.merge;
-        let (height, width) = match self.pixels {
-            Some((least, most)) => smart_resize(height, width, factor as i64, least, most)?,
-            None => (height, width),
-        };
-        let side = |argument, side: i64| {
-            let reason = || format!("must be at least 0, got {side}");
-            usize::try_from(side).map_err(|_| Error::invalid(argument, reason()))
-        };
-        Ok((side("height", height)?, side("width", width)?))
-    }
-}
-
 /// The size an image is resized to: `(height, width)`, both multiples of `factor`, of an area
 /// within `min_pixels..=max_pixels` where rounding allows, of about the same aspect ratio.
 ///
@@ -123,6 +109,18 @@ pub fn smart_resize(
     height: i64,
     width: i64,
     factor: i64,
+    min_pixels: i64,
+    max_pixels: i64,
+) -> Result<(i64, i64)> {
+    fit_area(height, width, factor, 1, min_pixels, max_pixels)
+}
+
+/// The same for a still image that is repeated for `frames` frames, whose area counts as often.
+fn fit_area(
+    height: i64,
+    width: i64,
+    factor: i64,
+    frames: i64,
     min_pixels: i64,
     max_pixels: i64,
 ) -> Result<(i64, i64)> {
@@ -144,6 +142,7 @@ pub fn smart_resize(
     }
     let area = height
         .checked_mul(width)
+        .and_then(|area| area.checked_mul(frames))
         .filter(|area| *area <= MAX_AREA)
         .ok_or_else(|| {
             Error::invalid(
@@ -151,7 +150,7 @@ pub fn smart_resize(
                 format!("must be at most 2**53, got {height} * {width}"),
             )
         })? as f64;
-    let (h, w, f) = (height as f64, width as f64, factor as f64);
+    let (h, w, f, t) = (height as f64, width as f64, factor as f64, frames as f64);
     let ratio = h.max(w) / h.min(w);
     if ratio > MAX_ASPECT_RATIO {
         return Err(Error::invalid(
@@ -164,13 +163,13 @@ pub fn smart_resize(
     let rounded_w = (w / f).round_ties_even() * f;
     // The order of the divisions and multiplications below decides the last bit, and with it,
     // now and then, the size.
-    let (resized_h, resized_w) = if rounded_h * rounded_w > max_pixels as f64 {
+    let (resized_h, resized_w) = if t * rounded_h * rounded_w > max_pixels as f64 {
         let shrink = (area / max_pixels as f64).sqrt();
         (
             f.max((h / shrink / f).floor() * f),
             f.max((w / shrink / f).floor() * f),
         )
-    } else if rounded_h * rounded_w < min_pixels as f64 {
+    } else if t * rounded_h * rounded_w < min_pixels as f64 {
         let grow = (min_pixels as f64 / area).sqrt();
         ((h * grow / f).ceil() * f, (w * grow / f).ceil() * f)
     } else {

@@ -8,21 +8,21 @@ use pyo3::pybacked::PyBackedBytes;
 use qvl_core::Element;
 use qvl_core::batch::{self, Image, Input, Stop};
 use qvl_core::decode::Header;
-use qvl_core::geometry::{Fit, Grid};
+use qvl_core::geometry::{Grid, Plan};
 use qvl_core::resize::Failure;
 
 use crate::error::{about_image, to_python};
+use crate::layout::Layout;
 use crate::rows::{RowWriter, TypedWriter};
 use crate::source::{ImageHeader, Opener};
 use crate::{argument, pixels};
 
 /// Still images whose rows are written in one call.
 ///
-/// Images are added in order; each is resized to the size that the writer's budget gives it.
+/// Images are added in order, each with the layout that says what becomes of it.
 #[pyclass(module = "qvl_fast._native")]
 pub(crate) struct Batch {
     writer: Py<RowWriter>,
-    fit: Fit,
     entries: Vec<Entry>,
     grids: Vec<Grid>,
 }
@@ -30,7 +30,7 @@ pub(crate) struct Batch {
 struct Entry {
     source: EntrySource,
     size: (usize, usize),
-    target: (usize, usize),
+    plan: Plan,
 }
 
 enum EntrySource {
@@ -45,22 +45,19 @@ enum EntrySource {
 
 #[pymethods]
 impl Batch {
-    /// `pixels` is the least and the largest area that images are resized to; None keeps their size.
     #[new]
-    fn new(writer: Py<RowWriter>, pixels: Option<(i64, i64)>) -> Self {
-        let layout = writer.get().layout;
+    fn new(writer: Py<RowWriter>) -> Self {
         Self {
             writer,
-            fit: Fit { layout, pixels },
             entries: Vec::new(),
             grids: Vec::new(),
         }
     }
 
     /// Adds an image in memory, uint8 `(H, W, C)` with 1, 3 or 4 channels and any strides.
-    fn add_pixels(&mut self, image: Bound<'_, PyArray3<u8>>) -> PyResult<()> {
+    fn add_pixels(&mut self, image: Bound<'_, PyArray3<u8>>, layout: &Layout) -> PyResult<()> {
         let size = pixels::image(&image)?.size();
-        self.add(size, EntrySource::Pixels(image.unbind()))
+        self.add(size, EntrySource::Pixels(image.unbind()), layout)
     }
 
     /// Adds a file that is decoded here, with its header and its EXIF orientation.
@@ -69,6 +66,7 @@ impl Batch {
         file: PyBackedBytes,
         header: &Bound<'_, ImageHeader>,
         orientation: u8,
+        layout: &Layout,
     ) -> PyResult<()> {
         let header = header.get().0;
         let source = EntrySource::File {
@@ -76,18 +74,24 @@ impl Batch {
             header,
             orientation,
         };
-        self.add(batch::oriented(&header, orientation), source)
+        self.add(batch::oriented(&header, orientation), source, layout)
     }
 
     /// Adds an image of `height` by `width` pixels that is opened when its turn comes.
-    fn add_opened(&mut self, height: usize, width: usize) -> PyResult<()> {
-        self.add((height, width), EntrySource::Opened)
+    fn add_opened(&mut self, height: usize, width: usize, layout: &Layout) -> PyResult<()> {
+        self.add((height, width), EntrySource::Opened, layout)
     }
 
-    /// The grid `(t, h, w)` of each image.
+    /// The grid `(tiles, h, w)` of each image.
     #[getter]
     fn grids(&self) -> Vec<(usize, usize, usize)> {
         self.grids.iter().map(|grid| (*grid).into()).collect()
+    }
+
+    /// `(height, width)` of each image.
+    #[getter]
+    fn sizes(&self) -> Vec<(usize, usize)> {
+        self.entries.iter().map(|entry| entry.size).collect()
     }
 
     /// Rows of all images.
@@ -96,7 +100,8 @@ impl Batch {
         self.grids.iter().map(|grid| grid.patches()).sum()
     }
 
-    /// Writes the rows of all images, one after another, to `out`, on up to `num_threads` threads.
+    /// Writes the rows of all images, one after another, to `out`, on up to `num_threads` threads. If they are
+    /// `padded`, each image has as many rows as that, of which those beyond its own are zeros.
     ///
     /// `open(index, height, width)` is asked for the images that are opened when their turn comes, and for files that
     /// turn out damaged or unusual; by several threads. It returns uint8 pixels `(H, W, C)`, or an object
@@ -104,7 +109,7 @@ impl Batch {
     /// `reduced`, a JPEG may be decoded at a fraction of its size that is no smaller than its target.
     ///
     /// An exception about an image has its index in the attribute `index`.
-    #[pyo3(signature = (out, open, *, num_threads, reduced))]
+    #[pyo3(signature = (out, open, *, num_threads, reduced, padded=None))]
     fn write(
         &self,
         py: Python<'_>,
@@ -112,10 +117,16 @@ impl Batch {
         open: Py<PyAny>,
         num_threads: usize,
         reduced: bool,
+        padded: Option<usize>,
     ) -> PyResult<()> {
+        let options = Options {
+            num_threads,
+            reduced,
+            padded,
+        };
         macro_rules! write {
             ($writer:expr, $elements:expr) => {
-                self.write_typed(py, $writer, out, open, num_threads, reduced, $elements)
+                self.write_typed(py, $writer, out, open, options, $elements)
             };
         }
         match &self.writer.get().writer {
@@ -127,33 +138,32 @@ impl Batch {
     }
 }
 
+/// How the rows of a batch are written.
+#[derive(Clone, Copy)]
+struct Options {
+    num_threads: usize,
+    reduced: bool,
+    padded: Option<usize>,
+}
+
 impl Batch {
-    fn add(&mut self, size: (usize, usize), source: EntrySource) -> PyResult<()> {
-        let fit = self.fit;
-        let place = |(height, width): (usize, usize)| {
-            let target = fit.target((height as i64, width as i64))?;
-            Ok((target, fit.layout.grid(1, target.0, target.1)?))
-        };
-        let (target, grid) = place(size).map_err(to_python)?;
-        self.entries.push(Entry {
-            source,
-            size,
-            target,
-        });
+    fn add(&mut self, size: (usize, usize), source: EntrySource, layout: &Layout) -> PyResult<()> {
+        let plan = layout.plan(size.0, size.1);
+        let cut = plan.and_then(|plan| self.writer.get().cut(plan));
+        let (plan, grid) = cut.map_err(to_python)?;
+        self.entries.push(Entry { source, size, plan });
         self.grids.push(grid);
         Ok(())
     }
 
     /// See [`Batch::write`]; `elements` turns what NumPy has into what the writer writes.
-    #[expect(clippy::too_many_arguments, reason = "keywords on the Python side")]
     fn write_typed<S: numpy::Element, T: Element>(
         &self,
         py: Python<'_>,
         writer: &qvl_core::RowWriter<T>,
         out: &Bound<'_, PyAny>,
         open: Py<PyAny>,
-        num_threads: usize,
-        reduced: bool,
+        options: Options,
         elements: fn(&mut [S]) -> &mut [T],
     ) -> PyResult<()> {
         let mut out = argument::writing("out", out.cast::<PyArray2<S>>()?)?;
@@ -161,6 +171,11 @@ impl Batch {
         let memory = out.as_ptr_range();
         let sizes = self.entries.iter().map(|entry| entry.size).collect();
         let opener = Opener::new(open, sizes, memory.start.addr()..memory.end.addr());
+        let Options {
+            num_threads,
+            reduced,
+            padded,
+        } = options;
         let mut borrowed = Vec::new();
         let mut images = Vec::with_capacity(self.entries.len());
         for (index, entry) in self.entries.iter().enumerate() {
@@ -185,9 +200,11 @@ impl Batch {
                 },
                 EntrySource::Opened => Input::Owner { size: entry.size },
             };
+            let padding = padded.map_or(0, |rows| rows.saturating_sub(self.grids[index].patches()));
             images.push(Image {
                 input,
-                target: entry.target,
+                plan: entry.plan,
+                padding,
             });
         }
         let interrupted = || Python::attach(|py| py.check_signals());

@@ -195,10 +195,7 @@ impl Image {
                 size: self.view().size(),
             },
         };
-        batch::Image {
-            input,
-            target: self.target,
-        }
+        batch::Image::resized(input, self.target)
     }
 }
 

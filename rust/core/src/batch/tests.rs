@@ -10,18 +10,19 @@ use crate::rows::Normalization;
 const SIZE: (usize, usize) = (420, 500);
 const TARGET: (usize, usize) = (112, 84);
 
+const LAYOUT: PatchLayout = PatchLayout {
+    patch: 14,
+    temporal_patch: 2,
+    merge: 2,
+};
+
 fn writer() -> RowWriter<f32> {
-    let layout = PatchLayout {
-        patch: 14,
-        temporal_patch: 2,
-        merge: 2,
-    };
     let normalization = Normalization {
         rescale_factor: Some(1.0 / 255.0),
         mean_std: None,
     };
     let (temporal, reference) = (Temporal::Full, Reference::Torchvision);
-    RowWriter::new(layout, temporal, &normalization, reference, Isa::best()).unwrap()
+    RowWriter::new(LAYOUT, temporal, &normalization, reference, Isa::best()).unwrap()
 }
 
 /// Packed RGB that differs from image to image.
@@ -102,8 +103,7 @@ fn rows_are_those_of_each_image_alone_however_it_comes() {
         2 => file(&damaged[index]),
         _ => Input::Owner { size: SIZE },
     });
-    let target = TARGET;
-    let images: Vec<_> = inputs.map(|input| Image { input, target }).collect();
+    let images: Vec<_> = inputs.map(|input| Image::resized(input, TARGET)).collect();
     let asked = pixels
         .iter()
         .enumerate()
@@ -113,7 +113,7 @@ fn rows_are_those_of_each_image_alone_however_it_comes() {
         });
     let owner = Images(asked.collect());
 
-    let grid = writer.layout().grid(1, TARGET.0, TARGET.1).unwrap();
+    let grid = LAYOUT.grid(1, TARGET.0, TARGET.1).unwrap();
     let each = grid.patches() * writer.columns();
     let mut expected = vec![0.0; images.len() * each];
     for (pixels, rows) in pixels.iter().zip(expected.chunks_exact_mut(each)) {
@@ -140,11 +140,10 @@ fn an_image_that_cannot_be_had_stops_the_batch() {
     let writer = writer();
     let pixels = pixels(0);
     let input = Input::Owner { size: SIZE };
-    let target = TARGET;
-    let images = [Image { input, target }; 5];
+    let images = [Image::resized(input, TARGET); 5];
     let mut has: Vec<_> = vec![Some(&pixels[..]); 5];
     has[3] = None;
-    let grid = writer.layout().grid(1, TARGET.0, TARGET.1).unwrap();
+    let grid = LAYOUT.grid(1, TARGET.0, TARGET.1).unwrap();
     for threads in [1, 3] {
         let mut rows = vec![0.0; 5 * grid.patches() * writer.columns()];
         let owner = Images(has.clone());

@@ -301,10 +301,7 @@ pub(crate) fn batches() {
 }
 
 fn check_batch(inputs: &[Input<'_>], target: (usize, usize), owner: Hands<'_>) {
-    let images = inputs.iter().map(|input| Image {
-        input: *input,
-        target,
-    });
+    let images = inputs.iter().map(|input| Image::resized(*input, target));
     let images: Vec<_> = images.collect();
     let writer = writer::<u8>(Temporal::Compact);
     let out = RefCell::new(vec![0; images.len() * 3 * target.0 * target.1]);

@@ -161,18 +161,11 @@ pub(in crate::kernels) fn write_band<T: Store + Copy>(
     rows: &mut [T],
     stream: bool,
 ) {
-    let affine = match values.affine {
-        _ if !T::COMPUTED => Some([Affine::IDENTITY; 3]),
-        affine => affine,
-    };
-    let Some(affine) =
-        affine.filter(|_| shape.patch >= SAMPLES && isa.backend() != Backend::Scalar)
+    let Some((affine, rescales)) =
+        arithmetic(values).filter(|_| shape.patch >= SAMPLES && isa.backend() != Backend::Scalar)
     else {
         return scalar::write_band(bands, shape, values, rows);
     };
-    let rescales = affine
-        .iter()
-        .any(|affine| affine.scale != Affine::IDENTITY.scale);
     // SAFETY: the processor has AVX2, FMA and F16C, as it has with AVX-512. Patches have eight samples
     // at least, and bands hold all of them.
     unsafe {
@@ -184,6 +177,61 @@ pub(in crate::kernels) fn write_band<T: Store + Copy>(
             (_, false) => write_rows::<T, 0, false>(bands, shape, &affine, rows, stream),
             (_, true) => write_rows::<T, 0, true>(bands, shape, &affine, rows, stream),
         }
+    }
+}
+
+/// See [`crate::kernels::rows::write_plane`], which has checked that the band holds the plane.
+pub(in crate::kernels) fn write_plane<T: Store + Copy>(
+    band: Band<'_>,
+    channel: usize,
+    width: usize,
+    values: &Values<T>,
+    plane: &mut [T],
+) {
+    let Some((affine, rescales)) = arithmetic(values).filter(|_| width >= SAMPLES) else {
+        return scalar::write_plane(band, channel, width, values, plane);
+    };
+    // SAFETY: the processor has AVX2, FMA and F16C, as it has with AVX-512. Scanlines have eight samples at
+    // least, and the band holds all of them.
+    unsafe {
+        let constants = Constants::new(&affine[channel]);
+        for (y, run) in plane.chunks_exact_mut(width).enumerate() {
+            let samples = &band.plane(y, channel)[..width];
+            if rescales {
+                write_run::<T, true>(samples, &constants, run);
+            } else {
+                write_run::<T, false>(samples, &constants, run);
+            }
+        }
+    }
+}
+
+/// The arithmetic that gives the elements of `values`, if there is one, and whether it rescales.
+fn arithmetic<T: Store>(values: &Values<T>) -> Option<([Affine; 3], bool)> {
+    let affine = match values.affine {
+        _ if !T::COMPUTED => [Affine::IDENTITY; 3],
+        affine => affine?,
+    };
+    let rescales = |affine: &Affine| affine.scale != Affine::IDENTITY.scale;
+    Some((affine, affine.iter().any(rescales)))
+}
+
+/// # Safety
+/// As many samples as elements, eight or more.
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn write_run<T: Store, const RESCALES: bool>(
+    samples: &[u8],
+    constants: &Constants,
+    run: &mut [T],
+) {
+    let (samples, out, last) = (samples.as_ptr(), run.as_mut_ptr(), run.len() - SAMPLES);
+    // SAFETY: by the contract above; every store ends within the run.
+    unsafe {
+        for x in (0..last).step_by(SAMPLES) {
+            T::store::<RESCALES>(out.add(x), samples.add(x), constants);
+        }
+        // The last store is moved back to end where the run does.
+        T::store::<RESCALES>(out.add(last), samples.add(last), constants);
     }
 }
 
