@@ -3,7 +3,7 @@
 //! ```text
 //! cargo bench                            times, by criterion
 //! cargo bench -- --names                 what there is
-//! cargo bench -- --once NAME             one run, for benches/instructions.py
+//! cargo bench -- --count NAME TIMES      so many runs, for benches/instructions.py
 //! ```
 
 use std::convert::Infallible;
@@ -61,9 +61,13 @@ fn main() {
                 println!("{name}");
             }
         }),
-        ["--once", wanted, ..] => {
+        ["--count", wanted, times, ..] => {
+            let times = times.parse().expect("TIMES is a number");
             for (_, prepare) in runs.into_iter().filter(|(name, _)| name == wanted) {
-                measured(&mut prepare());
+                let mut run = prepare();
+                for _ in 0..times {
+                    measured(&mut run);
+                }
             }
         }
         _ => {
@@ -209,8 +213,8 @@ fn image<T: Element + 'static>(dtype: &str, isa: Isa, temporal: Temporal) -> Nam
         let bytes = noise(SOURCE.0 * SOURCE.1 * 3);
         let (writer, mut out) = writer::<T>(isa, temporal);
         Box::new(move || {
-            let input = Input::Pixels(Pixels::Rgb.view(&bytes, SOURCE));
-            let image = Image::resized(input, TARGET);
+            let frames = [Input::Pixels(Pixels::Rgb.view(&bytes, SOURCE))];
+            let image = Image::resized(&frames, TARGET);
             let out = black_box(&mut out[..]);
             batch::write(&writer, &[image], &Nobody, out, 1, || Ok(())).expect("there is memory");
         })
@@ -236,7 +240,7 @@ struct Nobody;
 impl Owner for Nobody {
     type Error = Infallible;
 
-    fn open(&self, _: usize) -> Result<Source<'_, Infallible>, Infallible> {
+    fn open(&self, _: usize, _: usize) -> Result<Source<'_, Infallible>, Infallible> {
         unreachable!("all pixels are in memory")
     }
 }

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
-from qvl_fast import ImageProcessor, ImageRows
+from qvl_fast import ImageProcessor, ImageRows, fingerprint
 
 ROOT = Path(__file__).parents[2]
 # What `<image>` is to the tokenizer below, and the vocabulary of the model.
@@ -58,6 +58,16 @@ def tiny_model():
     )
 
 
+@pytest.mark.parametrize("page", ["boxes.md", "view.md"])
+def test_pages_that_need_nothing(page, tmp_path, monkeypatch):
+    (tmp_path / "samples").symlink_to(ROOT / "samples")
+    (tmp_path / "build").mkdir()
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in blocks(page):
+        exec(block, names)
+
+
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_training(tmp_path):
     samples = []
@@ -74,7 +84,7 @@ def test_training(tmp_path):
         "directory": tmp_path / "rows",
     }
     printed = io.StringIO()
-    collating, stepping, storing = blocks("training.md")
+    collating, stepping, storing, dropping, comparing = blocks("training.md")
     exec(collating, names)
     batch, plan = names["collate"](samples[:2])
     # With the stock model's own positions and plan, from the same ids, the loss is the same.
@@ -90,6 +100,30 @@ def test_training(tmp_path):
     with redirect_stdout(printed):
         exec(storing, names)
     assert printed.getvalue() == "3 True\n"
+
+    batch = names["batch"] = names["collate"](samples[:1])[0]
+    length = batch["input_ids"][0].tolist().index(IMAGE) + 1
+    names |= {"ids": batch["input_ids"][0, :length]}
+    names |= {"rows": batch.pixel_values, "grids": batch.image_grid_thw}
+    exec(dropping, names)
+    assert [len(names[part]) for part in ("ids", "rows", "grids")] == [length - 1, 0, 0]
+    exec(comparing, names)
+    pixels = ImageProcessor(names["processor"].config, dtype="uint8")(samples[0]["image"])
+    assert names["text"] == fingerprint(pixels.pixel_values, names["processor"].config)
+    assert names["frames"][0].shape[0] == 2
+
+
+def test_transformers():
+    names = {}
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            for block in blocks("transformers.md"):
+                exec(block, names)
+        assert type(names["video_processor"]).__module__.endswith("transformers.video")
+    finally:
+        names["drop_ins"].unregister()
+    assert printed.getvalue() == "qvl_fast.integrations.transformers.image\nTrue\n"
 
 
 def test_serving():

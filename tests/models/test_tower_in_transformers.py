@@ -6,86 +6,28 @@ from dataclasses import replace
 
 import pytest
 import torch
-from transformers import (
-    Qwen2_5_VLConfig,
-    Qwen2_5_VLForConditionalGeneration,
-    Qwen2VLConfig,
-    Qwen2VLForConditionalGeneration,
-    Qwen3VLConfig,
-    Qwen3VLForConditionalGeneration,
-)
+from transformers import Qwen2_5_VLConfig, Qwen2VLConfig, Qwen3VLConfig
 
 from qvl_fast.config import TOWERS, TowerConfig
 from qvl_fast.models import Visual
 
-MODELS = {
-    "qwen2-vl-tiny": (Qwen2VLConfig, Qwen2VLForConditionalGeneration),
-    "qwen2.5-vl-tiny": (Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration),
-    "qwen3-vl-tiny": (Qwen3VLConfig, Qwen3VLForConditionalGeneration),
+CONFIGS = {
+    "qwen2-vl-tiny": Qwen2VLConfig,
+    "qwen2.5-vl-tiny": Qwen2_5_VLConfig,
+    "qwen3-vl-tiny": Qwen3VLConfig,
 }
-IMAGE, VIDEO, START, END = 101, 102, 103, 104
-IMAGES = [[1, 4, 6], [1, 8, 10], [1, 4, 4]]
-VIDEOS = [[2, 4, 4]]
 
 
 @pytest.fixture
-def model(name, pair):
+def model(name, pair, make_model):
     """A whole tiny model of transformers around the pair's vision module, in float32."""
-    stock, _ = pair
-    config_class, model_class = MODELS[name]
-    text = {
-        "hidden_size": 64,
-        "intermediate_size": 96,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "vocab_size": 120,
-        "head_dim": 16,
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": 1e4,
-            "mrope_section": [2, 3, 3],
-        },
-    }
-    config = config_class(
-        text_config=text,
-        vision_config=stock.config.to_dict(),
-        image_token_id=IMAGE,
-        video_token_id=VIDEO,
-        vision_start_token_id=START,
-        vision_end_token_id=END,
-    )
-    torch.manual_seed(0)
-    model = model_class(config).eval()
-    model.model.visual.load_state_dict(stock.state_dict())
-    return model
+    return make_model(name, pair[0])
 
 
 @pytest.fixture
-def inputs(name, make_rows):
+def inputs(name, make_inputs):
     """Two padded texts with three images and a video."""
-    config = TOWERS[name]
-
-    def item(grid, token):
-        t, h, w = grid
-        # Qwen3-VL has every group of frames of a video between markers of its own.
-        parts = t if name == "qwen3-vl-tiny" else 1
-        return parts * [START, *[token] * (t * h * w // 4 // parts), END]
-
-    first = [1, 2, *item(IMAGES[0], IMAGE), 3, *item(IMAGES[1], IMAGE), 4]
-    second = [5, *item(VIDEOS[0], VIDEO), 6, *item(IMAGES[2], IMAGE), 7, 8]
-    length = max(len(first), len(second))
-    texts = [[0] * (length - len(text)) + text for text in (first, second)]
-    ids = torch.tensor(texts)
-    return {
-        "input_ids": ids,
-        "attention_mask": (ids != 0).long(),
-        "mm_token_type_ids": (ids == IMAGE) + 2 * (ids == VIDEO),
-        "pixel_values": make_rows(IMAGES, config),
-        "image_grid_thw": torch.tensor(IMAGES),
-        "pixel_values_videos": make_rows(VIDEOS, config, seed=1),
-        "video_grid_thw": torch.tensor(VIDEOS),
-    }
+    return make_inputs(name)
 
 
 # -------------------------------------------------------------------------------- names and weights
@@ -217,15 +159,14 @@ def test_rope_theta_is_read(make_pair, make_rows, mixed, relative_error, name):
     ids=str,
 )
 def test_where_rope_theta_is_looked_for(name, settings, theta):
-    config_class, _ = MODELS[name]
-    vision = config_class.sub_configs["vision_config"]
+    vision = CONFIGS[name].sub_configs["vision_config"]
     assert vision(**settings).rope_parameters["rope_theta"] == theta
     model_type = vision.model_type.removesuffix("_vision")
     assert TowerConfig.from_dict(settings, model_type).rope_theta == theta
 
 
 def test_settings_under_their_other_names(name):
-    model_type = MODELS[name][0].model_type
+    model_type = CONFIGS[name].model_type
     config = TowerConfig.from_dict({"num_hidden_layers": 4, "num_attention_heads": 8}, model_type)
     assert (config.depth, config.heads) == (4, 8)
 

@@ -7,7 +7,7 @@ import torch
 
 import qvl_fast
 from qvl_fast.config import TOWERS
-from qvl_fast.models.qwen2_5 import RmsNorm
+from qvl_fast.models.layers import RmsNorm
 
 BATCHES = {
     "image": [[1, 8, 8]],
@@ -42,6 +42,15 @@ def test_float32(pair, make_rows, relative_error, grids):
     for ours, theirs in pairs:
         assert ours.shape == theirs.shape
         assert relative_error(ours, theirs) < 1e-5
+
+
+def test_a_tower_without_deepstack(make_pair, make_rows, mixed, relative_error):
+    """As Qwen3.5 has it."""
+    stock, tower = make_pair(replace(TOWERS["qwen3-vl-tiny"], deepstack_blocks=()))
+    assert type(stock).__name__ == "Qwen3_5VisionModel"
+    with torch.inference_mode():
+        ((ours, theirs),) = outputs(stock, tower, make_rows(mixed, tower.config), mixed)
+    assert relative_error(ours, theirs) < 1e-5
 
 
 @pytest.mark.parametrize("real", REAL)

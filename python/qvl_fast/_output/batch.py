@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import copy
 from math import prod
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from qvl_fast._input.arrays import is_array
 from qvl_fast._output.torch import as_tensor
@@ -13,15 +13,21 @@ from qvl_fast._output.torch import as_tensor
 if TYPE_CHECKING:
     import torch
 
+    from qvl_fast._input.video.metadata import VideoMetadata
+
 T = TypeVar("T")
 
 
-class ImageTensors(dict[str, T]):
-    """The pixels of a batch of images, and what goes with them: works as ``model(**batch)``.
+class BatchRows(dict[str, T]):
+    """The rows and grids of a batch: a dict that works as ``model(**batch)``.
 
     It pickles, and takes further entries such as ``input_ids``. Its entries are attributes too, and
-    its length is the number of images.
+    its length is the number of images or videos.
     """
+
+    _ROWS: ClassVar[str]
+    # Entries that have a line for each item.
+    _LINES: ClassVar[tuple[str, ...]]
 
     def __getattr__(self, name: str) -> T:
         try:
@@ -31,13 +37,16 @@ class ImageTensors(dict[str, T]):
                 f"{type(self).__name__!r} object has no attribute or entry {name!r}"
             ) from None
 
+    def __len__(self) -> int:
+        return len(self._counts())
+
     def to(
         self,
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
         *,
         non_blocking: bool = False,
-    ) -> ImageTensors[torch.Tensor]:
+    ) -> BatchRows[torch.Tensor]:
         """A batch of tensors on a device; entries that are neither arrays nor tensors stay.
 
         Args:
@@ -55,7 +64,7 @@ class ImageTensors(dict[str, T]):
 
         return self._mapped(moved)
 
-    def pin_memory(self) -> ImageTensors[torch.Tensor]:
+    def pin_memory(self) -> BatchRows[torch.Tensor]:
         """A copy in page-locked memory, from which a device copies without waiting.
 
         Raises:
@@ -68,40 +77,41 @@ class ImageTensors(dict[str, T]):
 
         return self._mapped(pinned)
 
-    def __len__(self) -> int:
-        return len(self._counts())
-
     def split(self) -> list[Self]:
-        """A batch for each image, of views; further entries are left out."""
+        """A batch for each item, of views; further entries are left out."""
         result: list[Self] = []
-        pixels: Any = self["pixel_values"]
+        rows: Any = self[self._ROWS]
         first = 0
         for place, count in enumerate(self._counts()):
-            parts = {"pixel_values": pixels[first : first + count]}
-            for name in _OF_IMAGES:
+            parts = {self._ROWS: rows[first : first + count]}
+            for name in self._LINES:
                 if name in self:
-                    values: Any = self[name]
-                    parts[name] = values[place : place + 1]
-            result.append(type(self)(parts))
+                    lines: Any = self[name]
+                    parts[name] = lines[place : place + 1]
+            part = type(self)(parts)
+            self._complete(part, place)
+            result.append(part)
             first += count
         return result
 
-    @abstractmethod
-    def _counts(self) -> list[int]:
-        """How many of ``pixel_values`` each image has."""
+    def _complete(self, part: Any, place: int) -> None:
+        """Give the batch of one item what else belongs to it."""
 
-    def _mapped(
-        self, function: Callable[[torch.Tensor], torch.Tensor]
-    ) -> ImageTensors[torch.Tensor]:
-        result: ImageTensors[Any] = type(cast("Any", self))(self)
+    def _counts(self) -> list[int]:
+        """How many rows each item has."""
+        grids: Any = self.get(self._LINES[0])
+        return [] if grids is None else [prod(grid) for grid in grids.tolist()]
+
+    def _mapped(self, function: Callable[[torch.Tensor], torch.Tensor]) -> BatchRows[torch.Tensor]:
+        result: Any = copy(self)
         for name, value in self.items():
             if is_array(value):
                 result[name] = function(as_tensor(value))
         return result
 
 
-class ImageRows(ImageTensors[T]):
-    """The rows and grids of a batch of images.
+class ImageRows(BatchRows[T]):
+    """The rows and grids of a batch of images; see :class:`BatchRows`.
 
     Attributes:
         pixel_values: ``(N, columns)``, the rows of all images one after another.
@@ -111,12 +121,11 @@ class ImageRows(ImageTensors[T]):
             whose tiles are put together again.
     """
 
-    def _counts(self) -> list[int]:
-        grids: Any = self["image_grid_thw"]
-        return [prod(grid) for grid in grids.tolist()]
+    _ROWS = "pixel_values"
+    _LINES = ("image_grid_thw", "image_sizes")
 
 
-class ImagePlanes(ImageTensors[T]):
+class ImagePlanes(BatchRows[T]):
     """The tiles of a batch of images as planes, as the stock models of most families take them.
 
     Attributes:
@@ -130,6 +139,9 @@ class ImagePlanes(ImageTensors[T]):
             that.
     """
 
+    _ROWS = "pixel_values"
+    _LINES = ("image_sizes", "num_patches")
+
     def _counts(self) -> list[int]:
         if "num_patches" in self:
             counts: Any = self["num_patches"]
@@ -138,5 +150,27 @@ class ImagePlanes(ImageTensors[T]):
         return [1] * len(pixels)
 
 
-# Entries that have a line for each image.
-_OF_IMAGES = ("image_grid_thw", "image_sizes", "num_patches")
+class VideoRows(BatchRows[T]):
+    """The rows and grids of a batch of videos; see :class:`BatchRows`.
+
+    Attributes:
+        pixel_values_videos: ``(N, columns)``, the rows of all videos one after another.
+        video_grid_thw: int64 ``(videos, 3)``, the grid ``(t, h, w)`` of each: groups of frames, and
+            patches.
+        second_per_grid_ts: seconds from one group of frames to the next, ``(videos,)``; only where
+            the model is told so (Qwen2.5-VL).
+        video_metadata: of each video, with the frames that were taken. Like the next, no entry of
+            the dict: no model takes it.
+        timestamps: of each video, what the prompt of a Qwen3-VL says before each group of frames;
+            see :func:`qvl_fast.video_timestamps`.
+    """
+
+    _ROWS = "pixel_values_videos"
+    _LINES = ("video_grid_thw", "second_per_grid_ts")
+
+    video_metadata: Sequence[VideoMetadata]
+    timestamps: Sequence[Sequence[str]]
+
+    def _complete(self, part: Any, place: int) -> None:
+        part.video_metadata = self.video_metadata[place : place + 1]
+        part.timestamps = self.timestamps[place : place + 1]

@@ -10,6 +10,8 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 )
 from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLVisionConfig
 from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel
+from transformers.models.qwen3_5.configuration_qwen3_5 import Qwen3_5VisionConfig
+from transformers.models.qwen3_5.modeling_qwen3_5 import Qwen3_5VisionModel
 from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLVisionConfig
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel
 
@@ -52,8 +54,8 @@ def stock_tower(config: TowerConfig, attention: str | None = None) -> Any:
             "fullatt_block_indexes": config.full_attention_blocks,
         }
         return Qwen2_5_VisionTransformerPretrainedModel(Qwen2_5_VLVisionConfig(**shape))
-    shape |= {
-        "num_position_embeddings": config.position_table_side**2,
-        "deepstack_visual_indexes": config.deepstack_blocks,
-    }
+    shape["num_position_embeddings"] = config.position_table_side**2
+    if not config.deepstack_blocks:
+        return Qwen3_5VisionModel(Qwen3_5VisionConfig(**shape))
+    shape["deepstack_visual_indexes"] = config.deepstack_blocks
     return Qwen3VLVisionModel(Qwen3VLVisionConfig(**shape))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Real
 from typing import Any, Self, cast
@@ -104,7 +104,7 @@ class ImageConfig:
             ValueError: a value is out of range.
         """
         if (size := values.pop("size", None)) is not None:
-            values = _areas(size) | values
+            values = areas(size) | values
         known = [entry.name for entry in fields(self)]
         for name in values:
             if name not in known:
@@ -136,27 +136,10 @@ class ImageConfig:
         Raises:
             ValueError, TypeError: as :meth:`from_dict`.
         """
-        if settings.get("do_convert_rgb", True) not in (True, None):
-            raise ValueError(f"do_convert_rgb must be true, got {settings['do_convert_rgb']!r}")
-        values = {
-            name: settings[name]
-            for name in ("size", *(entry.name for entry in fields(self) if entry.name != "layout"))
-            if name in settings
-        }
-        for name in [name for name, value in values.items() if value is None]:
-            if name in _FLAGS:
-                values[name] = False
-            elif name in ("size", "min_pixels", "max_pixels"):
-                del values[name]
-            else:
-                raise ValueError(f"{name} must not be null, got null")
-        if "min_pixels" in values and "max_pixels" in values:
-            # As in the reference, they replace the size whatever it holds: older files keep it
-            # under other keys.
-            values.pop("size", None)
+        values = settings_of(type(self), settings)
         if "resample" in settings:
             values["layout"] = replace(self.layout, filter=_filter(settings["resample"]))
-        return self.override(**{name: _whole(value) for name, value in values.items()})
+        return self.override(**values)
 
 
 def class_name(settings: Mapping[str, Any]) -> str:
@@ -173,6 +156,41 @@ def _filter(resample: Any) -> Filter:
     return _FILTERS[resample]
 
 
+def settings_of(
+    kind: type[ImageConfig], settings: Mapping[str, Any], nullable: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What a processor's JSON says of the fields of a configuration, and of ``size``.
+
+    Args:
+        kind: class of the configuration.
+        settings: the JSON.
+        nullable: fields that may be None.
+
+    Raises:
+        ValueError: the settings ask for something that is not reproduced exactly, or another
+            setting is null.
+    """
+    if settings.get("do_convert_rgb", True) not in (True, None):
+        raise ValueError(f"do_convert_rgb must be true, got {settings['do_convert_rgb']!r}")
+    values = {
+        name: settings[name]
+        for name in ("size", *(entry.name for entry in fields(kind) if entry.name != "layout"))
+        if name in settings
+    }
+    for name in [name for name, value in values.items() if value is None]:
+        if name in (*_FLAGS, "do_sample_frames"):
+            values[name] = False
+        elif name in ("size", "min_pixels", "max_pixels"):
+            del values[name]
+        elif name not in nullable:
+            raise ValueError(f"{name} must not be null, got null")
+    if "min_pixels" in values and "max_pixels" in values:
+        # As in the reference, they replace the size whatever it holds: older files keep it
+        # under other keys.
+        values.pop("size", None)
+    return {name: _whole(value) for name, value in values.items()}
+
+
 def _whole(value: Any) -> Any:
     """A whole number that JSON holds as a float, as an integer; anything else as it is."""
     if isinstance(value, float) and value.is_integer():
@@ -182,17 +200,22 @@ def _whole(value: Any) -> Any:
     return value
 
 
-def _areas(size: Any) -> dict[str, Any]:
+def areas(size: Any) -> dict[str, Any]:
+    """``min_pixels`` and ``max_pixels`` of a ``size``.
+
+    Raises:
+        ValueError: it has other keys.
+    """
     keys = {"shortest_edge": "min_pixels", "longest_edge": "max_pixels"}
     try:
-        areas: dict[str, Any] = dict(size)
+        given: dict[str, Any] = dict(size)
     except (TypeError, ValueError):
-        areas = {}
-    if set(areas) != set(keys):
+        given = {}
+    if set(given) != set(keys):
         raise ValueError(
             f"size must have exactly the keys 'shortest_edge' and 'longest_edge', got {size!r}"
         )
-    return {keys[key]: area for key, area in areas.items()}
+    return {keys[key]: area for key, area in given.items()}
 
 
 def _per_channel(name: str, value: Any) -> tuple[float, ...]:

@@ -18,7 +18,7 @@ class TowerConfig:
     """The shape of a vision tower.
 
     Defaults are those of Qwen2-VL 7B. A tower with windows is one of Qwen2.5-VL, one with a table
-    of positions one of Qwen3-VL.
+    of positions one of Qwen3-VL or Qwen3.5.
 
     Attributes:
         patch_size: side of a patch in pixels.
@@ -35,8 +35,8 @@ class TowerConfig:
             same. As in transformers, numbers beyond the last block do nothing.
         position_table_side: side of the square table of learned positions that is stretched over
             each frame (Qwen3-VL); None if there is none.
-        deepstack_blocks: the blocks whose output is also handed to the language model (Qwen3-VL);
-            likewise.
+        deepstack_blocks: the blocks whose output is also handed to the language model (Qwen3-VL,
+            but not Qwen3.5); likewise.
         rope_theta: base of the wavelengths of the rotary embedding.
 
     Raises:
@@ -181,7 +181,7 @@ _COMMON = {
     "num_heads": 16,
     "in_channels": 3,
 }
-_QWEN3_VL = {
+_QWEN3_5 = {
     **_COMMON,
     "patch_size": 16,
     "depth": 27,
@@ -190,8 +190,8 @@ _QWEN3_VL = {
     "intermediate_size": 4304,
     "out_hidden_size": 3584,
     "num_position_embeddings": 2304,
-    "deepstack_visual_indexes": (8, 16, 24),
 }
+_QWEN3_VL = {**_QWEN3_5, "deepstack_visual_indexes": (8, 16, 24)}
 
 # `model_type` -> what transformers assumes where the vision_config is silent.
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
@@ -213,6 +213,9 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     },
     "qwen3_vl": _QWEN3_VL,
     "qwen3_vl_moe": _QWEN3_VL,
+    "qwen3_5": _QWEN3_5,
+    "qwen3_5_moe": _QWEN3_5,
+    "qwen4_exp": _QWEN3_5,
 }
 
 

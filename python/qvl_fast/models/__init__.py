@@ -5,11 +5,13 @@
 
 Needs torch, which the package alone does not import. Read in the order in which rows pass through:
 
-    tower      what the generations share: the plan, options, weights from elsewhere
+    base       what all towers share: options, weights from elsewhere
+    tower      what the generations share: the plan
     layout     the order in which a tower keeps its rows, and who attends to whom
     layers     patch embedding, blocks, merger; gated_mlp, that of Qwen2.5-VL
     attention  one function and its kernels; rotary and rotary_kernel before it
     qwen2, qwen2_5, qwen3   the generations
+    vit        the vision transformer of the other families; vit_names, its checkpoints' names
     loading    from a checkpoint directory
     visual     in the place of a transformers model's vision module
 """
@@ -20,6 +22,7 @@ from qvl_fast.models.qwen2_5 import Qwen2_5VisionTower
 from qvl_fast.models.qwen3 import Qwen3VisionTower
 from qvl_fast.models.tower import TowerOutput, VisionTower
 from qvl_fast.models.visual import Visual
+from qvl_fast.models.vit import VitTower, planes_to_rows
 
 __all__ = [
     "Qwen2VisionTower",
@@ -28,5 +31,7 @@ __all__ = [
     "TowerOutput",
     "VisionTower",
     "Visual",
+    "VitTower",
     "load_vision_tower",
+    "planes_to_rows",
 ]

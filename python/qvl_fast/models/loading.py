@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qvl_fast.config import TowerConfig
+from qvl_fast.config import BARE_VIT_TYPES, VIT_TYPES, TowerConfig, VitConfig
 from qvl_fast.config.checks import listed, read_json
 from qvl_fast.models.qwen2 import Qwen2VisionTower
 from qvl_fast.models.qwen2_5 import Qwen2_5VisionTower
 from qvl_fast.models.qwen3 import Qwen3VisionTower
+from qvl_fast.models.vit import VitTower
+from qvl_fast.models.vit_names import vit_weights
 
 if TYPE_CHECKING:
     import torch
@@ -21,15 +23,21 @@ if TYPE_CHECKING:
     from qvl_fast.models.attention import Choice
     from qvl_fast.models.tower import VisionTower
 
-_TOWERS: dict[str, type[VisionTower]] = {
+# `model_type` of a checkpoint -> its tower.
+TOWER_CLASSES: dict[str, type[VisionTower]] = {
     model_type: tower
     for tower in (Qwen2VisionTower, Qwen2_5VisionTower, Qwen3VisionTower)
     for model_type in tower.model_types
 }
 
-# As transformers 5 saves checkpoints, and as they were released.
+# What stands before a tensor's name, as transformers 5 saves checkpoints and as they were released.
 _PREFIXES = ("model.visual.", "visual.")
-_PREFIX = re.compile("|".join(map(re.escape, _PREFIXES)))
+_VIT_PREFIXES = tuple(
+    f"{model}{module}{inner}"
+    for model in ("model.", "")
+    for module in ("vision_tower.", "vision_model.")
+    for inner in ("vision_model.", "")
+)
 
 _INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
@@ -43,8 +51,11 @@ def load_vision_tower(
     attention: Choice = "auto",
     mmap: bool = False,
     pad_mlp: bool = False,
-) -> VisionTower:
+) -> VisionTower | VitTower:
     """The vision tower of a checkpoint, without the rest of the model.
+
+    A :class:`VisionTower` for the Qwen-VL models; a :class:`VitTower` for CLIP, SigLIP, LLaVA,
+    LLaVA-NeXT, LLaVA-OneVision, InternVL, BLIP-2 and Idefics.
 
     Reads ``config.json``, and from the safetensors files only the tensors of the tower. Nothing is
     downloaded.
@@ -69,44 +80,52 @@ def load_vision_tower(
     if config is None:
         raise FileNotFoundError(f"directory {str(directory)!r} has no config.json")
     model_type = config.get("model_type")
-    if model_type not in _TOWERS:
+    prefixes = _VIT_PREFIXES if model_type in VIT_TYPES else _PREFIXES
+    if model_type in BARE_VIT_TYPES:
+        prefixes = (*prefixes, "")
+    tensors = (
+        (name, tensor.to(device, dtype, copy=not mmap))
+        for name, tensor in _vision_tensors(directory, prefixes)
+    )
+    if model_type in VIT_TYPES:
+        shape = VitConfig.from_dict(config)
+        weights, kind = vit_weights(tensors, shape), VitTower
+    elif model_type in TOWER_CLASSES:
+        shape = TowerConfig.from_dict(config.get("vision_config") or {}, model_type)
+        weights, kind = dict(tensors), TOWER_CLASSES[model_type]
+    else:
+        known = listed([*TOWER_CLASSES, *VIT_TYPES])
         raise ValueError(
-            f"model_type in {directory / 'config.json'} must be one of {listed(_TOWERS)}, got "
-            f"{model_type!r}"
+            f"model_type in {directory / 'config.json'} must be one of {known}, got {model_type!r}"
         )
-    shape = TowerConfig.from_dict(config.get("vision_config") or {}, model_type)
-    weights = {
-        name: tensor.to(device, dtype, copy=not mmap) for name, tensor in _vision_tensors(directory)
-    }
     if not weights:
-        prefixes = " or ".join(map(repr, _PREFIXES))
-        raise ValueError(
-            f"no tensor in {directory} is a vision tower's: none begins with {prefixes}"
-        )
-    tower = _TOWERS[model_type].from_weights(shape, weights, attention=attention)
+        wanted = " or ".join(map(repr, prefixes))
+        raise ValueError(f"no tensor in {directory} is a vision tower's: none begins with {wanted}")
+    tower = kind.from_weights(shape, weights, attention=attention)
     if pad_mlp:
         tower.pad_mlp()
     return tower
 
 
-def _vision_tensors(directory: Path) -> Iterator[tuple[str, Tensor]]:
+def _vision_tensors(directory: Path, prefixes: tuple[str, ...]) -> Iterator[tuple[str, Tensor]]:
     """The tensors of the tower in the mapped files, and their names without prefix."""
     import safetensors
 
     safe_open: Any = safetensors.safe_open
-    for file in _files(directory):
+    prefix = re.compile("|".join(map(re.escape, prefixes)))  # The longest that fits is first.
+    for file in _files(directory, prefixes):
         with safe_open(file, framework="pt") as content:
-            names = [name for name in content.keys() if name.startswith(_PREFIXES)]  # noqa: SIM118
+            names = [name for name in content.keys() if name.startswith(prefixes)]  # noqa: SIM118
         for name in names:
             # Opened for each tensor: pages that were read count as this process's memory until
             # the file is no longer mapped.
             with safe_open(file, framework="pt") as content:
                 tensor = content.get_tensor(name)
-            yield _PREFIX.sub("", name), tensor
+            yield prefix.sub("", name), tensor
             del tensor
 
 
-def _files(directory: Path) -> list[Path]:
+def _files(directory: Path, prefixes: tuple[str, ...]) -> list[Path]:
     """The files with tensors of the tower."""
     index = read_json(directory / _INDEX)
     if index is None:
@@ -117,6 +136,5 @@ def _files(directory: Path) -> list[Path]:
         return [directory / _SINGLE]
     names: dict[str, str] = index.get("weight_map", {})
     return [
-        directory / file
-        for file in sorted({f for n, f in names.items() if n.startswith(_PREFIXES)})
+        directory / file for file in sorted({f for n, f in names.items() if n.startswith(prefixes)})
     ]

@@ -1,4 +1,4 @@
-"""The vision tower of Qwen3-VL."""
+"""The vision tower of Qwen3-VL and Qwen3.5."""
 
 from __future__ import annotations
 
@@ -53,10 +53,11 @@ class Merger(nn.Module):
 class Qwen3VisionTower(VisionTower):
     """Learned positions beside the rotary ones; some blocks' output goes to DeepStack.
 
-    See :class:`VisionTower`. Semantics: ``Qwen3VLVisionModel`` of transformers.
+    See :class:`VisionTower`. Semantics: ``Qwen3VLVisionModel`` of transformers, and without
+    DeepStack ``Qwen3_5VisionModel``.
     """
 
-    model_types = ("qwen3_vl", "qwen3_vl_moe")
+    model_types = ("qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe", "qwen4_exp")
     has_position_table = True
 
     def __init__(

@@ -84,9 +84,9 @@ class Visual(nn.Module):
                 from the grids.
 
         Returns:
-            ``BaseModelOutputWithPooling``, or Qwen3-VL's output with ``deepstack_features``: tokens
-            ``(T, out_width)`` in ``pooler_output``. ``last_hidden_state``, which no model of
-            transformers reads, is None.
+            ``BaseModelOutputWithPooling``, or Qwen3-VL's output with ``deepstack_features``, none
+            for Qwen3.5: tokens ``(T, out_width)`` in ``pooler_output``. ``last_hidden_state``,
+            which no model of transformers reads, is None.
 
         Raises:
             ValueError: hidden states or attentions are asked for, or a tuple.

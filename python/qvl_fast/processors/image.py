@@ -2,68 +2,35 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qvl_fast import _native
 from qvl_fast._input.source import ImageBatch, samples
-from qvl_fast._output.batch import ImagePlanes, ImageRows, ImageTensors
+from qvl_fast._output.batch import BatchRows, ImagePlanes, ImageRows
 from qvl_fast._output.forms import ReturnTensors
-from qvl_fast._output.rows import (
-    DType,
-    Rows,
-    Temporal,
-    check_form,
-    check_pinning,
-    dtype_name,
-    hand_out,
-    pinned,
-    storage,
-)
-from qvl_fast._output.torch import load_torch_early
-from qvl_fast.config import (
-    AnyImageConfig,
-    ImageConfig,
-    ModelConfig,
-    image_config,
-    positive_integer,
-)
+from qvl_fast._output.rows import DType, Rows, Temporal, check_form, hand_out
+from qvl_fast.config import AnyImageConfig, ImageConfig, image_config
 from qvl_fast.config.checks import check_choice
 from qvl_fast.config.layout import AnyresTokens, Area, TileTokens
 from qvl_fast.processors.base import (
     Decode,
     Form,
+    Processor,
     Reference,
     native_layout,
-    resolve_reference,
     row_writer,
 )
 from qvl_fast.processors.writing import Batch
-from qvl_fast.threads import default_num_threads
 
 if TYPE_CHECKING:
     import torch
 
 
-# Beside the configuration, all that makes a processor: the arguments of its constructor.
-_OPTIONS = (
-    "reference",
-    "form",
-    "dtype",
-    "temporal",
-    "num_threads",
-    "pin_memory",
-    "decode",
-    "return_tensors",
-)
-
-
-class ImageProcessor:
+class ImageProcessor(Processor[ImageConfig]):
     """Images to what a model takes, equal bit for bit to the processors in transformers.
 
     With ``reference="torchvision"`` equal to ``Qwen2VLImageProcessor``, with ``"pillow"`` to
@@ -111,21 +78,14 @@ class ImageProcessor:
         ((1176, 1176), [[1, 28, 42]])
     """
 
-    # Without a dict of their own, instances refuse any other attribute; those of a subclass do not.
-    __slots__ = ("_layout", "_together", "_writer", "config", *_OPTIONS)
+    __slots__ = ("_layout", "_together", "decode", "form")
 
-    _writer: _native.RowWriter
+    OPTIONS: ClassVar[tuple[str, ...]] = (*Processor.OPTIONS, "decode", "form")
+
     _layout: _native.Layout
     _together: _native.Layout | None
-    config: ImageConfig
-    form: Form
-    reference: Literal["torchvision", "pillow-12", "pillow-13"]
-    dtype: DType
-    temporal: Temporal
-    num_threads: int | None
-    pin_memory: bool
     decode: Decode
-    return_tensors: ReturnTensors
+    form: Form
 
     def __init__(
         self,
@@ -142,11 +102,6 @@ class ImageProcessor:
         **overrides: Any,
     ) -> None:
         check_choice("decode", decode, Decode)
-        check_choice("return_tensors", return_tensors, ReturnTensors)
-        if pin_memory:
-            check_pinning()
-        if num_threads is not None:
-            num_threads = positive_integer("num_threads", num_threads)
         settings = image_config(config).override(**overrides)
         tiled = settings.layout.tile is not None
         if form is None:
@@ -154,33 +109,29 @@ class ImageProcessor:
         check_choice("form", form, Form)
         if form == "planes" and not tiled:
             raise ValueError("form must be 'rows' for a layout without a tile, got 'planes'")
-        self.__setstate__(
-            {
-                "config": settings,
-                "form": form,
-                "reference": resolve_reference(reference),
-                "dtype": dtype_name(dtype),
-                "temporal": temporal,
-                "num_threads": num_threads,
-                "pin_memory": pin_memory,
-                "decode": decode,
-                "return_tensors": return_tensors,
-            }
+        self._make(
+            settings,
+            reference=reference,
+            dtype=dtype,
+            temporal=temporal,
+            num_threads=num_threads,
+            pin_memory=pin_memory,
+            return_tensors=return_tensors,
+            decode=decode,
+            form=form,
         )
 
-    @classmethod
-    def from_pretrained(cls, directory: str | os.PathLike[str], **options: Any) -> Self:
-        """The processor of a checkpoint directory.
+    def _new_writer(self) -> _native.RowWriter:
+        return row_writer(self.config, self.dtype, self.temporal, self.reference, self.form)
 
-        Args:
-            directory: see :meth:`ModelConfig.from_pretrained`.
-            **options: of the constructor.
-
-        Raises:
-            FileNotFoundError: the directory is not there or holds no settings.
-            ValueError, TypeError, ImportError, RuntimeError: as the constructor.
-        """
-        return cls(ModelConfig.from_pretrained(directory), **options)
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        config, together = self.config, self.config.layout.together
+        layout = native_layout(config, config.layout, self.reference)
+        object.__setattr__(self, "_layout", layout)
+        if together is not None:
+            layout = native_layout(config, together, self.reference)
+        object.__setattr__(self, "_together", layout if together is not None else None)
 
     @overload
     def __call__(
@@ -192,7 +143,7 @@ class ImageProcessor:
         min_pixels: int | None = None,
         max_pixels: int | None = None,
         size: Mapping[str, int] | None = None,
-    ) -> ImageTensors[Any]: ...
+    ) -> BatchRows[Any]: ...
     @overload
     def __call__(
         self,
@@ -203,7 +154,7 @@ class ImageProcessor:
         min_pixels: int | None = None,
         max_pixels: int | None = None,
         size: Mapping[str, int] | None = None,
-    ) -> ImageTensors[torch.Tensor]: ...
+    ) -> BatchRows[torch.Tensor]: ...
     @overload
     def __call__(
         self,
@@ -214,7 +165,7 @@ class ImageProcessor:
         min_pixels: int | None = None,
         max_pixels: int | None = None,
         size: Mapping[str, int] | None = None,
-    ) -> ImageTensors[NDArray[Any]]: ...
+    ) -> BatchRows[NDArray[Any]]: ...
     def __call__(
         self,
         images: ImageBatch,
@@ -224,7 +175,7 @@ class ImageProcessor:
         min_pixels: int | None = None,
         max_pixels: int | None = None,
         size: Mapping[str, int] | None = None,
-    ) -> ImageTensors[Any]:
+    ) -> BatchRows[Any]:
         """Turn images into rows or planes.
 
         Args:
@@ -268,19 +219,14 @@ class ImageProcessor:
         for sample in groups:
             together = self._together if len(sample) > 1 else None
             for image in sample:
-                batch.add(image, together or layout)
+                batch.add_image(image, together or layout)
         grids = np.array(batch.grids, np.int64)
         planes, stack = self.form == "planes", self.config.layout.stack
         padded = int(grids[:, 0].max()) if planes and stack == "padded" else None
-        shape = (batch.rows if padded is None else padded * len(grids)), self.columns
-        if out is None and self.pin_memory:
-            out = pinned(shape, self.dtype)
-        rows = storage(shape, self.dtype, out, batch.arrays)
+        count = batch.rows if padded is None else padded * len(grids)
+        rows, out = self._storage(count, out, batch.arrays)
         batch.write(
-            rows,
-            num_threads=self.num_threads or default_num_threads(),
-            reduced=self.decode == "scaled",
-            padded=padded,
+            rows, num_threads=self._threads(), reduced=self.decode == "scaled", padded=padded
         )
         pixel_values: Any = hand_out(rows, self.dtype, form, out)
         companions: dict[str, Any] = {}
@@ -301,11 +247,6 @@ class ImageProcessor:
         }
         entries = {"pixel_values": pixel_values, **entries}
         return ImagePlanes(entries) if planes else ImageRows(entries)
-
-    @property
-    def columns(self) -> int:
-        """Elements in a row: ``3 * frames * patch_size**2``, one frame if compact; or in a tile."""
-        return self._writer.columns
 
     def resized_size(self, height: int, width: int) -> tuple[int, int]:
         """``(height, width)`` in pixels that an image of this size is resized to.
@@ -343,38 +284,3 @@ class ImageProcessor:
                 raise ValueError("tokens must be given in the layout to count them, got None")
             case None:
                 return self.num_patches(height, width) // self.config.merge_size**2
-
-    def __repr__(self) -> str:
-        options = ", ".join(f"{name}={getattr(self, name)!r}" for name in _OPTIONS)
-        return f"{type(self).__name__}({self.config!r}, {options})"
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name in _FIXED:
-            raise AttributeError(
-                f"{name} of a processor cannot be changed; make another, or pass min_pixels, "
-                "max_pixels or size to the call"
-            )
-        super().__setattr__(name, value)
-
-    def __getstate__(self) -> dict[str, Any]:
-        own: dict[str, Any] = getattr(self, "__dict__", {})
-        return {**own, "config": self.config, **{name: getattr(self, name) for name in _OPTIONS}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            object.__setattr__(self, name, value)
-        config, together = self.config, self.config.layout.together
-        writer = row_writer(config, self.dtype, self.temporal, self.reference, self.form)
-        object.__setattr__(self, "_writer", writer)
-        layout = native_layout(config, config.layout, self.reference)
-        object.__setattr__(self, "_layout", layout)
-        if together is not None:
-            layout = native_layout(config, together, self.reference)
-        object.__setattr__(self, "_together", layout if together is not None else None)
-        if self.return_tensors == "pt":
-            load_torch_early()
-
-
-_FIXED = frozenset(
-    (*ImageProcessor.__slots__, "size", *(setting.name for setting in fields(ImageConfig)))
-)

@@ -1,4 +1,4 @@
-//! Still images of one batch, each on its way from pixels or a file to its rows.
+//! Images of one batch, and groups of frames of videos, each on its way from pixels or files to its rows.
 
 use std::cmp::Reverse;
 use std::mem;
@@ -13,18 +13,19 @@ use crate::pixels::PixelView;
 use crate::resize::{Bands, Failure, Pixels, Scanlines, Source, Tasks};
 use crate::rows::{Element, RowWriter, Rows};
 
-/// One image of a batch.
+/// One image of a batch, or one group of frames of a video.
 #[derive(Debug, Clone, Copy)]
 pub struct Image<'a> {
-    /// Where its pixels come from.
-    pub input: Input<'a>,
+    /// Where the pixels of its frames come from, all of one size: an image has one frame, a group as many
+    /// as a row holds at most.
+    pub frames: &'a [Input<'a>],
     /// What becomes of them: tiles that the writer can cut.
     pub plan: Plan,
     /// Rows of zeros that are written after its own.
     pub padding: usize,
 }
 
-/// Where the pixels of an image come from.
+/// Where the pixels of a frame come from.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// From memory.
@@ -49,17 +50,23 @@ pub enum Input<'a> {
 
 impl<'a> Image<'a> {
     /// An image that is resized to `target`, `(height, width)`, and nothing else.
-    pub fn resized(input: Input<'a>, target: (usize, usize)) -> Self {
+    pub fn resized(frames: &'a [Input<'a>], target: (usize, usize)) -> Self {
+        let size = frames.first().map_or((0, 0), Input::size);
         Self {
-            input,
-            plan: Plan::of(Pass::resize(input.size(), target)),
+            frames,
+            plan: Plan::of(Pass::resize(size, target)),
             padding: 0,
         }
+    }
+
+    /// About how long it takes, in nanoseconds.
+    fn cost(&self) -> u64 {
+        self.frames.iter().map(Input::cost).sum()
     }
 }
 
 impl Input<'_> {
-    /// `(height, width)` of the image.
+    /// `(height, width)` of the frame.
     pub fn size(&self) -> (usize, usize) {
         match self {
             Self::Pixels(view) => view.size(),
@@ -88,8 +95,8 @@ pub trait Owner: Sync {
     /// Why an image cannot be had.
     type Error: Send;
 
-    /// The pixels of the image at `index`, of the size that was given for it.
-    fn open(&self, index: usize) -> Result<Source<'_, Self::Error>, Self::Error>;
+    /// The pixels of a frame of the image at `index`, of the size that was given for it.
+    fn open(&self, index: usize, frame: usize) -> Result<Source<'_, Self::Error>, Self::Error>;
 }
 
 /// What stopped a batch.
@@ -118,56 +125,50 @@ pub fn write<T: Element, O: Owner>(
     let threads = worthwhile(images, size_of_val(out)).min(threads).max(1);
     if threads > 1 {
         // The largest first, so that no thread is left alone with one that has to be decoded.
-        every.sort_unstable_by_key(|index| (Reverse(images[*index].input.cost()), *index));
+        every.sort_unstable_by_key(|index| (Reverse(images[*index].cost()), *index));
     }
-    let damaged = write_some(writer, images, owner, out, every, threads, &mut interrupted)?;
-    if damaged.is_empty() {
-        return Ok(());
+    let mut pass = |indices, reopening| {
+        let interrupted = &mut interrupted;
+        write_some(
+            writer,
+            images,
+            owner,
+            out,
+            indices,
+            reopening,
+            threads,
+            interrupted,
+        )
+    };
+    let damaged = pass(every, false)?;
+    if !damaged.is_empty() {
+        // What has been written of these is written again, from pixels of the owner's.
+        pass(damaged, true)?;
     }
-    // What has been written of these is written again, from pixels of the owner's.
-    let every = images.iter().copied();
-    let mut images = memory::collect(every, "the images of a batch").map_err(Stop::Core)?;
-    for index in &damaged {
-        if let Input::File {
-            header,
-            orientation,
-            ..
-        } = images[*index].input
-        {
-            let size = oriented(&header, orientation);
-            images[*index].input = Input::Owner { size };
-        }
-    }
-    write_some(
-        writer,
-        &images,
-        owner,
-        out,
-        damaged,
-        threads,
-        &mut interrupted,
-    )
-    .map(drop)
+    Ok(())
 }
 
 /// How many threads the work is worth: one more for each half a millisecond, which waking and sharing
 /// must not outweigh.
 fn worthwhile(images: &[Image<'_>], out_bytes: usize) -> usize {
     const WORTH: u64 = 500_000;
-    let cost: u64 = images.iter().map(|image| image.input.cost()).sum();
+    let cost: u64 = images.iter().map(Image::cost).sum();
     let written = out_bytes as u64 / 8;
     usize::try_from((cost + written) / WORTH)
         .unwrap_or(usize::MAX)
         .saturating_add(1)
 }
 
-/// Writes the rows of the images at `indices`, and returns which of them were damaged.
+/// Writes the rows of the images at `indices`, and returns which of them were damaged. With `reopening`,
+/// files are asked of the owner.
+#[expect(clippy::too_many_arguments, reason = "one more than those of `write`")]
 fn write_some<T: Element, O: Owner>(
     writer: &RowWriter<T>,
     images: &[Image<'_>],
     owner: &O,
     out: &mut [T],
     indices: Vec<usize>,
+    reopening: bool,
     threads: usize,
     interrupted: &mut impl FnMut() -> Result<(), O::Error>,
 ) -> Result<Vec<usize>, Stop<O::Error>> {
@@ -177,6 +178,7 @@ fn write_some<T: Element, O: Owner>(
         writer,
         images,
         owner,
+        reopening,
         threads,
         stream,
         state: Mutex::new(State {
@@ -211,8 +213,9 @@ fn split<'a, T: Element>(
     let (given, columns) = (out.len(), writer.columns());
     let mut parts = memory::with_capacity(images.len(), "parts of the output")?;
     let mut rows = 0;
-    for Image { plan, padding, .. } in images {
-        let own = writer.grid(plan)?.patches() + padding;
+    for image in images {
+        writer.check_group(image.frames.len())?;
+        let own = writer.grid(&image.plan)?.patches() + image.padding;
         rows += own;
         parts.extend(out.split_off_mut(..own * columns));
     }
@@ -240,6 +243,7 @@ struct Run<'a, T: Element, O: Owner> {
     writer: &'a RowWriter<T>,
     images: &'a [Image<'a>],
     owner: &'a O,
+    reopening: bool,
     threads: usize,
     stream: bool,
     state: Mutex<State<'a, T, O::Error>>,
@@ -319,7 +323,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     fn open_again(&self) -> Option<Step<(usize, Failure<O::Error>)>> {
         let mut state = self.lock();
         let divided = state.open.iter().find_map(|open| {
-            let Input::File { header, .. } = self.images[open.index].input else {
+            let [Input::File { header, .. }] = self.images[open.index].frames else {
                 return None;
             };
             let worth = header.skips && header.height * header.width >= DIVIDED;
@@ -363,44 +367,55 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         bands: Vec<PassBands<'a, T>>,
     ) -> Result<Vec<ImageTasks<'a, T, O::Error>>, Failure<O::Error>> {
         let several = bands.len() > 1;
+        let frames = 0..self.images[index].frames.len();
         let mut tasks: Vec<ImageTasks<'a, T, O::Error>> =
             memory::with_capacity(bands.len(), "passes")?;
-        let mut kept: Option<Source<'a, O::Error>> = None;
+        let mut kept: Vec<Source<'a, O::Error>> = Vec::new();
         for (pass, bands) in bands {
-            let again = kept.as_ref().and_then(Source::again);
-            let source = match again {
-                Some(source) => source,
-                None => self.source(index, pass, several)?,
-            };
-            if several {
-                kept = source.again();
+            let mut sources = memory::with_capacity(frames.len(), "frames")?;
+            for frame in frames.clone() {
+                sources.push(match kept.get(frame).and_then(Source::again) {
+                    Some(source) => source,
+                    None => self.source(index, frame, pass, several)?,
+                });
             }
-            let resampler = self.writer.resampler(pass.of_source(source.size())?)?;
-            let frames = vec![source];
+            // A file may have been decoded at a fraction of its size.
+            let size = sources.first().map_or((0, 0), Source::size);
+            if sources.iter().any(|source| source.size() != size) {
+                let reason = "must have one size in all frames of a group";
+                return Err(Error::invalid("frames", reason).into());
+            }
+            if several {
+                kept = sources.iter().map_while(Source::again).collect();
+            }
+            let resampler = self.writer.resampler(pass.of_source(size)?)?;
             tasks.push(
                 self.writer
-                    .tasks(resampler, frames, bands, self.stream, self.threads)?,
+                    .tasks(resampler, sources, bands, self.stream, self.threads)?,
             );
         }
         Ok(tasks)
     }
 
-    /// The pixels of an image for a pass; those of a file can be had once more if there are `several`.
+    /// The pixels of a frame for a pass; those of a file can be had once more if there are `several`.
     fn source(
         &self,
         index: usize,
+        frame: usize,
         pass: Pass,
         several: bool,
     ) -> Result<Source<'a, O::Error>, Failure<O::Error>> {
-        let (bytes, header, orientation, reduced) = match self.images[index].input {
+        let (bytes, header, orientation, reduced) = match self.images[index].frames[frame] {
             Input::Pixels(view) => return Ok(Source::pixels(view)),
-            Input::Owner { .. } => return self.owner.open(index).map_err(Failure::Owner),
             Input::File {
                 bytes,
                 header,
                 orientation,
                 reduced,
-            } => (bytes, header, orientation, reduced),
+            } if !self.reopening => (bytes, header, orientation, reduced),
+            Input::File { .. } | Input::Owner { .. } => {
+                return self.owner.open(index, frame).map_err(Failure::Owner);
+            }
         };
         let least = (reduced && !several && !pass.is_padded()).then(|| {
             let (height, width) = pass.resized();

@@ -9,6 +9,7 @@ use numpy::{
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use qvl_core::filter::Filter;
+use qvl_core::geometry::video::Budget;
 use qvl_core::{Reference, Temporal};
 
 /// An argument that should be an integer. Extraction always succeeds, so that the refusal can name
@@ -73,6 +74,17 @@ pub(crate) fn temporal(name: &str) -> PyResult<Temporal> {
         "compact" => Ok(Temporal::Compact),
         _ => Err(PyValueError::new_err(format!(
             "temporal must be 'full' or 'compact', got '{name}'"
+        ))),
+    }
+}
+
+/// What the pixels of a video's budget are of.
+pub(crate) fn budget(name: &str) -> PyResult<Budget> {
+    match name {
+        "frame" => Ok(Budget::Frame),
+        "clip" => Ok(Budget::Clip),
+        _ => Err(PyValueError::new_err(format!(
+            "budget must be 'frame' or 'clip', got '{name}'"
         ))),
     }
 }

@@ -14,6 +14,7 @@ mod resize;
 mod rows;
 mod source;
 mod threads;
+mod video;
 
 use pyo3::prelude::*;
 
@@ -25,7 +26,7 @@ mod _native {
     #[pymodule_export]
     use crate::batch::Batch;
     #[pymodule_export]
-    use crate::geometry::smart_resize;
+    use crate::geometry::{smart_resize, utilities_frame_pixels, utilities_smart_resize};
     #[pymodule_export]
     use crate::index::{
         cu_seqlens, expand_placeholders, interpolation_taps, mrope_position_ids, pack,
@@ -43,4 +44,6 @@ mod _native {
     use crate::source::{ImageHeader, decoded_formats, image_header};
     #[pymodule_export]
     use crate::threads::processors;
+    #[pymodule_export]
+    use crate::video::{sample_frames, utilities_linspace, utilities_nframes};
 }

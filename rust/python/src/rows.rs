@@ -6,15 +6,17 @@ use numpy::{PyArray2, PyArray4};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use qvl_core::geometry::Plan;
+use qvl_core::geometry::video::{Bound as SizeBound, VideoFit};
 use qvl_core::{Element, Grid, Isa, Normalization, PatchLayout, PixelView};
 
+use crate::argument::Integer;
 use crate::error::{detached, to_python};
 use crate::{argument, pixels};
 
 /// Turns frames into patch rows of one configuration; see `RowWriter` of the core.
 #[pyclass(frozen, module = "qvl_fast._native")]
 pub(crate) struct RowWriter {
-    layout: PatchLayout,
+    pub(crate) layout: PatchLayout,
     pub(crate) writer: TypedWriter,
 }
 
@@ -105,6 +107,39 @@ impl RowWriter {
         each!(&self.writer, writer => writer.columns())
     }
 
+    /// The size `(height, width)` that the frames of a video are resized to, and the name of the setting that
+    /// decided it, if one did: `"min_pixels"`, `"max_pixels"` or `"max_video_tokens"`.
+    ///
+    /// `pixels` is the least and the largest number of pixels of a frame or of the clip, as `budget` says;
+    /// `tokens` is what a frame is capped by.
+    #[pyo3(signature = (frames, height, width, *, budget, pixels, tokens))]
+    fn video_target(
+        &self,
+        frames: Integer<'_>,
+        height: Integer<'_>,
+        width: Integer<'_>,
+        budget: &str,
+        pixels: Option<(i64, i64)>,
+        tokens: Option<i64>,
+    ) -> PyResult<((usize, usize), Option<&'static str>)> {
+        let fit = VideoFit {
+            layout: self.layout,
+            budget: argument::budget(budget)?,
+            pixels,
+            tokens,
+        };
+        let size = (height.named("height")?, width.named("width")?);
+        let (size, bound) = fit
+            .target(frames.named("frames")?, size)
+            .map_err(to_python)?;
+        let bound = bound.map(|bound| match bound {
+            SizeBound::Least => "min_pixels",
+            SizeBound::Most => "max_pixels",
+            SizeBound::Tokens => "max_video_tokens",
+        });
+        Ok((size, bound))
+    }
+
     /// The grid `(t, h, w)` of frames that have been resized to `(height, width)`.
     fn grid(&self, frames: usize, height: usize, width: usize) -> PyResult<(usize, usize, usize)> {
         let grid = self.layout.grid(frames, height, width);
@@ -141,6 +176,11 @@ impl RowWriter {
 }
 
 impl RowWriter {
+    /// See [`qvl_core::RowWriter::check_group`].
+    pub(crate) fn check_group(&self, frames: usize) -> qvl_core::Result<()> {
+        each!(&self.writer, writer => writer.check_group(frames))
+    }
+
     /// A plan with tiles cut to whole patches, and the grid of what they are cut into.
     pub(crate) fn cut(&self, plan: Plan) -> qvl_core::Result<(Plan, Grid)> {
         each!(&self.writer, writer => {

@@ -155,17 +155,14 @@ impl<T: Element> RowWriter<T> {
         target: (usize, usize),
         out: &mut [T],
     ) -> Result<Grid> {
-        let Cut::Patches(layout, shape) = self.cut else {
+        let Cut::Patches(layout, _) = self.cut else {
             return Err(Error::invalid("frames", "must become patches, not tiles"));
         };
         let Some(first) = frames.first() else {
             let reason = "must hold at least one frame, got 0";
             return Err(Error::invalid("frames", reason));
         };
-        if frames.len() > 1 && shape.slots < layout.temporal_patch {
-            let reason = format!("\"compact\" is for one frame, got {}", frames.len());
-            return Err(Error::invalid("temporal", reason));
-        }
+        self.check_group(frames.len().min(layout.temporal_patch))?;
         let grid = layout.grid(frames.len(), target.0, target.1)?;
         let columns = self.columns();
         if out.len() != grid.patches() * columns {
@@ -193,9 +190,22 @@ impl<T: Element> RowWriter<T> {
         resampler(pass, self.method)
     }
 
-    /// Whose bits are written.
-    pub fn reference(&self) -> Reference {
-        self.method.reference
+    /// Refuses a group of frames that a row cannot hold.
+    pub fn check_group(&self, frames: usize) -> Result<()> {
+        let (holds, slots) = match self.cut {
+            Cut::Patches(layout, shape) => (layout.temporal_patch, shape.slots),
+            Cut::Tiles(_) => (1, 1),
+        };
+        if frames == 0 || frames > holds {
+            let reason =
+                format!("of a group must be 1 to temporal_patch_size={holds}, got {frames}");
+            return Err(Error::invalid("frames", reason));
+        }
+        if frames > slots {
+            let reason = format!("\"compact\" is for one frame, got {frames}");
+            return Err(Error::invalid("temporal", reason));
+        }
+        Ok(())
     }
 
     /// Elements that one pass writes.

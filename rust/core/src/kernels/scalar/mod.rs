@@ -6,7 +6,7 @@ mod horizontal;
 mod rows;
 mod vertical;
 
-pub(super) use blend::{BLEND_SCALE, BLEND_UNSCALE, over_white};
+pub(super) use blend::over_white;
 pub(super) use deinterleave::deinterleave;
 pub(super) use horizontal::{keep, resample};
 pub(super) use rows::{write_band, write_plane};
