@@ -334,9 +334,6 @@ class Fit:
     def shrink(patch: int, factor: int, patches: int, side: int) -> Fit:
         """At most so many patches in all and along a side, padded to multiples of a factor."""
     @staticmethod
-    def patches(patch: int, patches: int) -> Fit:
-        """As many patches as there may be."""
-    @staticmethod
     def stretch(height: int, width: int) -> Fit:
         """One size for all."""
     @staticmethod

@@ -48,17 +48,6 @@ class Shrink:
 
 
 @dataclass(frozen=True, slots=True)
-class Patches:
-    """As many patches as there may be, in about the image's aspect ratio (NaFlex).
-
-    Attributes:
-        patches: of an image, at most.
-    """
-
-    patches: int
-
-
-@dataclass(frozen=True, slots=True)
 class Stretch:
     """One size for all images, whatever their aspect ratio.
 
@@ -106,7 +95,7 @@ class Ratio:
     most: int = 12
 
 
-Fit: TypeAlias = "Area | Shrink | Patches | Stretch | Shortest | Pinpoints | Ratio"
+Fit: TypeAlias = "Area | Shrink | Stretch | Shortest | Pinpoints | Ratio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +178,6 @@ class Layout:
         if tiled and self.tile is None:
             raise ValueError(f"tile must be given for fit {self.fit!r}, got None")
 
-    @property
-    def is_tiled(self) -> bool:
-        """Whether every image becomes tiles of one size."""
-        return self.tile is not None
-
 
 def _checked(fit: Any) -> Fit:
     """``fit`` with its numbers as integers.
@@ -212,7 +196,7 @@ def _checked(fit: Any) -> Fit:
             return Pinpoints(pairs)
         case Ratio(least, most):
             return Ratio(integer("min_patches", least, 0), positive_integer("max_patches", most))
-        case Shrink() | Patches() | Stretch() | Shortest():
+        case Shrink() | Stretch() | Shortest():
             names = fit.__dataclass_fields__
             numbers = {name: positive_integer(name, getattr(fit, name)) for name in names}
             for name, number in numbers.items():

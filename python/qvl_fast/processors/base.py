@@ -25,7 +25,6 @@ from qvl_fast.config import ImageConfig, ModelConfig, positive_integer
 from qvl_fast.config.checks import check_choice
 from qvl_fast.config.layout import (
     Area,
-    Patches,
     Pinpoints,
     Ratio,
     Shortest,
@@ -259,8 +258,6 @@ def _fit(config: ImageConfig, fit: Fit) -> _native.Fit:
             return _native.Fit.area(config.factor, pixels, count, small)
         case Shrink(patches, side):
             return _native.Fit.shrink(config.patch_size, config.factor, patches, side)
-        case Patches(patches):
-            return _native.Fit.patches(config.patch_size, patches)
         case Stretch(height, width):
             return _native.Fit.stretch(height, width)
         case Shortest(edge):

@@ -273,6 +273,9 @@ type ImageTasks<'a, T, E> = Tasks<'a, Rows<'a, T>, E>;
 /// A pass and the bands of it that are to be written.
 type PassBands<'a, T> = (Pass, Bands<Vec<&'a mut [T]>>);
 
+/// Tasks of the passes of an image, or why there are none.
+type Opened<'a, T, E> = Result<Vec<ImageTasks<'a, T, E>>, Failure<E>>;
+
 impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     fn lock(&self) -> MutexGuard<'_, State<'a, T, O::Error>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -361,11 +364,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         }
     }
 
-    fn opened(
-        &self,
-        index: usize,
-        bands: Vec<PassBands<'a, T>>,
-    ) -> Result<Vec<ImageTasks<'a, T, O::Error>>, Failure<O::Error>> {
+    fn opened(&self, index: usize, bands: Vec<PassBands<'a, T>>) -> Opened<'a, T, O::Error> {
         let several = bands.len() > 1;
         let frames = 0..self.images[index].frames.len();
         let mut tasks: Vec<ImageTasks<'a, T, O::Error>> =

@@ -62,12 +62,6 @@ impl Fit {
         })
     }
 
-    /// As many patches as there may be.
-    #[staticmethod]
-    fn patches(patch: usize, patches: usize) -> Self {
-        Self(geometry::Fit::Patches { patch, patches })
-    }
-
     /// One size for all.
     #[staticmethod]
     fn stretch(height: usize, width: usize) -> Self {

@@ -83,30 +83,3 @@ pub(super) fn shrunk(
     let shrunk = |length: f64| ((length * scale) as usize).max(1).min(longest);
     (shrunk(h), shrunk(w))
 }
-
-/// The largest size, in whole patches, of about the aspect ratio of `(height, width)` that has no more than
-/// `patches`.
-///
-/// Semantics: `get_image_size_for_max_num_patches` of Siglip2 in transformers: bisection in float64.
-pub(super) fn most_patches(
-    (height, width): (usize, usize),
-    patch: usize,
-    patches: usize,
-) -> (usize, usize) {
-    const ACCURACY: f64 = 1e-5;
-    let p = patch as f64;
-    let scaled = |length: usize, scale: f64| p.max((length as f64 * scale / p).ceil() * p);
-    let (mut least, mut most) = (ACCURACY / 10.0, 100.0);
-    while most - least >= ACCURACY {
-        let scale = (least + most) / 2.0;
-        if (scaled(height, scale) / p) * (scaled(width, scale) / p) <= patches as f64 {
-            least = scale;
-        } else {
-            most = scale;
-        }
-    }
-    (
-        scaled(height, least) as usize,
-        scaled(width, least) as usize,
-    )
-}

@@ -11,7 +11,7 @@ pub(super) fn check_pinpoints(canvases: &[(usize, usize)], tile: (usize, usize))
         return Err(Error::invalid("pinpoints", "must not be empty"));
     }
     for (height, width) in canvases {
-        let whole = |side: usize, tile: usize| side > 0 && side % tile == 0;
+        let whole = |side: usize, tile: usize| side > 0 && side.is_multiple_of(tile);
         let tiles = (height / tile.0).saturating_mul(width / tile.1);
         if !whole(*height, tile.0) || !whole(*width, tile.1) || tiles > MOST_TILES {
             let reason = format!(

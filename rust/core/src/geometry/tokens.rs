@@ -59,3 +59,28 @@ fn seven_digits(value: f64) -> usize {
 fn floor_divided(a: f64, b: f64) -> usize {
     ((a - a % b) / b).round() as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_answers() {
+        let next = Anyres {
+            side: 24,
+            most_tiles: None,
+        };
+        assert_eq!(next.kept((2, 2), (480, 640)), (36, 48));
+        assert_eq!(next.tokens((2, 2), (480, 640)), 2340);
+        assert_eq!(next.tokens((1, 2), (1, 2000)), 576);
+        assert_eq!(next.tokens((1, 2), (2000, 1)), 600);
+        assert_eq!(next.tokens((1, 3), (333, 1000)), 2328);
+        let onevision = Anyres {
+            side: 27,
+            most_tiles: Some(9),
+        };
+        assert_eq!(onevision.kept((3, 5), (1080, 1920)), (60, 108));
+        assert_eq!(onevision.tokens((6, 6), (2304, 2304)), 7371);
+        assert_eq!(onevision.tokens((1, 6), (300, 3000)), 3500);
+    }
+}

@@ -346,6 +346,8 @@ impl<'a, T: Element> BandWriter for Rows<'a, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::{self, Image, Input, Owner};
+    use crate::geometry::{Fit, Layout, Overview};
     use crate::resize::resize;
     use half::{bf16, f16};
     use proptest::prelude::*;
@@ -486,6 +488,103 @@ mod tests {
                 let levels = expected.iter().map(|value| (value % 1000.0) as u8);
                 prop_assert!(written!(u8).into_iter().eq(levels));
             }
+        }
+    }
+
+    /// Tiles of a canvas, written as rows of patches and as planes, by all backends.
+    #[test]
+    fn tiles_are_written_one_after_another() {
+        const SIZE: (usize, usize) = (30, 50);
+        let pixels: Vec<u8> = (0..SIZE.0 * SIZE.1 * 3)
+            .map(|at| (at * 7 % 251) as u8)
+            .collect();
+        let view = PixelView::packed(&pixels[..], SIZE.0, SIZE.1, 3).unwrap();
+        let (tile, columns) = (34, 3);
+        let layout = Layout {
+            fit: Fit::Ratio { least: 6, most: 6 },
+            tile: Some((tile, tile)),
+            square: false,
+            overview: Overview::Last,
+        };
+        let reference = Reference::Pillow13;
+        let plan = layout.plan(SIZE, reference).unwrap();
+        let resized = |target: (usize, usize)| {
+            let mut out = vec![0; target.0 * target.1 * 3];
+            resize(&view, target, reference, Isa::SCALAR, &mut out).unwrap();
+            out
+        };
+        let (whole, overview) = (resized((2 * tile, columns * tile)), resized((tile, tile)));
+        let level = |index: usize, y: usize, x: usize, channel: usize| {
+            let (frame, width, top, left) = match index {
+                6 => (&overview, tile, 0, 0),
+                _ => (
+                    &whole,
+                    columns * tile,
+                    index / columns * tile,
+                    index % columns * tile,
+                ),
+            };
+            let at = ((top + y) * width + left + x) * 3 + channel;
+            (1000 * channel) as f32 + f32::from(frame[at])
+        };
+        let patches = PatchLayout {
+            patch: 8,
+            temporal_patch: 1,
+            merge: 2,
+        };
+        for isa in Isa::available() {
+            let planes =
+                RowWriter::<f32>::tiles((tile, tile), &NORMALIZATION, reference, isa).unwrap();
+            let rows = RowWriter::new(patches, Temporal::Full, &NORMALIZATION, reference, isa);
+            let rows: RowWriter<f32> = rows.unwrap();
+            for (writer, kept) in [(planes, tile), (rows, 32)] {
+                let plan = writer.trimmed(plan).unwrap();
+                let grid = writer.grid(&plan).unwrap();
+                let mut out = vec![-1.0; grid.patches() * writer.columns()];
+                let input = [Input::Pixels(view)];
+                let image = Image {
+                    frames: &input,
+                    plan,
+                    padding: 0,
+                };
+                batch::write(&writer, &[image], &Nobody, &mut out, 2, || Ok(())).unwrap();
+                let mut expected = Vec::new();
+                for index in 0..7 {
+                    // The patches of a tile: those of a block, line by line, before the next block.
+                    let corners: Vec<_> = match kept {
+                        32 => (0..16)
+                            .map(|at| (at / 4, at % 4))
+                            .map(|(block, k)| (block / 2 * 2 + k / 2, block % 2 * 2 + k % 2))
+                            .map(|(i, j)| (8 * i, 8 * j))
+                            .collect(),
+                        _ => vec![(0, 0)],
+                    };
+                    let side = if kept == 32 { 8 } else { tile };
+                    for (top, left) in corners {
+                        for channel in 0..3 {
+                            for (y, x) in (0..side * side).map(|at| (at / side, at % side)) {
+                                expected.push(level(index, top + y, left + x, channel));
+                            }
+                        }
+                    }
+                }
+                assert!(out == expected, "{isa:?}, {kept} of a tile");
+            }
+        }
+    }
+
+    /// Is asked for no image.
+    struct Nobody;
+
+    impl Owner for Nobody {
+        type Error = Infallible;
+
+        fn open(
+            &self,
+            _: usize,
+            _: usize,
+        ) -> std::result::Result<Source<'_, Infallible>, Infallible> {
+            unreachable!("all pixels are in memory")
         }
     }
 }
