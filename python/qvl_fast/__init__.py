@@ -9,12 +9,13 @@ from qvl_fast._input.source import ImageBatch, ImageSource
 from qvl_fast._input.video.clips import VideoBatch, VideoSource
 from qvl_fast._input.video.metadata import VideoMetadata
 from qvl_fast._native import smart_resize
-from qvl_fast._output.batch import ImageRows, VideoRows
+from qvl_fast._output.batch import ImagePlanes, ImageRows, VideoRows
 from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import DType, Rows, Temporal
 from qvl_fast.config import (
     GroundingConfig,
     ImageConfig,
+    Layout,
     ModelConfig,
     RopeConfig,
     TowerConfig,
@@ -33,7 +34,7 @@ from qvl_fast.index.position_classes import Advance
 from qvl_fast.index.rope import mrope_rotary, rotate, vision_rotary
 from qvl_fast.index.truncation import drop_truncated
 from qvl_fast.memory import memory_stats, release_memory
-from qvl_fast.processors.base import Decode, Reference
+from qvl_fast.processors.base import Decode, Form, Reference
 from qvl_fast.processors.functional import image_size, patchify, resize
 from qvl_fast.processors.image import ImageProcessor
 from qvl_fast.processors.inverse import fingerprint, unpatchify
@@ -52,15 +53,18 @@ __all__ = [
     "Decode",
     "Diff",
     "EqualSegments",
+    "Form",
     "Grids",
     "GroundingConfig",
     "ImageBatch",
     "ImageConfig",
     "ImageError",
+    "ImagePlanes",
     "ImageProcessor",
     "ImageRows",
     "ImageSource",
     "IndexPlan",
+    "Layout",
     "ModelConfig",
     "Packing",
     "Reference",
