@@ -312,7 +312,11 @@ def test_addresses_go_through_fetch(tiny_processor, road):
     )
     assert count == inputs["input_ids"].numel()
     closed = qvl_fast.integrations.qwen_vl_utils.Fetcher(allow_files=False)
-    for kind, file in (("image", "samples/coffee.png"), ("video", "clip.mp4")):
+    for kind, file in (
+        ("image", "samples/coffee.png"),
+        ("image", {"path": "samples/coffee.png"}),
+        ("video", "clip.mp4"),
+    ):
         for function in (prepare, count_tokens):
             with pytest.raises(ImageError, match="allow_files is False"):
                 function(user({"type": kind, kind: file}), processor, road=road, fetch=closed)

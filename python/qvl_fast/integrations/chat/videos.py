@@ -12,7 +12,7 @@ from qvl_fast._input.video.clips import is_file
 from qvl_fast._output.torch import import_torch
 from qvl_fast.index.placeholders import video_timestamps
 from qvl_fast.integrations.chat.request import Request
-from qvl_fast.integrations.qwen_vl_utils.image import Element
+from qvl_fast.integrations.qwen_vl_utils.image import Element, located
 from qvl_fast.integrations.qwen_vl_utils.video import fetch_video, open_file, open_video, video_size
 from qvl_fast.processors.sampling import choose
 from qvl_fast.processors.video import VideoProcessor
@@ -72,13 +72,13 @@ def video_rows(element: Element, request: Request, *, hollow: bool) -> VideoRows
 
 def _of_file(source: Any, request: Request, *, hollow: bool) -> VideoRows:
     """The rows of a file, by our own processor of videos, which does not keep all its frames."""
-    located = request.fetch(source) if isinstance(source, str) else source
+    place = located(source, request.fetch)
     processor = VideoProcessor(request.processor.video_processor)
     if not hollow:
-        batch = processor(located, return_tensors="pt")
+        batch = processor(place, return_tensors="pt")
         (grid,) = batch["video_grid_thw"].tolist()
         return VideoRows(batch["pixel_values_videos"], tuple(grid), batch.video_metadata[0])
-    with open_file(located) as file:
+    with open_file(place) as file:
         metadata = choose(processor.config, file.metadata)
     if metadata.height is None or metadata.width is None:
         raise ValueError(f"video must say how large its frames are, got {metadata}")

@@ -18,6 +18,7 @@ from qvl_fast.integrations.qwen_vl_utils.image import (
     fetch_pixels,
     fetch_size,
     in_parallel,
+    located,
 )
 from qvl_fast.integrations.qwen_vl_utils.sampling import sampled_indices
 from qvl_fast.integrations.qwen_vl_utils.sizes import frame_target
@@ -127,7 +128,7 @@ def open_video(
     if isinstance(source, list | tuple):
         yield _Pictures(element, image_patch_size, exif=exif, fetch=fetch)
     else:
-        with open_file(fetch(source) if isinstance(source, str) else source) as file:
+        with open_file(located(source, fetch)) as file:
             yield _Sampled(element, file)
 
 
