@@ -22,7 +22,6 @@ from qvl_fast.config import (
 )
 from qvl_fast.index.grids import Grids, cu_seqlens, interpolation_taps, position_ids, window_index
 from qvl_fast.index.mrope import (
-    Advance,
     mm_token_type_ids,
     mrope_decode_position_ids,
     mrope_position_ids,
@@ -30,6 +29,7 @@ from qvl_fast.index.mrope import (
 from qvl_fast.index.packing import Packing, Strategy, block_diagonal_mask, pack
 from qvl_fast.index.placeholders import expand_placeholders, video_timestamps
 from qvl_fast.index.plans import EqualSegments, IndexPlan, plan
+from qvl_fast.index.position_classes import Advance
 from qvl_fast.index.rope import mrope_rotary, rotate, vision_rotary
 from qvl_fast.index.truncation import drop_truncated
 from qvl_fast.memory import memory_stats, release_memory
