@@ -312,10 +312,14 @@ def test_addresses_go_through_fetch(tiny_processor, road):
     )
     assert count == inputs["input_ids"].numel()
     closed = qvl_fast.integrations.qwen_vl_utils.Fetcher(allow_files=False)
-    messages = user({"type": "image", "image": "samples/coffee.png"})
-    for function in (prepare, count_tokens):
-        with pytest.raises(ImageError, match="allow_files is False"):
-            function(messages, processor, road=road, fetch=closed)
+    for kind, file in (
+        ("image", "samples/coffee.png"),
+        ("image", {"path": "samples/coffee.png"}),
+        ("video", "clip.mp4"),
+    ):
+        for function in (prepare, count_tokens):
+            with pytest.raises(ImageError, match="allow_files is False"):
+                function(user({"type": kind, kind: file}), processor, road=road, fetch=closed)
 
 
 def test_counting_decodes_nothing(tiny_processor, tmp_path):
@@ -400,6 +404,16 @@ def test_verl_filters_by_length(tiny_processor, tmp_path):
         ),
         (user({"type": "image", "image": "no/such.png"}), {}, FileNotFoundError, "no/such.png"),
         (user({"type": "image", "image": 3}), {}, TypeError, "image must be a path"),
+        (user({"type": "video", "video": ["https://host/a.png"]}), {}, TypeError, "in files"),
+        (user({"type": "video", "video": []}), {}, ValueError, "at least one frame, got none"),
+        (
+            user({"type": "video", "video": []}),
+            {"road": "utils"},
+            ValueError,
+            "at least one picture",
+        ),
+        (user({"type": "video", "video": 3}), {}, TypeError, "video must be a file, an array"),
+        (user({"type": "video", "video": "no/such.mp4"}), {}, FileNotFoundError, "no/such.mp4"),
         (
             user(
                 {"type": "image", "image": Image.new("RGB", (90, 90))},
