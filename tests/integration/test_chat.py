@@ -189,6 +189,23 @@ def test_a_model_reads_it(processor, model):
         assert torch.equal(model(**inputs).logits, model(**stock).logits)
 
 
+def test_positions_of_another_version(name, processor):
+    image = {"type": "image", "image": noise(np.random.default_rng(0))}
+    messages = [user(image), user({"type": "text", "text": "Describe"}, image)]
+    inputs = prepare(messages, processor, positions="4.57")
+    expected, _ = qvl_fast.mrope_position_ids(
+        inputs["mm_token_type_ids"],
+        config=name,
+        image_grid_thw=inputs["image_grid_thw"],
+        attention_mask=inputs["attention_mask"],
+        positions="4.57",
+        return_tensors="pt",
+    )
+    assert torch.equal(inputs["position_ids"], expected)
+    newest = prepare(messages, processor, positions="5.24")["position_ids"]
+    assert not torch.equal(newest, expected), "the padding of 4.57 has another id"
+
+
 # Roads.
 
 
