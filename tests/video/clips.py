@@ -104,13 +104,13 @@ class Clip:
             output.mux(packet)
 
 
-def copy_packets(source: Path, target: Path) -> None:
-    """Puts the packets of a file into another container, of the target's suffix."""
+def copy_packets(source: Path, target: Path, without: int | None = None) -> None:
+    """Puts the packets of a file, but for one, into another container of the target's suffix."""
     kind = _FORMATS.get(target.suffix[1:], target.suffix[1:])
     with av.open(str(source)) as file, av.open(str(target), "w", format=kind) as output:
         stream = output.add_stream_from_template(file.streams.video[0])
-        for packet in file.demux(video=0):
-            if packet.size:
+        for number, packet in enumerate(file.demux(video=0)):
+            if packet.size and number != without:
                 packet.stream = stream
                 output.mux(packet)
 
@@ -151,7 +151,9 @@ CLIPS = {
     "h264 open gops": Clip(
         suffix="mkv", options={**_B_FRAMES, "x264-params": "open-gop=1"}, count=60
     ),
-    "h264 one gop": Clip(options={**_X264, "g": "500", "bf": "2"}, count=120),
+    "h264 one gop": Clip(
+        options={**_X264, "g": "500", "bf": "2", "x264-params": "b-adapt=0:scenecut=0"}, count=120
+    ),
     "h264 intra": Clip(options={**_X264, "g": "1"}),
     "h264 4:2:2": Clip(pixels="yuv422p", options=_X264),
     "h264 4:4:4 odd": Clip(pixels="yuv444p", size=(53, 75), options=_X264),

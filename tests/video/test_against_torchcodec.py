@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from clips import CLIPS, COPIES
+from clips import CLIPS, COPIES, copy_packets
 
 from qvl_fast._input.video import VideoFile, decoding
 
@@ -73,6 +73,17 @@ def test_frames_where_torchcodec_goes_astray(name, clip, torchcodec):
     except RuntimeError:
         return
     assert not all(map(np.array_equal, astray, expected)), "torchcodec reads this one now"
+
+
+@pytest.mark.usefixtures("skipping")
+@pytest.mark.parametrize("lost", [0, 1, 2, 13])
+def test_a_packet_that_is_lost(lost, clip, torchcodec, tmp_path):
+    """Frames that depend on it are concealed, or the next one is shown in their place."""
+    path = tmp_path / "lost.mkv"
+    copy_packets(clip("h264 b-frames"), path, without=lost)
+    # A decoder for each frame: which frame torchcodec decoded before would make a difference.
+    expected = [torchcodec(path).get_frame_at(index).data.numpy() for index in range(59)]
+    assert_equal_frames(path, expected)
 
 
 @pytest.mark.usefixtures("skipping")

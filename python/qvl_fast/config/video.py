@@ -67,12 +67,9 @@ class VideoConfig(ImageConfig):
         ImageConfig.__post_init__(self)
         for name in _COUNTS:
             object.__setattr__(self, name, positive_integer(name, getattr(self, name)))
-        if not isinstance(self.do_sample_frames, bool):
-            raise TypeError(f"do_sample_frames must be True or False, got {self.do_sample_frames}")
-        if self.cap_pixels_per_frame not in (None, True, False):
-            raise TypeError(
-                f"cap_pixels_per_frame must be True, False or None, got {self.cap_pixels_per_frame}"
-            )
+        for name, allowed in (("do_sample_frames", bool), ("cap_pixels_per_frame", bool | None)):
+            if not isinstance(value := getattr(self, name), allowed):
+                raise TypeError(f"{name} must be True or False, got {value!r}")
         check_choice("budget", self.budget, Budget)
         check_choice("sampling", self.sampling, Sampling)
         check_choice("times", self.times, Times)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -307,12 +307,11 @@ class VideoProcessor(Processor[VideoConfig]):
             ValueError: the size is not valid or not given, or the frames cannot be sampled.
         """
         known = to_metadata(metadata)
-        if known.height is None or known.width is None:
-            raise ValueError(f"metadata must have height and width, got {known}")
+        height, width = _size(known)
         if known.frames_indices is None:
             known = choose(self.config, known)
         count = len(known.frames_indices or ())
-        size = self.resized_size(count, known.height, known.width)
+        size = self.resized_size(count, height, width)
         return prod(self._writer.grid(count, *size))
 
     def num_tokens(self, metadata: Metadata) -> int:
@@ -406,7 +405,8 @@ class VideoProcessor(Processor[VideoConfig]):
         return result
 
 
-class _Taken(NamedTuple):
+@dataclass(frozen=True)
+class _Taken:
     """The frames that are taken of a video.
 
     Attributes:
@@ -461,11 +461,11 @@ def _taken(
 
 
 def _size(metadata: VideoMetadata) -> tuple[int, int]:
-    """Height and width of the frames of a file.
+    """Height and width of frames.
 
     Raises:
         ValueError: they are not known.
     """
     if metadata.height is None or metadata.width is None:
-        raise ValueError("video does not say how large its frames are")
+        raise ValueError(f"metadata must have height and width, got {dict(metadata)}")
     return metadata.height, metadata.width

@@ -102,7 +102,14 @@ impl Opener {
 
     /// Lets go of objects that nobody needs any more.
     pub(crate) fn clear(&self, _: Python<'_>) {
-        lock(&self.kept).retain(|object| Arc::strong_count(object) > 1);
+        let unused: Vec<_> = {
+            let mut kept = lock(&self.kept);
+            kept.extract_if(.., |object| Arc::strong_count(object) == 1)
+                .collect()
+        };
+        // Without the lock: what an object does as it goes may let go of Python for a while, and whoever
+        // is attached then may want the lock.
+        drop(unused);
     }
 
     /// Refuses pixels that would change while rows are written.
@@ -171,6 +178,11 @@ impl Scanlines<PyErr> for Pieces {
 
     fn pixel_bytes(&self) -> usize {
         4
+    }
+
+    fn skip(&mut self, count: usize) -> Result<(), Failure<PyErr>> {
+        self.next += count;
+        Ok(())
     }
 
     fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<PyErr>> {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePath
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,22 +20,29 @@ if TYPE_CHECKING:
     import torch
 
     from qvl_fast._input.source import ImageSource
+    from qvl_fast._input.video import reading
 
-VideoFileSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]"
 Metadata: TypeAlias = "VideoMetadata | Mapping[str, Any]"
 AnyMetadata: TypeAlias = (
     "Metadata | Sequence[Metadata | None] | Sequence[Sequence[Metadata | None]]"
 )
 Frames: TypeAlias = "NDArray[np.uint8] | torch.Tensor | Sequence[ImageSource]"
-VideoSource: TypeAlias = "VideoFileSource | Frames | tuple[VideoFileSource | Frames, Metadata]"
+VideoSource: TypeAlias = (
+    "reading.VideoSource | Frames | tuple[reading.VideoSource | Frames, Metadata]"
+)
 VideoBatch: TypeAlias = "VideoSource | Iterable[VideoSource] | Iterable[Sequence[VideoSource]]"
 
 # Files of these kinds hold one picture, so that a list of them is one video and not several.
 _STILL = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 
 
-class Pictures(NamedTuple):
-    """Frames that are images of their own, and read when they are wanted."""
+@dataclass(frozen=True)
+class Pictures:
+    """Frames that are images of their own, and read when they are wanted.
+
+    Attributes:
+        images: the frames.
+    """
 
     images: list[Any]
 
@@ -155,8 +163,9 @@ def flatten_videos(videos: VideoBatch, video_metadata: AnyMetadata | None) -> li
 
 def is_file(video: Any) -> bool:
     """Whether a video has to be read from a file."""
-    kinds = str | os.PathLike | bytes | bytearray | memoryview
-    return isinstance(video, kinds) or hasattr(video, "read")
+    if isinstance(video, str | os.PathLike | bytes | bytearray | memoryview):
+        return True
+    return hasattr(video, "read")
 
 
 def are_files(frames: ArrayClip | Pictures) -> bool:

@@ -35,7 +35,7 @@ class FFmpegReader:
     Args:
         source: as it was passed, for messages.
         place: where it is.
-        num_threads: that decode, and that convert to RGB.
+        num_threads: that decode.
 
     Raises:
         ValueError: it is not a file that FFmpeg decodes, or has no frames.
@@ -50,9 +50,13 @@ class FFmpegReader:
             found: list[VideoFrame] = []
             packets = _watched(demuxer.packets(), demuxer.decoder, found)
             self._timeline = timeline_of(packets, stream.time_base or Fraction(1))
-            rate = stream.guessed_rate
+            rate, stated = stream.guessed_rate, stream.frames
         if not len(self._timeline.times):
             raise VideoError.about(source, "has no frames")
+        if self._timeline.cut_off and stated > len(self._timeline.times):
+            # Only of a file with an index: a recording may end anywhere.
+            found_here = f"of {stated} frames {len(self._timeline.times)} are there"
+            raise VideoError.about(source, f"is truncated: {found_here}, the last in part")
         if not found:
             raise VideoError.about(source, "has no frame that can be decoded")
         self._metadata = self._describe(found[0], float(rate) if rate else None)
@@ -64,7 +68,7 @@ class FFmpegReader:
 
     def frames(self, indices: NDArray[np.int64]) -> Generator[NDArray[np.uint8]]:
         """The frames of these indices, which do not decrease; each keeps its memory alive."""
-        convert = RGBConverter(self._num_threads)
+        convert = RGBConverter()
         times = self._timeline.times[indices].tolist()
         sparing = self._timeline.timed
         decoding = self._begin(frozenset(times) if sparing else None)
@@ -105,7 +109,14 @@ class FFmpegReader:
             duration = count / fps
         sideways = quarter_turns(frame) % 2
         height, width = (frame.width, frame.height) if sideways else (frame.height, frame.width)
-        return VideoMetadata(count, fps, width, height, duration, video_backend="pyav")
+        return VideoMetadata(
+            total_num_frames=count,
+            fps=fps,
+            width=width,
+            height=height,
+            duration=duration,
+            video_backend="pyav",
+        )
 
 
 def _watched(

@@ -30,7 +30,7 @@ class VideoFile:
 
     Args:
         source: a path, the bytes of a file, or a file object that can seek, from its beginning.
-        num_threads: that decode and convert.
+        num_threads: that decode.
         timeout: seconds that opening, and then each frame, may take before TimeoutError. The file
             is then read in a process of its own, started in some tenths of a second and killed when
             it stalls or is done; a file object cannot be read so. None: no limit, in this process.

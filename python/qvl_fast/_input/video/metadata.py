@@ -13,7 +13,7 @@ from qvl_fast.config.checks import number, positive_integer, positive_number
 DEFAULT_FPS = 24
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class VideoMetadata:
     """What is known of a video. The names are those of transformers' class.
 
@@ -87,7 +87,7 @@ def to_metadata(value: Any) -> VideoMetadata:
             f"video_metadata must be a VideoMetadata or a mapping, got {type(value).__name__}"
         )
     given = cast("Mapping[str, Any]", value)
-    known = {entry.name: given.get(entry.name) for entry in fields(VideoMetadata)}
+    known: dict[str, Any] = {entry.name: given.get(entry.name) for entry in fields(VideoMetadata)}
     if known["total_num_frames"] is None:
         raise ValueError(f"video_metadata must have total_num_frames, got the keys {list(given)}")
     known["total_num_frames"] = _count(known["total_num_frames"])

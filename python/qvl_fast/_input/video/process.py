@@ -15,6 +15,7 @@ from collections.abc import Generator
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,7 +54,8 @@ class ProcessReader:
     def __init__(self, source: VideoSource, place: Place, num_threads: int, timeout: float) -> None:
         self._source = source
         self._timeout = timeout
-        self._request = place, num_threads
+        self._place = place
+        self._num_threads = num_threads
         self._start()
 
     @property
@@ -89,15 +91,18 @@ class ProcessReader:
     def _start(self) -> None:
         self._sending = False
         self._connection, theirs = Pipe()
-        with theirs:
+        with theirs, TemporaryFile() as contents:
+            is_path = isinstance(self._place, str)
+            if isinstance(self._place, bytes):
+                # Through the connection, a process that does not read would stop this one.
+                contents.write(self._place)
+                contents.seek(0)
             descriptor = theirs.fileno()
             program = _PROGRAM.format(path=sys.path, descriptor=descriptor)
             self._process = subprocess.Popen(
-                [sys.executable, "-c", program],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[descriptor],
+                [sys.executable, "-c", program], stdin=contents, pass_fds=[descriptor]
             )
-        self._connection.send(self._request)
+        self._connection.send((self._place if is_path else None, self._num_threads))
         self._metadata: VideoMetadata = self._receive()
 
     def _receive(self) -> Any:
@@ -115,6 +120,7 @@ class ProcessReader:
                 self._source, f"ended the process that read it, with {self._process.returncode}"
             ) from None
         if isinstance(answer, Exception):
+            self.close()
             raise answer
         return answer
 
@@ -124,15 +130,14 @@ def serve(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who waits, and ends this one
     connection = Connection(descriptor)
     with suppress(EOFError, ConnectionError):
+        path, num_threads = connection.recv()
         try:
-            place, num_threads = connection.recv()
+            place = sys.stdin.buffer.read() if path is None else path
             reader = reader_of(place, place, num_threads)
             connection.send(reader.metadata)
             while True:
                 for pixels in reader.frames(connection.recv()):
                     connection.send(pixels.shape)
-                    connection.send_bytes(np.ascontiguousarray(pixels).data)
-        except (EOFError, ConnectionError):
-            raise
+                    connection.send_bytes(np.ascontiguousarray(pixels).data.cast("B"))
         except Exception as error:
             connection.send(error)

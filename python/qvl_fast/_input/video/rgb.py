@@ -22,13 +22,9 @@ class RGBConverter:
     """Converts frames, which mostly are alike.
 
     PyAV's own conversion interpolates the chroma of 10-bit and of odd-sized frames differently.
-
-    Args:
-        num_threads: that FFmpeg's filters may use.
     """
 
-    def __init__(self, num_threads: int) -> None:
-        self._num_threads = num_threads
+    def __init__(self) -> None:
         self._format: tuple[object, ...] | None = None
         self._graph = Graph()
 
@@ -42,7 +38,7 @@ class RGBConverter:
             frame.color_range,
         )
         if form != self._format:
-            self._graph = self._graph_for(frame)
+            self._graph = _graph_for(frame)
             self._format = form
         self._graph.vpush(frame)
         plane = self._graph.vpull().planes[0]
@@ -50,15 +46,16 @@ class RGBConverter:
         pixels = lines[:, : 3 * plane.width].reshape(plane.height, plane.width, 3)
         return np.rot90(pixels, quarter_turns(frame))
 
-    def _graph_for(self, frame: VideoFrame) -> Graph:
-        graph = Graph()
-        graph.threads = self._num_threads
-        source = graph.add_buffer(
-            width=frame.width,
-            height=frame.height,
-            format=frame.format,
-            time_base=frame.time_base or Fraction(1),
-        )
-        rgb, sink = graph.add("format", "rgb24"), graph.add("buffersink")
-        graph.link_nodes(source, rgb, sink).configure()
-        return graph
+
+def _graph_for(frame: VideoFrame) -> Graph:
+    graph = Graph()
+    graph.threads = 1  # of the time that a frame takes, this is little
+    source = graph.add_buffer(
+        width=frame.width,
+        height=frame.height,
+        format=frame.format,
+        time_base=frame.time_base or Fraction(1),
+    )
+    rgb, sink = graph.add("format", "rgb24"), graph.add("buffersink")
+    graph.link_nodes(source, rgb, sink).configure()
+    return graph

@@ -28,6 +28,7 @@ class Timeline:
         times: int64 (n,), in ticks of the stream; the numbers of the frames if it is not timed.
         timed: whether every packet says when its frame is shown.
         duration: in seconds; None if no packet has any time.
+        cut_off: whether the last packet is incomplete.
         key_times: when the frames are shown that can be decoded alone; ascending.
         key_packets: the numbers of their packets.
     """
@@ -35,6 +36,7 @@ class Timeline:
     times: NDArray[np.int64]
     timed: bool
     duration: float | None
+    cut_off: bool
     key_times: list[int]
     key_packets: list[int]
 
@@ -51,12 +53,13 @@ def timeline_of(packets: Iterable[Packet[VideoStream]], tick: Fraction) -> Timel
         packets: all of the stream's.
         tick: the unit of their times, in seconds.
     """
-    timed = True
+    timed, cut_off = True, False
     count = 0
     times, ends = array("q"), array("q")
     keys: list[tuple[int, int]] = []
     for number, packet in enumerate(packets):
         timed &= packet.pts is not None
+        cut_off = packet.is_corrupt
         if packet.is_keyframe and packet.pts is not None:
             keys.append((packet.pts, number))
         if packet.is_discard:
@@ -78,6 +81,7 @@ def timeline_of(packets: Iterable[Packet[VideoStream]], tick: Fraction) -> Timel
         times=np.sort(times) if timed else np.arange(count),
         timed=timed,
         duration=duration,
+        cut_off=cut_off,
         key_times=[time for time, _ in keys],
         key_packets=[number for _, number in keys],
     )

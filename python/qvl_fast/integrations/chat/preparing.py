@@ -21,6 +21,7 @@ from qvl_fast.integrations.qwen_vl_utils.image import (
     fetch_pixels,
     image_source,
     in_parallel,
+    located,
 )
 from qvl_fast.processors.image import ImageProcessor
 
@@ -86,6 +87,12 @@ def prepare(
             cannot be met, or a text without a placeholder for each image or video.
         AssertionError: as :func:`qvl_fast.integrations.qwen_vl_utils.smart_resize`.
         ImportError: torch or transformers is not installed.
+
+    Example:
+        >>> image = {"type": "image", "image": "samples/coffee.png"}
+        >>> inputs = prepare([{"role": "user", "content": [image]}], processor)
+        >>> inputs["pixel_values"].shape, inputs["image_grid_thw"].tolist()
+        (torch.Size([1176, 1176]), [[1, 28, 42]])
     """
     from transformers import BatchFeature
 
@@ -134,8 +141,7 @@ def _image_rows(request: Request) -> dict[str, Any]:
         if request.road != "processor":
             patch_size = request.image_config.patch_size
             return fetch_pixels(element, patch_size, exif=request.exif, fetch=request.fetch)
-        source = image_source(element)
-        return request.fetch(source) if isinstance(source, str) else source
+        return located(image_source(element), request.fetch)
 
     return process(in_parallel(arriving, elements))
 
