@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import signal
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -18,12 +19,31 @@ from PIL import Image, ImageDraw
 CAMPAIGNS = {
     "resize": ("--resize-cases", 150, "resize"),
     "path": ("--path-cases", 80, "whole path"),
+    "video": ("--video-cases", 75, "video"),
+    "image_drop_in": ("--image-drop-in-cases", 150, "image drop-in"),
+    "video_drop_in": ("--video-drop-in-cases", 50, "video drop-ins"),
 }
 CHUNK = 25
 # Folders of photographs, from the repository's root, and how many each has at least. The second is
 # there for those who develop with its shared folder; nothing else in the suite needs that.
 SAMPLES = "samples"
 PHOTOGRAPHS = {SAMPLES: 4, "../shared/data/cookbook": 20}
+# Like that of the released models: messages and placeholders between markers.
+CHAT_TEMPLATE = """
+{%- for message in messages -%}
+<|im_start|>{{ message.role }}
+{% if message.content is string -%}{{ message.content }}{%- else -%}
+{%- for item in message.content -%}
+{%- if item.type == "image" or "image" in item or "image_url" in item -%}
+<|vision_start|><|image_pad|><|vision_end|>
+{%- elif item.type == "video" or "video" in item -%}
+<|vision_start|><|video_pad|><|vision_end|>
+{%- else -%}{{ item.text }}{%- endif -%}
+{%- endfor -%}{%- endif -%}<|im_end|>
+{% endfor -%}
+{%- if add_generation_prompt -%}<|im_start|>assistant
+{% endif -%}
+"""
 LIBRARIES = ("torch", "torchvision", "transformers", "Pillow", "numpy")
 
 _TALLY = pytest.StashKey[dict[str, list[int]]]()
@@ -35,6 +55,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addoption(option, type=int, default=default, metavar="N", help=text)
     text = "random batches for each index function"
     parser.addoption("--index-cases", type=int, default=60, metavar="N", help=text)
+    text = "random videos that each sampling rule is asked about"
+    parser.addoption("--sampling-cases", type=int, default=4000, metavar="N", help=text)
+    text = "random calls of each function of qwen_vl_utils"
+    parser.addoption("--utils-cases", type=int, default=60, metavar="N", help=text)
+    text = "random batches for each family of models"
+    parser.addoption("--family-cases", type=int, default=4, metavar="N", help=text)
     parser.addoption("--campaign-seed", type=int, default=0, help="seed of the random campaigns")
     parser.addoption("--record", type=Path, metavar="FILE", help="write what the campaigns ran")
 
@@ -100,6 +126,14 @@ def batches(pytestconfig: pytest.Config) -> list[tuple[int, np.random.Generator]
     return [(number, np.random.default_rng([seed, number])) for number in numbers]
 
 
+@pytest.fixture
+def utils_cases(pytestconfig: pytest.Config) -> list[tuple[int, np.random.Generator]]:
+    """A number and a generator for each random call of a function of qwen_vl_utils."""
+    seed = pytestconfig.getoption("--campaign-seed")
+    numbers = range(pytestconfig.getoption("--utils-cases"))
+    return [(number, np.random.default_rng([seed, number])) for number in numbers]
+
+
 @pytest.fixture(scope="session", params=PHOTOGRAPHS)
 def photographs(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> list[Path]:
     """The files of a folder of photographs."""
@@ -131,6 +165,49 @@ def stock() -> Callable[..., Any]:
 
     kinds = {"torchvision": Qwen2VLImageProcessor, "pillow": Qwen2VLImageProcessorPil}
     return lambda reference, **settings: kinds[reference](**settings)
+
+
+@pytest.fixture(scope="session")
+def tiny_processor() -> Callable[..., Any]:
+    """``tiny_processor(name, image, video)``: the processor of a preset, with its settings.
+
+    Its tokenizer is Qwen's own, trained here on a few lines; placeholders are its special tokens.
+    """
+    from transformers import (
+        Qwen2_5_VLProcessor,
+        Qwen2Tokenizer,
+        Qwen2VLImageProcessor,
+        Qwen2VLProcessor,
+        Qwen2VLVideoProcessor,
+        Qwen3VLProcessor,
+        Qwen3VLVideoProcessor,
+    )
+    from transformers.models.qwen2_vl import Qwen2VLImageProcessorPil
+
+    text = "Describe the picture in detail, 12 cats and 345 dogs too. 请描述这张图片。 Ünïcode 😀"
+    special = ["image_pad", "video_pad", "vision_start", "vision_end", "im_start", "im_end"]
+    tokenizer = Qwen2Tokenizer().train_new_from_iterator(
+        [text], 350, new_special_tokens=[f"<|{name}|>" for name in special]
+    )
+    qwen3 = {"patch_size": 16, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    kinds = {
+        "qwen2-vl": (Qwen2VLProcessor, {}, Qwen2VLVideoProcessor),
+        "qwen2.5-vl": (Qwen2_5_VLProcessor, {}, Qwen2VLVideoProcessor),
+        "qwen3-vl": (Qwen3VLProcessor, qwen3, Qwen3VLVideoProcessor),
+    }
+
+    def make(name: str, image: dict[str, Any], video: dict[str, Any], pil: bool = False) -> Any:
+        processor, shared, video_processor = kinds[name]
+        image_processor = Qwen2VLImageProcessorPil if pil else Qwen2VLImageProcessor
+        return processor(
+            image_processor(**shared, **image),
+            copy.deepcopy(tokenizer),
+            # Stock warns of a new default unless the cap is given.
+            video_processor(**shared, cap_pixels_per_frame=False, **video),
+            chat_template=CHAT_TEMPLATE,
+        )
+
+    return make
 
 
 @pytest.fixture(scope="session")

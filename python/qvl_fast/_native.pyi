@@ -4,9 +4,13 @@ from typing import Any, Protocol, SupportsIndex, final
 import numpy as np
 from numpy.typing import NDArray
 
+from qvl_fast.index.position_classes import PositionClass
+
 __all__ = [
     "Batch",
+    "Fit",
     "ImageHeader",
+    "Layout",
     "RowWriter",
     "arrow_pixels",
     "available_isas",
@@ -24,9 +28,14 @@ __all__ = [
     "release_memory",
     "resize_into",
     "reverse_index",
+    "sample_frames",
     "segment_lengths",
     "set_memory_limit",
     "smart_resize",
+    "utilities_frame_pixels",
+    "utilities_linspace",
+    "utilities_nframes",
+    "utilities_smart_resize",
     "window_index",
 ]
 
@@ -63,6 +72,88 @@ def smart_resize(
     Example:
         >>> smart_resize(1080, 1920, max_pixels=1280 * 28 * 28)
         (728, 1316)
+    """
+
+def utilities_smart_resize(
+    height: SupportsIndex,
+    width: SupportsIndex,
+    factor: SupportsIndex,
+    min_pixels: float,
+    max_pixels: float,
+) -> tuple[int, int]:
+    """``smart_resize`` of the Qwen utilities, which may shrink a side to 0.
+
+    Raises:
+        ValueError: an argument is not positive, ``min_pixels`` exceeds ``max_pixels``, or one side
+            is more than 200 times the other.
+    """
+
+def utilities_frame_pixels(
+    frames: SupportsIndex, min_pixels: float, max_pixels: float, total_pixels: float
+) -> float:
+    """``max_pixels`` of each of ``frames`` frames, as ``fetch_video`` of the Qwen utilities has it.
+
+    Raises:
+        ValueError: there is no frame.
+    """
+
+def utilities_nframes(
+    total_frames: SupportsIndex,
+    num_frames: int | None,
+    rates: tuple[float, float] | None,
+    *,
+    min_frames: int | None,
+    max_frames: int | None,
+) -> int:
+    """``smart_nframes`` of the Qwen utilities; None stands for their constants.
+
+    Args:
+        total_frames: of the video.
+        num_frames: how many are wanted; ``nframes`` there.
+        rates: instead, how many a second are wanted, and how many there are.
+        min_frames: how many are taken at least.
+        max_frames: how many are taken at most.
+
+    Raises:
+        ValueError: so many cannot be taken.
+    """
+
+def utilities_linspace(
+    start: SupportsIndex, end: SupportsIndex, count: SupportsIndex, *, fused: bool
+) -> NDArray[np.int64]:
+    """The frames that the Qwen utilities take: ``torch.linspace(start, end, count).round()``.
+
+    Args:
+        start: the first.
+        end: the last.
+        count: how many.
+        fused: whether torch multiplies and adds in one operation, which decides about a frame now
+            and then: it does unless ``torch.backends.cpu.get_cpu_capability()`` is ``"DEFAULT"``.
+    """
+
+def sample_frames(
+    total_frames: SupportsIndex,
+    num_frames: int | None,
+    rates: tuple[float, float] | None,
+    *,
+    rule: str,
+    min_frames: int,
+    max_frames: int,
+    temporal_patch_size: int,
+) -> NDArray[np.int64]:
+    """The numbers of the frames that ``rule`` takes of a video.
+
+    Args:
+        total_frames: of the video.
+        num_frames: how many are wanted.
+        rates: instead, how many a second are wanted, and how many there are.
+        rule: ``"qwen2-vl"`` or ``"qwen3-vl"``.
+        min_frames: how many are taken at least, if a rate is wanted.
+        max_frames: how many are taken at most, likewise.
+        temporal_patch_size: frames of a group.
+
+    Raises:
+        ValueError: so many cannot be taken.
     """
 
 def resize_into(image: NDArray[np.uint8], out: NDArray[np.uint8], reference: str, isa: str) -> None:
@@ -127,12 +218,13 @@ def mrope_position_ids(
     kept: NDArray[np.bool_] | None,
     image_grid_thw: NDArray[np.int64],
     video_grid_thw: NDArray[np.int64],
-    intervals: list[float],
+    image_interval: int | None,
+    intervals: list[tuple[float, float]],
     *,
-    single: bool,
+    precision: str,
     videos_in_groups: bool,
     merge_size: int,
-    advance: str,
+    rules: PositionClass,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """See :func:`qvl_fast.mrope_position_ids`.
 
@@ -141,11 +233,14 @@ def mrope_position_ids(
         kept: bool ``(B, S)``, False at padding; None if there is none.
         image_grid_thw: of the images of the whole batch.
         video_grid_thw: of the videos of the whole batch.
-        intervals: time ids between the groups of frames of each video.
-        single: whether ids in time are rounded to float32 on the way.
+        image_interval: time ids between the groups of frames of an image; None if images take
+            theirs from ``intervals``.
+        intervals: of each item that takes one, in the order of the tokens, two factors of the time
+            ids, multiplied one after the other; none if ``videos_in_groups``.
+        precision: what the products are computed in: ``"single"``, ``"double"`` or ``"whole"``.
         videos_in_groups: whether each group of frames is numbered as an image.
         merge_size: side, in patches, of a token.
-        advance: ``"spatial"`` or ``"spatiotemporal"``.
+        rules: how everything else is numbered.
     """
 
 def pack(lengths: NDArray[np.int64], capacity: int, strategy: str) -> list[list[int]]:
@@ -172,6 +267,9 @@ class RowWriter:
         rescale_factor: float | None,
         mean_std: tuple[tuple[float, float, float], tuple[float, float, float]] | None,
         isa: str,
+        tile: tuple[int, int] | None = None,
+        resample: str = "bicubic",
+        margin: Sequence[int] = (0, 0, 0),
     ) -> RowWriter: ...
     @property
     def columns(self) -> int:
@@ -190,8 +288,89 @@ class RowWriter:
         out: NDArray[np.float32 | np.float16 | np.uint16 | np.uint8],
     ) -> tuple[int, int, int]:
         """Resize frames ``(T, H, W, C)`` and write their rows to ``out``; returns the grid."""
-    def target(self, height: int, width: int, pixels: tuple[int, int] | None) -> tuple[int, int]:
-        """``(height, width)`` that a still image is resized to, of an area between ``pixels``."""
+    def video_target(
+        self,
+        frames: int,
+        height: int,
+        width: int,
+        *,
+        budget: str,
+        pixels: tuple[int, int] | None,
+        tokens: int | None,
+    ) -> tuple[tuple[int, int], str | None]:
+        """``(height, width)`` that frames are resized to, and the setting that decided it.
+
+        Args:
+            frames: how many there are.
+            height: of each in pixels.
+            width: of each in pixels.
+            budget: whether ``pixels`` are of a ``"frame"`` or of the ``"clip"``.
+            pixels: the least and the largest number; None keeps the size.
+            tokens: that cap the pixels of a frame, if anything does.
+
+        Raises:
+            ValueError: the size is not valid.
+        """
+
+@final
+class Fit:
+    """How large an image becomes; sides are in pixels."""
+
+    @staticmethod
+    def keep() -> Fit:
+        """Images keep their size."""
+    @staticmethod
+    def area(factor: int, pixels: tuple[int, int], frames: int, small: str) -> Fit:
+        """Multiples of a factor, of an area between ``pixels``, which counts ``frames`` times.
+
+        Args:
+            factor: what sides become multiples of.
+            pixels: the least and the largest area.
+            frames: how often the area counts.
+            small: what becomes of an image with a side below the factor first: ``"keep"``,
+                ``"enlarge"`` or ``"enlarge_sides"``.
+        """
+    @staticmethod
+    def shrink(patch: int, factor: int, patches: int, side: int) -> Fit:
+        """At most so many patches in all and along a side, padded to multiples of a factor."""
+    @staticmethod
+    def stretch(height: int, width: int) -> Fit:
+        """One size for all."""
+    @staticmethod
+    def shortest(edge: int) -> Fit:
+        """The shorter side becomes so long."""
+    @staticmethod
+    def pinpoints(canvases: Sequence[tuple[int, int]]) -> Fit:
+        """Into the middle of the best of some canvases, ``(height, width)``."""
+    @staticmethod
+    def ratio(least: int, most: int) -> Fit:
+        """The grid of tiles whose aspect ratio is nearest."""
+
+@final
+class Layout:
+    """What of an image a model sees, and at which size.
+
+    Raises:
+        ValueError: settings that do not go together.
+    """
+
+    def __new__(
+        cls,
+        fit: Fit,
+        *,
+        tile: tuple[int, int] | None,
+        square: bool,
+        overview: str,
+        reference: str,
+    ) -> Layout: ...
+    def canvas(self, height: SupportsIndex, width: SupportsIndex) -> tuple[int, int]:
+        """``(height, width)`` of the canvas that an image of a size is put on."""
+    def grid(
+        self, writer: RowWriter, height: SupportsIndex, width: SupportsIndex
+    ) -> tuple[int, int, int]:
+        """The grid ``(tiles, h, w)`` of an image of a size as ``writer`` cuts it."""
+    def anyres_tokens(self, side: int, most_tiles: int | None, height: int, width: int) -> int:
+        """Tokens of an image whose tiles of ``side**2`` features are put together again."""
 
 @final
 class ImageHeader:
@@ -225,21 +404,40 @@ class _Lines(Protocol):
 
 @final
 class Batch:
-    """Still images whose rows are written in one call."""
+    """Images and videos whose rows are written in one call.
 
-    def __new__(cls, writer: RowWriter, pixels: tuple[int, int] | None) -> Batch: ...
-    def add_pixels(self, image: NDArray[np.uint8]) -> None:
-        """Add an image in memory, ``(H, W, C)`` with 1, 3 or 4 channels and any strides."""
-    def add_file(self, file: bytes, header: ImageHeader, orientation: int) -> None:
-        """Add a file that the core decodes."""
-    def add_opened(self, height: int, width: int) -> None:
-        """Add an image that is opened when its turn comes."""
+    Frames are added in order, and :meth:`end` makes an image or a video of those that were added
+    since the last. Each is added with its pixels, or opened when its turn comes.
+    """
+
+    def __new__(cls, writer: RowWriter) -> Batch: ...
+    def add_pixels(self, image: NDArray[np.uint8]) -> tuple[int, int]:
+        """Add a frame in memory, ``(H, W, C)`` with 1, 3 or 4 channels; returns its size."""
+    def add_file(self, file: bytes, header: ImageHeader, orientation: int) -> tuple[int, int]:
+        """Add a file that the core decodes; returns its size as it is seen."""
+    def add_opened(self, height: int, width: int) -> tuple[int, int]:
+        """Add a frame that is opened when its turn comes; returns its size."""
+    def end(self, height: int, width: int) -> None:
+        """End an image or a video, to be resized to ``(height, width)``.
+
+        Raises:
+            ValueError: it cannot be cut into patches, or there is no frame.
+        """
+    def end_image(self, layout: Layout) -> None:
+        """End an image, which ``layout`` says what becomes of.
+
+        Raises:
+            ValueError: its size is not valid, or its tiles cannot be cut into patches.
+        """
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """``(height, width)`` of the first frame of each image or video."""
     @property
     def grids(self) -> list[tuple[int, int, int]]:
-        """The grid ``(t, h, w)`` of each image."""
+        """The grid ``(t, h, w)`` of each; the tiles of an image count as groups of frames."""
     @property
     def rows(self) -> int:
-        """Rows of all images."""
+        """Rows of all of them."""
     def write(
         self,
         out: NDArray[np.float32 | np.float16 | np.uint16 | np.uint8],
@@ -247,16 +445,18 @@ class Batch:
         *,
         num_threads: int,
         reduced: bool,
+        padded: int | None = None,
     ) -> None:
-        """Write the rows of all images, one after another, to ``out``.
+        """Write the rows of all images or videos, one after another, to ``out``.
 
-        An exception about an image has its place in ``index``.
+        An exception about one of them has its place in ``index``.
 
         Args:
-            out: exactly the rows of the images, in C order.
-            open: for the place and the height and width of an image that was not added with its
+            out: exactly their rows, in C order.
+            open: for the number and the height and width of a frame that was not added with its
                 pixels, or whose file turns out damaged or unusual: its pixels ``(H, W, C)``, or an
                 object that hands out some lines of it, four bytes a pixel. Threads call it.
             num_threads: that the call may use.
             reduced: whether a JPEG may be decoded at a fraction of its size.
+            padded: rows that each image has, those beyond its own being zeros.
         """

@@ -4,8 +4,27 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Literal, cast, get_args
 
 from qvl_fast import _native
+
+DevicePolicy = Literal["stock", "cpu-then-move"]
+
+
+def device_policy() -> DevicePolicy:
+    """What a processor in the place of one of transformers does with ``device=``.
+
+    ``QVL_FAST_DEVICE_POLICY``, ``"stock"`` if not set; see
+    :func:`qvl_fast.integrations.transformers.register`.
+
+    Raises:
+        ValueError: the variable is neither.
+    """
+    value = os.environ.get("QVL_FAST_DEVICE_POLICY") or "stock"
+    if value not in get_args(DevicePolicy):
+        known = ", ".join(get_args(DevicePolicy))
+        raise ValueError(f"QVL_FAST_DEVICE_POLICY must be one of {known}, got {value!r:.80}")
+    return cast("DevicePolicy", value)
 
 
 def isa() -> str:
@@ -53,6 +72,19 @@ def num_threads() -> int | None:
             f"QVL_FAST_NUM_THREADS must be an integer from 1 to 999999999, got {value!r:.80}"
         )
     return int(value)
+
+
+def model_seq_len() -> int:
+    """Tokens that the frames of one video may fill, by qwen_vl_utils: ``MODEL_SEQ_LEN``.
+
+    Raises:
+        ValueError: the variable is not a number.
+    """
+    value = os.environ.get("MODEL_SEQ_LEN", "128000")
+    try:
+        return int(float(value))
+    except (ValueError, OverflowError):
+        raise ValueError(f"MODEL_SEQ_LEN must be a number, got {value!r:.80}") from None
 
 
 def local_world_size() -> int:

@@ -43,7 +43,7 @@ def inputs(family, make_inputs):
 def reasons(monkeypatch):
     """Why calls were not accelerated, in the order in which it was logged."""
     logged = []
-    logger = sys.modules["qvl_fast.integrations.transformers.accelerate"]._LOGGER
+    logger = sys.modules["qvl_fast.integrations.transformers.loaded_models"]._LOGGER
     monkeypatch.setattr(logger, "warning", lambda message, *_, **__: logged.append(message))
     warning_once.cache_clear()
     return logged

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 from itertools import chain
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -143,6 +144,10 @@ FORMS = {
     "float32": (lambda values: torch.tensor(values, dtype=torch.float32), np.float32),
     "float64": (lambda values: torch.tensor(values, dtype=torch.float64), np.float64),
 }
+RULES = [
+    *({"advance": advance} for advance in get_args(qvl_fast.Advance)),
+    *({"positions": positions} for positions in get_args(reference.mrope.Positions)),
+]
 
 
 @given(
@@ -150,18 +155,22 @@ FORMS = {
     st.lists(SECONDS, min_size=12, max_size=12),
     st.sampled_from([None, *FORMS]),
     st.sampled_from([0.1, 1, 2, 4, 25, 1.7]),
-    st.sampled_from(["spatial", "spatiotemporal"]),
+    st.sampled_from(RULES),
     st.sampled_from(["bool", "int64", "uint8", "none"]),
 )
-@settings(max_examples=600)
-def test_mrope_position_ids(prompt, seconds, form, per_second, advance, mask_dtype):
+@settings(max_examples=1000)
+@pytest.mark.filterwarnings("ignore:positions .* reproduce a bug")
+def test_mrope_position_ids(prompt, seconds, form, per_second, rules, mask_dtype):
     config, types, mask, images, videos = prompt
+    if config.videos_in_groups and rules.get("positions") == "4.49":
+        rules = {"positions": "4.57"}  # the first with Qwen3-VL
     if config.tokens_per_second is not None:
         config = replace(config, tokens_per_second=per_second)
     ours_seconds = twin_seconds = None
     if form is not None:
         ours_form, twin_form = FORMS[form]
-        seconds = seconds[: len(videos)]
+        takers = videos + images if rules.get("positions") == "5.3" else videos
+        seconds = seconds[: len(takers)]
         ours_seconds, twin_seconds = ours_form(seconds), twin_form(seconds)
         if form != "list":
             twin_seconds = np.array(twin_seconds)
@@ -175,7 +184,7 @@ def test_mrope_position_ids(prompt, seconds, form, per_second, advance, mask_dty
         video_grid_thw=videos or None,
         second_per_grid_ts=ours_seconds,
         attention_mask=mask and np.array(mask, mask_dtype),
-        advance=advance,
+        **rules,
     )
     assert ours == outcome(
         reference.mrope_position_ids,
@@ -187,7 +196,7 @@ def test_mrope_position_ids(prompt, seconds, form, per_second, advance, mask_dty
         merge_size=config.merge_size,
         tokens_per_second=config.tokens_per_second,
         videos_in_groups=config.videos_in_groups,
-        advance=advance,
+        **rules,
     )
 
 
@@ -195,9 +204,10 @@ def test_mrope_position_ids(prompt, seconds, form, per_second, advance, mask_dty
     st.integers(1, 120),
     st.sampled_from([0.1, 1, 1.7, 2, 4, 25, 1 / 3]),
     st.sampled_from(list(FORMS)),
+    st.sampled_from(["4.49", "5.6", "5.18"]),
 )
 @settings(max_examples=300)
-def test_time_ids_of_a_long_video(rate, per_second, form):
+def test_time_ids_of_a_long_video(rate, per_second, form, positions):
     """Products that are nearly whole tell one precision from another."""
     ours_form, twin_form = FORMS[form]
     config = RopeConfig(merge_size=1, tokens_per_second=per_second)
@@ -209,6 +219,7 @@ def test_time_ids_of_a_long_video(rate, per_second, form):
         config=config,
         video_grid_thw=grids,
         second_per_grid_ts=ours_form([2 / rate]),
+        positions=positions,
     )
     assert ours == outcome(
         reference.mrope_position_ids,
@@ -217,6 +228,7 @@ def test_time_ids_of_a_long_video(rate, per_second, form):
         second_per_grid_ts=twin_seconds,
         merge_size=1,
         tokens_per_second=per_second,
+        positions=positions,
     )
 
 

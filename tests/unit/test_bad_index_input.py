@@ -1,5 +1,7 @@
 """Bad input of index functions raises a clear error that names the argument and its value."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -286,7 +288,56 @@ LANGUAGE = {
         ValueError,
         "advance .*'spatial'.*'spatiotemporal'.*'temporal'",
     ),
-    "advance None": (lambda: mrope([[0]], advance=None), EITHER, "advance .*None"),
+    "advance with positions": (
+        lambda: mrope([[0]], advance="spatial", positions="5.3"),
+        ValueError,
+        "advance .*positions.*'spatial'.*'5.3'",
+    ),
+    "positions a number": (
+        lambda: mrope([[0]], positions=5.1),
+        TypeError,
+        r"positions .*'5\.10'.*float",
+    ),
+    **{
+        f"positions {text!r}": (
+            lambda text=text: mrope([[0]], positions=text),
+            ValueError,
+            f"positions .*{re.escape(repr(text))}",
+        )
+        for text in ("", "newest", "5", "v5.3", "5.", "-5.3")
+    },
+    "positions before the model": (
+        lambda: mrope([[0]], positions="4.44.2"),
+        ValueError,
+        r"positions .*4\.45.*'4\.44\.2'",
+    ),
+    "positions before Qwen2.5-VL": (
+        lambda: mrope([[0]], "qwen2.5-vl", positions="4.48"),
+        ValueError,
+        r"positions .*4\.49.*'4\.48'",
+    ),
+    "positions before Qwen3-VL": (
+        lambda: mrope([[0]], "qwen3-vl", positions="4.56"),
+        ValueError,
+        r"positions .*4\.57.*'4\.56'",
+    ),
+    "part of an id a second, in integers": (
+        lambda: mrope([[0]], RopeConfig(tokens_per_second=2.5), positions="4.57"),
+        ValueError,
+        "tokens_per_second .*'4.57'.*2.5",
+    ),
+    "seconds of videos alone in 5.3": (
+        lambda: mrope(
+            [[1, 0, 2]],
+            "qwen2.5-vl",
+            image_grid_thw=[(1, 2, 2)],
+            video_grid_thw=[(1, 2, 2)],
+            second_per_grid_ts=[1.0],
+            positions="5.3",
+        ),
+        ValueError,
+        "second_per_grid_ts .*2 images and videos.*got shape",
+    ),
     "M-RoPE preset": (lambda: mrope([[0]], "qwen1"), ValueError, "preset .*'qwen1'"),
     "M-RoPE config": (lambda: mrope([[0]], TowerConfig()), TypeError, "config .*TowerConfig"),
     "config without rope": (

@@ -1,4 +1,4 @@
-"""What goes wrong with an image, and whose fault it is."""
+"""What goes wrong with an image or a video, and whose fault it is."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from traceback import walk_tb
-from typing import Any, cast
+from typing import Any, ClassVar, Self, cast
 
 from PIL import Image
 
 from qvl_fast._input.names import describe
 
-# The line that an exception about one image of a batch ends with.
-_NOTE = re.compile(r"^images\[(\d+)\] is (.*)$", re.MULTILINE)
+# The line that an exception about one image or video of a batch ends with.
+_NOTE = re.compile(r"^(?:images|videos)\[(\d+)\] is (.*)$", re.MULTILINE)
 
 
-class ImageError(ValueError, TypeError):
-    """An image that cannot be used.
+class SourceError(ValueError, TypeError):
+    """An image or a video that cannot be used.
 
-    It is a ValueError and a TypeError, since either may be wrong with an image. It pickles, and
-    crosses a DataLoader with its index, whatever the image is.
+    It is a ValueError and a TypeError, since either may be wrong with a source. It pickles, and
+    crosses a DataLoader with its index, whatever the source is.
 
     Attributes:
-        index: the image's place in the batch; None if it was not one of a batch.
-        source: the image as it was passed; in another process its path, or a short description.
-        reason: what is wrong, without the name of the image.
+        index: the source's place in the batch; None if it was not one of a batch.
+        source: the source as it was passed; in another process its path, or a short description.
+        reason: what is wrong, without the name of the source.
     """
 
+    kind: ClassVar[str]
     index: int | None
     source: Any
     reason: str
@@ -45,27 +46,56 @@ class ImageError(ValueError, TypeError):
         self.source = source
         self.reason = reason or message
 
+    @classmethod
+    def about(cls, source: Any, reason: str) -> Self:
+        """The error of a source: its kind, its name, and what is wrong with it."""
+        return cls(f"{cls.kind} {describe(source)} {reason}", source=source, reason=reason)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.args, {**vars(self), "source": _portable(self.source)}
 
 
+class ImageError(SourceError):
+    """An image that cannot be used; see :class:`SourceError`."""
+
+    kind = "image"
+
+
+class VideoError(SourceError):
+    """A video that cannot be used; see :class:`SourceError`."""
+
+    kind = "video"
+
+
 def about_image(error: Exception, index: int, source: Any) -> Exception:
-    """The exception to raise instead of ``error``, which one image of a batch is to blame for.
+    """See :func:`_about`."""
+    return _about(ImageError, error, index, source)
+
+
+def about_video(error: Exception, index: int, source: Any) -> Exception:
+    """See :func:`_about`."""
+    return _about(VideoError, error, index, source)
+
+
+def _about(kind: type[SourceError], error: Exception, index: int, source: Any) -> Exception:
+    """The exception to raise instead of ``error``, which one item of a batch is to blame for.
 
     What a stream raised, what the system says of a path, and a lack of memory keep their type and
     get ``index`` and ``source``. An exception of somebody else, such as a signal handler's, stays
-    as it is: no image is to blame for it.
+    as it is: no item is to blame for it.
     """
-    streams = hasattr(error, "source") and not isinstance(error, ImageError)
+    streams = hasattr(error, "source") and not isinstance(error, SourceError)
     if raised_elsewhere(error) and not streams:
         return error
-    if isinstance(error, ImageError):
+    if isinstance(error, kind):
         error.index, error.source = index, source
     elif isinstance(error, ValueError | TypeError) and not streams:
-        error = ImageError(str(error), index=index, source=source)
+        # A frame of a video may be an image that cannot be used.
+        reason = error.reason if isinstance(error, SourceError) else ""
+        error = kind(str(error), index=index, source=source, reason=reason)
     else:
         vars(error).update(index=index, source=_portable(source))
-    error.add_note(f"images[{index}] is {describe(source)}")
+    error.add_note(f"{kind.kind}s[{index}] is {describe(source)}")
     return error
 
 

@@ -6,40 +6,35 @@ stream or the system raises while a file is read is passed on as it is.
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import re
-import stat
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from PIL import Image
 
-from qvl_fast._input.errors import ImageError, raised_elsewhere, reading
+from qvl_fast._input.errors import ImageError, SourceError, raised_elsewhere, reading
 from qvl_fast._input.names import describe
+from qvl_fast._input.paths import checked_path
 
 if TYPE_CHECKING:
     from qvl_fast._input.source import File
 
 T = TypeVar("T")
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|data:", re.ASCII)
-# How the base64 texts of JPEG, PNG, GIF, WebP, BMP and TIFF files begin.
-_BASE64 = re.compile(
-    r"(/9j/|iVBORw0KGgo|R0lGOD|UklGR|Qk|SUkqA|TU0AK)[A-Za-z0-9+/\s]{20,}=*\s*", re.ASCII
-)
-
 
 @contextmanager
-def opened(file: File, contents: bytes | None = None) -> Generator[Image.Image]:
+def opened(
+    file: File, contents: bytes | None = None, error: type[SourceError] = ImageError
+) -> Generator[Image.Image]:
     """The image in a file, opened by Pillow; closed afterwards, except a stream of the caller's.
 
     Args:
         file: where it is.
         contents: what was read from there before, if it was.
+        error: what is raised of a file that cannot be decoded.
 
     Raises:
         ValueError: it is not a readable image file, or a text that is no path.
@@ -52,12 +47,12 @@ def opened(file: File, contents: bytes | None = None) -> Generator[Image.Image]:
         elif isinstance(file, str | os.PathLike):
             # Given a path, Pillow maps raw files into memory: it gets sideways TIFFs wrong, and a
             # file that shrinks meanwhile would kill the process.
-            stream = stack.enter_context(_checked(file).open("rb"))
+            stream = stack.enter_context(checked_path(file, error).open("rb"))
         elif isinstance(file, bytes | bytearray):
             stream = io.BytesIO(file)
         else:
             stream = _Watched(file)
-        with refusing(file, stream):
+        with refusing(file, stream, error):
             yield stack.enter_context(Image.open(stream))
 
 
@@ -71,37 +66,38 @@ def read_file(file: File) -> bytes:
     if isinstance(file, bytes | bytearray):
         return bytes(file)
     if isinstance(file, str | os.PathLike):
-        return _checked(file).read_bytes()
+        return checked_path(file, ImageError).read_bytes()
     with reading(file):
         file.seek(0)
         contents = cast("object", file.read())
     if not isinstance(contents, bytes):
         kind = type(contents).__name__
-        raise _refused(file, f"must be a binary stream, but reading it gives {kind}")
+        raise ImageError.about(file, f"must be a binary stream, but reading it gives {kind}")
     return contents
 
 
 @contextmanager
-def refusing(source: Any, stream: Any = None) -> Generator[None]:
-    """Turns what a decoder raises on a bad file into an :class:`ImageError` that names the file.
+def refusing(
+    source: Any, stream: Any = None, error: type[SourceError] = ImageError
+) -> Generator[None]:
+    """Turns what a decoder raises on a bad file into an error that names the file.
 
     Not what the system or a stream raises while it is read, nor what a signal handler does.
     """
     try:
         yield
-    except Exception as error:
+    except Exception as failure:
         if isinstance(stream, _Watched) and stream.error is not None:
             raise stream.error from stream.error.__cause__
-        if isinstance(error, MemoryError | ImageError) or raised_elsewhere(error):
+        if isinstance(failure, MemoryError | SourceError) or raised_elsewhere(failure):
             raise
-        if isinstance(error, TimeoutError | ConnectionError) or (
-            isinstance(error, OSError) and error.errno is not None
+        if isinstance(failure, TimeoutError | ConnectionError) or (
+            isinstance(failure, OSError) and failure.errno is not None
         ):
             raise  # the system's, about the path or what a PIL image is still to be read from
-        reason = _reason(error)
-        raise ImageError(
-            f"image {describe(source)} cannot be decoded: {reason}", source=source, reason=reason
-        ) from error
+        reason = _reason(failure)
+        message = f"{error.kind} {describe(source)} cannot be decoded: {reason}"
+        raise error(message, source=source, reason=reason) from failure
 
 
 class _Watched:
@@ -130,34 +126,6 @@ class _Watched:
         except Exception as error:
             self.error = error
             raise
-
-
-def _checked(text: str | os.PathLike[str]) -> Path:
-    """A path that can be opened without waiting.
-
-    Raises:
-        ValueError: it is a URL, a base64 text, a pipe or a device.
-        OSError: the system cannot look at it.
-    """
-    if isinstance(text, str) and (url := _URL.match(text)):
-        raise _refused(text, f"is a URL ({url[0]}...); fetch it and pass its bytes")
-    try:
-        path = Path(text)
-        mode = path.stat().st_mode
-    except (OSError, ValueError) as error:
-        if isinstance(text, str) and _BASE64.fullmatch(text):
-            raise _refused(text, "is base64 text; pass base64.b64decode(text)") from None
-        if isinstance(error, ValueError) or error.errno == errno.ENAMETOOLONG:
-            why = error.strerror if isinstance(error, OSError) else error
-            raise _refused(text, f"is not a path: {why}") from None
-        raise
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise _refused(text, "is not a regular file; read it and pass its bytes")
-    return path
-
-
-def _refused(file: File, why: str) -> ImageError:
-    return ImageError(f"image {describe(file)} {why}", source=file, reason=why)
 
 
 def _reason(error: Exception) -> str:

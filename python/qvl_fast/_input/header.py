@@ -38,9 +38,14 @@ def image_size(source: Prepared, contents: bytes | None = None) -> tuple[int, in
     if is_array(source):
         return image_pixels(source).shape[:2]
     with opened(cast("File", source), contents) as image:
-        if orientation(image) in _SIDEWAYS:
-            return image.width, image.height
-        return image.height, image.width
+        return upright_size(image)
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """``(height, width)`` of an opened file, as its image is seen."""
+    if orientation(image) in _SIDEWAYS:
+        return image.width, image.height
+    return image.height, image.width
 
 
 def image_pixels(array: Any) -> NDArray[np.uint8]:
@@ -50,26 +55,38 @@ def image_pixels(array: Any) -> NDArray[np.uint8]:
         TypeError: it is not uint8.
         ValueError: it has no channel axis.
     """
-    return _channels_last(pixel_array("image", array))
-
-
-def _channels_last(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A view with the channel axis last, which is inferred as the reference does."""
-    if array.ndim != 3:
+    pixels = pixel_array("image", array)
+    if pixels.ndim != 3:
         raise ValueError(
-            f"image must have 3 dimensions, (H, W, C) or (C, H, W), got shape {array.shape}"
+            f"image must have 3 dimensions, (H, W, C) or (C, H, W), got shape {pixels.shape}"
         )
-    if array.shape[0] in _CHANNELS:
-        if array.shape[2] in _CHANNELS:
+    return channels_last("image", pixels, _CHANNELS)
+
+
+def channels_last(
+    name: str, array: NDArray[np.uint8], channels: tuple[int, ...]
+) -> NDArray[np.uint8]:
+    """A view with the channel axis last, which is inferred as the reference does.
+
+    Args:
+        name: of the argument.
+        array: ``(..., H, W, C)`` or ``(..., C, H, W)``.
+        channels: how many there may be.
+
+    Raises:
+        ValueError: neither axis can be the channels.
+    """
+    if array.shape[-3] in channels:
+        if array.shape[-1] in channels:
             warnings.warn(
-                f"either the first or the last axis of image shape {array.shape} could be its "
-                "channels; the first is taken, as transformers does",
-                stacklevel=5,
+                f"either the first or the last axis of {name} shape {array.shape[-3:]} could be "
+                "its channels; the first is taken, as transformers does",
+                stacklevel=6,
             )
-        return array.transpose(1, 2, 0)
-    if array.shape[2] in _CHANNELS:
+        return np.moveaxis(array, -3, -1)
+    if array.shape[-1] in channels:
         return array
-    raise ValueError(f"image must have 1, 3 or 4 channels first or last, got shape {array.shape}")
+    raise ValueError(f"{name} must have 1, 3 or 4 channels first or last, got shape {array.shape}")
 
 
 def orientation(image: Image.Image) -> int:

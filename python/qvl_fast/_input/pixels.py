@@ -38,10 +38,10 @@ def read_pixels(source: File | Image.Image, contents: bytes | None = None) -> Pi
     """
     if isinstance(source, Image.Image):
         with refusing(source):
-            return _rgb(source)
+            return rgb_pixels(source)
     with opened(source, contents) as image:
         ImageOps.exif_transpose(image, in_place=True)
-        return _rgb(image)
+        return rgb_pixels(image)
 
 
 def is_borrowed(image: Image.Image) -> bool:
@@ -82,15 +82,24 @@ class Pieces:
             return np.asarray(strip.convert("RGBX"))
 
 
-def _rgb(image: Image.Image) -> Pixels | Pieces:
+def rgb_pixels(image: Image.Image) -> Pixels | Pieces:
+    """The pixels of a PIL image, ``(H, W, 3)`` or in pieces, in memory that may be the image's."""
     if 0 in image.size:
         raise ValueError(f"it has no pixels: height {image.height}, width {image.width}")
     # A transparency of 0 counts: it says that palette entry 0, or black, is transparent.
     if "A" in image.getbands() or image.info.get("transparency") is not None:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
-    if image.mode != "RGB":
-        image = image.convert("RGB")
+    return pixels_of_rgb(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def pixels_of_rgb(image: Image.Image) -> Pixels | Pieces:
+    """The pixels of an image whose mode is RGB.
+
+    Returns:
+        ``(H, W, 3)``, over its memory where that is possible; or an image that lies in several
+        pieces.
+    """
     image.load()
     try:
         return _shared_pixels(image)[..., :3]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import copy
 from math import prod
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from qvl_fast._input.arrays import is_array
 from qvl_fast._output.torch import as_tensor
@@ -12,19 +13,21 @@ from qvl_fast._output.torch import as_tensor
 if TYPE_CHECKING:
     import torch
 
+    from qvl_fast._input.video.metadata import VideoMetadata
+
 T = TypeVar("T")
 
 
-class ImageRows(dict[str, T]):
-    """The rows and grids of a batch of images: a dict that works as ``model(**batch)``.
+class BatchRows(dict[str, T]):
+    """The rows and grids of a batch: a dict that works as ``model(**batch)``.
 
     It pickles, and takes further entries such as ``input_ids``. Its entries are attributes too, and
-    its length is the number of images.
-
-    Attributes:
-        pixel_values: ``(N, columns)``, the rows of all images one after another.
-        image_grid_thw: int64 ``(images, 3)``, the grid ``(1, h, w)`` of each, in patches.
+    its length is the number of images or videos.
     """
+
+    _ROWS: ClassVar[str]
+    # Entries that have a line for each item.
+    _LINES: ClassVar[tuple[str, ...]]
 
     def __getattr__(self, name: str) -> T:
         try:
@@ -35,7 +38,7 @@ class ImageRows(dict[str, T]):
             ) from None
 
     def __len__(self) -> int:
-        return len(self._grids())
+        return len(self._counts())
 
     def to(
         self,
@@ -43,7 +46,7 @@ class ImageRows(dict[str, T]):
         dtype: torch.dtype | None = None,
         *,
         non_blocking: bool = False,
-    ) -> ImageRows[torch.Tensor]:
+    ) -> BatchRows[torch.Tensor]:
         """A batch of tensors on a device; entries that are neither arrays nor tensors stay.
 
         Args:
@@ -61,7 +64,7 @@ class ImageRows(dict[str, T]):
 
         return self._mapped(moved)
 
-    def pin_memory(self) -> ImageRows[torch.Tensor]:
+    def pin_memory(self) -> BatchRows[torch.Tensor]:
         """A copy in page-locked memory, from which a device copies without waiting.
 
         Raises:
@@ -75,24 +78,99 @@ class ImageRows(dict[str, T]):
         return self._mapped(pinned)
 
     def split(self) -> list[Self]:
-        """A batch for each image, of views; further entries are left out."""
+        """A batch for each item, of views; further entries are left out."""
         result: list[Self] = []
-        rows: Any = self["pixel_values"]
-        grids = self._grids()
+        rows: Any = self[self._ROWS]
         first = 0
-        for place, grid in enumerate(grids.tolist()):
-            end = first + prod(grid)
-            parts = {"pixel_values": rows[first:end], "image_grid_thw": grids[place : place + 1]}
-            result.append(type(self)(parts))
-            first = end
+        for place, count in enumerate(self._counts()):
+            parts = {self._ROWS: rows[first : first + count]}
+            for name in self._LINES:
+                if name in self:
+                    lines: Any = self[name]
+                    parts[name] = lines[place : place + 1]
+            part = type(self)(parts)
+            self._complete(part, place)
+            result.append(part)
+            first += count
         return result
 
-    def _grids(self) -> Any:
-        return self["image_grid_thw"]
+    def _complete(self, part: Any, place: int) -> None:
+        """Give the batch of one item what else belongs to it."""
 
-    def _mapped(self, function: Callable[[torch.Tensor], torch.Tensor]) -> ImageRows[torch.Tensor]:
-        result: ImageRows[Any] = ImageRows(self)
+    def _counts(self) -> list[int]:
+        """How many rows each item has."""
+        grids: Any = self.get(self._LINES[0])
+        return [] if grids is None else [prod(grid) for grid in grids.tolist()]
+
+    def _mapped(self, function: Callable[[torch.Tensor], torch.Tensor]) -> BatchRows[torch.Tensor]:
+        result: Any = copy(self)
         for name, value in self.items():
             if is_array(value):
                 result[name] = function(as_tensor(value))
         return result
+
+
+class ImageRows(BatchRows[T]):
+    """The rows and grids of a batch of images; see :class:`BatchRows`.
+
+    Attributes:
+        pixel_values: ``(N, columns)``, the rows of all images one after another.
+        image_grid_thw: int64 ``(images, 3)``, the grid ``(1, h, w)`` of each, in patches; of images
+            that are cut into tiles ``(tiles, h, w)``, in patches of a tile.
+        image_sizes: int64 ``(images, 2)``, height and width of each before any resizing; of those
+            whose tiles are put together again.
+    """
+
+    _ROWS = "pixel_values"
+    _LINES = ("image_grid_thw", "image_sizes")
+
+
+class ImagePlanes(BatchRows[T]):
+    """The tiles of a batch of images as planes, as the stock models of most families take them.
+
+    Attributes:
+        pixel_values: ``(images, 3, height, width)`` where each has one tile; ``(tiles, 3, height,
+            width)``, or ``(images, most tiles, 3, height, width)`` with zeros after those of an
+            image.
+        num_patches: int64 ``(images,)``, the tiles of each, if they come one after another.
+        image_sizes: int64 ``(images, 2)``, height and width of each before any resizing, if there
+            are zeros.
+        batch_num_images: int64 ``(samples,)``, the images of each sample, if the layout depends on
+            that.
+    """
+
+    _ROWS = "pixel_values"
+    _LINES = ("image_sizes", "num_patches")
+
+    def _counts(self) -> list[int]:
+        if "num_patches" in self:
+            counts: Any = self["num_patches"]
+            return counts.tolist()
+        pixels: Any = self["pixel_values"]
+        return [1] * len(pixels)
+
+
+class VideoRows(BatchRows[T]):
+    """The rows and grids of a batch of videos; see :class:`BatchRows`.
+
+    Attributes:
+        pixel_values_videos: ``(N, columns)``, the rows of all videos one after another.
+        video_grid_thw: int64 ``(videos, 3)``, the grid ``(t, h, w)`` of each: groups of frames, and
+            patches.
+        second_per_grid_ts: seconds from one group of frames to the next, ``(videos,)``; only where
+            the model is told so (Qwen2.5-VL).
+        video_metadata: of each video, with the frames that were taken. Like the next, no entry of
+            the dict: no model takes it.
+        timestamps: of each video, what the prompt of a Qwen3-VL says before each group of frames;
+            see :func:`qvl_fast.video_timestamps`.
+    """
+
+    _ROWS = "pixel_values_videos"
+    _LINES = ("video_grid_thw", "second_per_grid_ts")
+
+    video_metadata: Sequence[VideoMetadata]
+    timestamps: Sequence[Sequence[str]]
+
+    def _complete(self, part: Any, place: int) -> None:
+        part.video_metadata = self.video_metadata[place : place + 1]
+        part.timestamps = self.timestamps[place : place + 1]

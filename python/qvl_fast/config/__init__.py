@@ -1,19 +1,24 @@
 """What a model expects of its input: frozen configurations and the presets of released models."""
 
 from qvl_fast.config.checks import MAX_INTEGER, positive_integer
+from qvl_fast.config.grounding import GroundingConfig
 from qvl_fast.config.image import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, ImageConfig
+from qvl_fast.config.layout import Layout
 from qvl_fast.config.model import (
     PRESETS,
     AnyImageConfig,
     AnyRopeConfig,
     AnyTowerConfig,
+    AnyVideoConfig,
     ModelConfig,
     image_config,
     rope_config,
     tower_config,
+    video_config,
 )
 from qvl_fast.config.rope import RopeConfig
 from qvl_fast.config.tower import TOWERS, TowerConfig
+from qvl_fast.config.video import VideoConfig
 from qvl_fast.config.vit import BARE_VIT_TYPES, VIT_TYPES, VITS, VitConfig
 
 __all__ = [
@@ -28,13 +33,18 @@ __all__ = [
     "AnyImageConfig",
     "AnyRopeConfig",
     "AnyTowerConfig",
+    "AnyVideoConfig",
+    "GroundingConfig",
     "ImageConfig",
+    "Layout",
     "ModelConfig",
     "RopeConfig",
     "TowerConfig",
+    "VideoConfig",
     "VitConfig",
     "image_config",
     "positive_integer",
     "rope_config",
     "tower_config",
+    "video_config",
 ]

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from qvl_fast.config.checks import listed, read_json
+from qvl_fast.config.families import IMAGES, from_json
+from qvl_fast.config.grounding import GroundingConfig
 from qvl_fast.config.image import ImageConfig
 from qvl_fast.config.rope import RopeConfig
 from qvl_fast.config.tower import TOWERS, TowerConfig
+from qvl_fast.config.video import QWEN3_VL_DEFAULTS, VideoConfig
 
 _HALF = (0.5, 0.5, 0.5)
 # An owner and a name, as no path of a checkpoint directory that exists is written.
@@ -26,14 +29,18 @@ class ModelConfig:
     Attributes:
         name: the preset's name, or the directory's.
         image: how an image becomes patch rows.
+        video: how a video does; None if the checkpoint does not say.
         tower: the shape of the vision tower; None if the checkpoint does not say.
         rope: how the language model numbers its tokens; None if the checkpoint does not say.
+        grounding: how the model writes where things are; None if that is not known.
     """
 
     name: str
     image: ImageConfig = field(default_factory=ImageConfig)
+    video: VideoConfig | None = None
     tower: TowerConfig | None = None
     rope: RopeConfig | None = None
+    grounding: GroundingConfig | None = None
 
     @classmethod
     def preset(cls, name: str) -> ModelConfig:
@@ -57,9 +64,11 @@ class ModelConfig:
     def from_pretrained(cls, directory: str | os.PathLike[str]) -> ModelConfig:
         """The configuration of a checkpoint directory.
 
-        Reads the image processor from ``processor_config.json`` (nested, as transformers 5 saves
-        it) or else from ``preprocessor_config.json``, and the tower and the rope from
-        ``config.json`` if there is one of a known model type. Nothing is downloaded.
+        Reads the image and the video processor from ``processor_config.json`` (nested, as
+        transformers 5 saves them) or else from ``preprocessor_config.json`` and
+        ``video_preprocessor_config.json``, and the tower and the rope from ``config.json`` if there
+        is one of a known model type. As in transformers, a video is processed by the settings of
+        images where a checkpoint has no other. Nothing is downloaded.
 
         Raises:
             FileNotFoundError: the directory is not there, or holds no settings of an image
@@ -72,22 +81,31 @@ class ModelConfig:
                 f"Face Hub, pass what huggingface_hub.snapshot_download({name!r}) returns"
             )
         directory = Path(directory).resolve()
-        image = (read_json(directory / "processor_config.json") or {}).get("image_processor")
+        nested = read_json(directory / "processor_config.json") or {}
+        image = nested.get("image_processor")
         if image is None:
             image = read_json(directory / "preprocessor_config.json")
+        video = nested.get("video_processor")
+        if video is None:
+            video = read_json(directory / "video_preprocessor_config.json")
         if image is None:
             raise FileNotFoundError(
                 f"directory {str(directory)!r} has neither a processor_config.json with an "
                 "image_processor nor a preprocessor_config.json"
             )
-        if not isinstance(image, Mapping):
-            raise ValueError(f"image_processor in {directory} must be an object, got {image!r:.80}")
-        tower, rope = _model_parts(read_json(directory / "config.json") or {})
+        for name, settings in (("image_processor", image), ("video_processor", video)):
+            if not isinstance(settings, Mapping | None):
+                raise ValueError(f"{name} in {directory} must be an object, got {settings!r:.80}")
+        config = read_json(directory / "config.json") or {}
+        tower, rope = _model_parts(config)
+        preset = _MODEL_TYPES.get(config.get("model_type", ""))
         return cls(
             name=directory.name,
-            image=ImageConfig.from_dict(cast("dict[str, Any]", image)),
+            image=from_json(cast("dict[str, Any]", image)),
+            video=_video(cast("dict[str, Any]", image), cast("dict[str, Any] | None", video), rope),
             tower=tower,
             rope=rope,
+            grounding=preset and preset.grounding,
         )
 
 
@@ -102,7 +120,8 @@ class StockSettings(Protocol):
 AnyImageConfig: TypeAlias = "str | ModelConfig | ImageConfig | StockSettings"
 AnyTowerConfig: TypeAlias = "str | ModelConfig | TowerConfig | StockSettings"
 AnyRopeConfig: TypeAlias = "str | ModelConfig | RopeConfig | StockSettings"
-Part = TypeVar("Part", ImageConfig, TowerConfig, RopeConfig)
+AnyVideoConfig: TypeAlias = "str | ModelConfig | VideoConfig | StockSettings"
+Part = TypeVar("Part", ImageConfig, TowerConfig, RopeConfig, VideoConfig)
 
 
 def image_config(config: AnyImageConfig) -> ImageConfig:
@@ -118,6 +137,11 @@ def tower_config(config: AnyTowerConfig) -> TowerConfig:
 def rope_config(config: AnyRopeConfig) -> RopeConfig:
     """The rope part of what a ``config=`` argument may be; see :func:`_part`."""
     return _part(config, RopeConfig, "rope")
+
+
+def video_config(config: AnyVideoConfig) -> VideoConfig:
+    """The video part of what a ``config=`` argument may be; see :func:`_part`."""
+    return _part(config, VideoConfig, "video")
 
 
 def _part(config: Any, kind: type[Part], name: str) -> Part:
@@ -158,14 +182,36 @@ def _part(config: Any, kind: type[Part], name: str) -> Part:
 
 def _stock_parts(stock: Any) -> dict[str, Any]:
     """What a processor, an image processor or a configuration of transformers describes."""
+    parts: dict[str, Any] = {}
+    if hasattr(stock, "video_processor"):
+        video = VideoConfig.from_dict(stock.video_processor.to_dict())
+        seconds = "second_per_grid_ts" in getattr(stock, "model_input_names", ())
+        parts["video"] = replace(video, times="seconds") if seconds else video
     settings: dict[str, Any] = getattr(stock, "image_processor", stock).to_dict()
+    if "video_processor_type" in settings:
+        return {"video": VideoConfig.from_dict(settings)}
     if "image_processor_type" in settings:
-        return {"image": ImageConfig.from_dict(settings)}
+        return {"image": from_json(settings), **parts}
     model_type = str(settings.get("model_type", ""))
     if (family := model_type.removesuffix("_vision")) in _MODEL_TYPES and family != model_type:
         return {"tower": TowerConfig.from_dict(settings, family)}
     tower, rope = _model_parts(settings)
     return {"tower": tower, "rope": rope}
+
+
+def _video(
+    image: dict[str, Any], video: dict[str, Any] | None, rope: RopeConfig | None
+) -> VideoConfig | None:
+    """The settings of videos; only the language model says whether it counts seconds."""
+    try:
+        config = VideoConfig.from_dict(image if video is None else video)
+    except ValueError:
+        if video is not None:
+            raise
+        return None  # settings of images need not be valid for videos
+    if rope is not None and rope.tokens_per_second is not None:
+        return replace(config, times="seconds")
+    return config
 
 
 def _model_parts(config: Mapping[str, Any]) -> tuple[TowerConfig | None, RopeConfig | None]:
@@ -204,25 +250,48 @@ _QWEN3 = ImageConfig(
     image_std=_HALF,
 )
 
+_QWEN2_VIDEO = VideoConfig(min_pixels=_QWEN2.min_pixels, max_pixels=_QWEN2.max_pixels)
+_QWEN3_VIDEO = replace(QWEN3_VL_DEFAULTS, min_pixels=4096, max_pixels=25_165_824)
+
 PRESETS: Mapping[str, ModelConfig] = {
     config.name: config
     for config in (
-        ModelConfig(name="qwen2-vl", image=_QWEN2, tower=TOWERS["qwen2-vl"], rope=RopeConfig()),
+        ModelConfig(
+            name="qwen2-vl",
+            image=_QWEN2,
+            video=_QWEN2_VIDEO,
+            tower=TOWERS["qwen2-vl"],
+            rope=RopeConfig(),
+            grounding=GroundingConfig(scale=1000, markup="object-ref"),
+        ),
         ModelConfig(
             name="qwen2.5-vl",
             image=_QWEN2,
+            video=replace(_QWEN2_VIDEO, times="seconds"),
             tower=TOWERS["qwen2.5-vl"],
             rope=RopeConfig(tokens_per_second=2),
+            grounding=GroundingConfig(scale=None, markup="json"),
         ),
         ModelConfig(
             name="qwen3-vl",
             image=_QWEN3,
+            video=_QWEN3_VIDEO,
             tower=TOWERS["qwen3-vl"],
             rope=RopeConfig(
                 videos_in_groups=True, theta=5_000_000.0, sections=(24, 20, 20), interleaved=True
             ),
+            grounding=GroundingConfig(scale=1000, markup="json"),
         ),
     )
+}
+
+# Other models by the settings of their images alone: relatives of Qwen's, and other families.
+_IMAGES: Mapping[str, ImageConfig] = {
+    "colqwen2": _QWEN2,
+    "qwen2.5-omni": _QWEN2,
+    "qwen3-omni": _QWEN3,
+    "qwen3.5": _QWEN3,
+    **IMAGES,
 }
 
 # The same by the names of all sizes, which begin with the family's.
@@ -231,7 +300,7 @@ _MODELS: Mapping[str, ModelConfig] = {
     for name, tower in TOWERS.items()
     for family in PRESETS
     if name == family or name.startswith(f"{family}-")
-}
+} | {name: ModelConfig(name=name, image=image) for name, image in _IMAGES.items()}
 
 # `model_type` in a config.json -> the preset whose structure it has.
 _MODEL_TYPES: Mapping[str, ModelConfig] = {

@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qvl_fast import _native
-from qvl_fast._input.arrays import integer_array, is_tensor, number_array
+from qvl_fast._input.arrays import integer_array, number_array
 from qvl_fast._output.forms import ReturnTensors, form
 from qvl_fast.config import AnyRopeConfig, rope_config
 from qvl_fast.config.checks import check_choice, integer, positive_integer
 from qvl_fast.index.documents import PackedRows
 from qvl_fast.index.grids import Grids, grid_array
+from qvl_fast.index.position_classes import Advance, intervals, resolve, warn_of_bugs
 
 if TYPE_CHECKING:
     import torch
 
 Integers: TypeAlias = "ArrayLike | torch.Tensor"
-Advance = Literal["spatial", "spatiotemporal"]
 
 
 @overload
@@ -33,7 +33,8 @@ def mrope_position_ids(
     second_per_grid_ts: Sequence[float] | torch.Tensor | None = None,
     attention_mask: ArrayLike | torch.Tensor | None = None,
     documents: Integers | None = None,
-    advance: Advance = "spatial",
+    positions: str | None = None,
+    advance: Advance | None = None,
     return_tensors: Literal["np"] = "np",
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
 @overload
@@ -46,7 +47,8 @@ def mrope_position_ids(
     second_per_grid_ts: Sequence[float] | torch.Tensor | None = None,
     attention_mask: ArrayLike | torch.Tensor | None = None,
     documents: Integers | None = None,
-    advance: Advance = "spatial",
+    positions: str | None = None,
+    advance: Advance | None = None,
     return_tensors: Literal["pt"],
 ) -> tuple[torch.Tensor, torch.Tensor]: ...
 def mrope_position_ids(
@@ -58,14 +60,15 @@ def mrope_position_ids(
     second_per_grid_ts: Sequence[float] | torch.Tensor | None = None,
     attention_mask: ArrayLike | torch.Tensor | None = None,
     documents: Integers | None = None,
-    advance: Advance = "spatial",
+    positions: str | None = None,
+    advance: Advance | None = None,
     return_tensors: ReturnTensors = "np",
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | tuple[torch.Tensor, torch.Tensor]:
     """Ids in time, height and width for every token of a batch.
 
     Text counts on in all three. A run of image or video tokens is spread over the grid of the next
     image or video, starting from the current count. Semantics: ``get_rope_index`` of Qwen2VLModel,
-    Qwen2_5_VLModel or Qwen3VLModel in transformers 5, by ``config``.
+    Qwen2_5_VLModel or Qwen3VLModel, by ``config``, in a version of transformers: ``positions``.
 
     Args:
         mm_token_type_ids: integers ``(B, S)``: 0 text, 1 image, 2 video; see
@@ -75,26 +78,41 @@ def mrope_position_ids(
         image_grid_thw: integers ``(images, 3)``, grids of the images of the whole batch.
         video_grid_thw: integers ``(videos, 3)``, likewise; one row for a whole video.
         second_per_grid_ts: seconds between the groups of frames of each video; 1 if not given. Only
-            models with tokens per second use it.
+            models with tokens per second use it. With positions 5.3 of such a model images take
+            entries too, in the order of the tokens.
         attention_mask: bool or integers ``(B, S)``, False or 0 where a token is padding, anywhere
             in a row, else True or 1.
         documents: integers ``(B, S)`` for rows that are packed from several documents, such as 1,
             1, 2, 2, 2, 0: tokens of one document follow each other and have one number, padding
-            has 0. Ids start from 0 with each document. Transformers has no such thing.
-        advance: how far an item moves the count: ``"spatial"``, by its longer side, is the rule of
-            transformers 5; ``"spatiotemporal"``, past all of its ids, that of transformers 4.
+            has 0. Ids start from 0 with each document. Transformers has no such thing: padding has
+            the id 0 and deltas count documents' tokens, whatever ``positions`` is.
+        positions: the version of transformers whose ids these are to be, such as ``"4.57"`` or
+            ``"5.3"``: the one that the model was trained with. By default the installed one, or the
+            newest known. Versions after 5.24 count as that one.
+        advance: how far an item moves the count: ``"spatial"``, by its longer side, or
+            ``"spatiotemporal"``, past all of its ids; everything else as in the newest version
+            known. The first is the rule from transformers 5.3 on, the second that of the versions
+            before, whose ids it gives at kept tokens for Qwen2-VL and Qwen3-VL. For Qwen2.5-VL it
+            resembles 4.49 to 4.51 alone, and rounds some time ids otherwise: pass ``positions``
+            instead, which is exact.
         return_tensors: ``"np"`` for arrays, ``"pt"`` for torch tensors over the same memory.
 
     Returns:
-        int64 ``(3, B, S)``, 0 at padding; int64 ``(B, 1)``: what to add to a later token's number
-        to get its position, see :func:`mrope_decode_position_ids`.
+        int64 ``(3, B, S)``, 0 at padding (1 in positions before 5.2); int64 ``(B, 1)``: what to add
+        to a later token's number to get its position, see :func:`mrope_decode_position_ids`. In
+        positions before 5.3 that number counts padding.
 
     Raises:
         TypeError: an argument does not hold integers, or numbers; or ``attention_mask`` is one to
-            be added (0 and -inf).
+            be added (0 and -inf); or ``positions`` is not a string.
         ValueError: shapes disagree, a run of tokens does not fit its item, items and runs differ
-            in number, a row has no token, a name is unknown, or a mask holds something else than
-            0 and 1.
+            in number, a row has no token, a name is unknown, a mask holds something else than 0 and
+            1, ``positions`` is older than the model or given with ``advance``, or its rules need
+            whole ``tokens_per_second``.
+
+    Warns:
+        UserWarning: ``positions`` is of 5.3 to 5.5 and there is a video, all of whose frames have
+            one time id there, or an image that was numbered with a video's seconds.
 
     Example:
         >>> types = [[0, 1, 1, 1, 1, 0]]
@@ -103,7 +121,9 @@ def mrope_position_ids(
         ([[0, 1, 1, 1, 1, 3], [0, 1, 1, 2, 2, 3], [0, 1, 2, 1, 2, 3]], [[-2]])
     """
     settings = rope_config(config)
-    check_choice("advance", advance, Advance)
+    if advance is not None:
+        check_choice("advance", advance, Advance)
+    rules = resolve(positions, advance, settings)
     types = integer_array("mm_token_type_ids", mm_token_type_ids)
     if types.ndim != 2 or types.size == 0:
         raise ValueError(f"mm_token_type_ids must have shape (B, S), got {types.shape}")
@@ -112,18 +132,23 @@ def mrope_position_ids(
     if documents is not None:
         packed = PackedRows(_documents(documents, kept, types.shape))
         types, kept = packed.separate(types), packed.kept
+    images = grid_array(() if image_grid_thw is None else image_grid_thw, "image_grid_thw")
     videos = grid_array(() if video_grid_thw is None else video_grid_thw, "video_grid_thw")
-    intervals, single = _intervals(settings.tokens_per_second, second_per_grid_ts, len(videos))
+    image_interval, listed, precision = intervals(
+        rules, settings, second_per_grid_ts, len(images), len(videos)
+    )
+    warn_of_bugs(rules, settings, len(images), len(videos))
     ids, deltas = _native.mrope_position_ids(
         types,
         kept,
-        grid_array(() if image_grid_thw is None else image_grid_thw, "image_grid_thw"),
+        images,
         videos,
-        intervals,
-        single=single,
+        image_interval,
+        listed,
+        precision=precision,
         videos_in_groups=settings.videos_in_groups,
         merge_size=settings.merge_size,
-        advance=advance,
+        rules=rules,
     )
     result = (ids, deltas) if packed is None else packed.joined(ids)
     return form(result, return_tensors)
@@ -160,12 +185,13 @@ def mrope_decode_position_ids(
 ) -> NDArray[np.int64] | torch.Tensor:
     """Ids of tokens that follow those of :func:`mrope_position_ids`, all of them text.
 
-    Semantics: ``compute_3d_position_ids`` of the models in transformers 5, with a cache.
+    Semantics: ``compute_3d_position_ids`` of the models in transformers from 5.3 on, with a cache.
 
     Args:
         rope_deltas: int64 ``(rows, 1)``.
         attention_mask: bool or 0 and 1, ``(B, S)``, over all tokens; they are numbered by its
-            running sum.
+            running sum. Leave it out for deltas of positions before 5.3, which are relative to the
+            length of a padded row, and say that by ``past_length``.
         past_length: without a mask, the number of the first token.
         length: without a mask, how many tokens there are.
         batch_size: without a mask, B; ``rows`` if not given.
@@ -291,35 +317,3 @@ def _documents(
     if array.min() < 0:
         raise ValueError(f"documents must not be negative, got {array.min()}")
     return array if kept is None else array * kept
-
-
-def _intervals(
-    tokens_per_second: float | None, seconds: Any, videos: int
-) -> tuple[list[float], bool]:
-    """Time ids between the groups of frames of each video, and whether they are float32.
-
-    The reference multiplies ids by ``tokens_per_second * seconds`` in the tensor's precision:
-    float64 only if ``second_per_grid_ts`` is a tensor of float64.
-    """
-    if tokens_per_second is None:
-        return [1.0] * videos, True
-    if seconds is None:
-        return [tokens_per_second] * videos, True
-    values = number_array("second_per_grid_ts", seconds)
-    if values.shape != (videos,):
-        raise ValueError(
-            f"second_per_grid_ts must have one entry for each of the {videos} videos, got shape "
-            f"{values.shape}"
-        )
-    if values.dtype == np.float16:
-        raise TypeError(
-            "second_per_grid_ts has dtype float16, in which the reference rounds ids; pass float32"
-        )
-    if not (np.isfinite(values).all() and (values >= 0).all() and (values <= 1e6).all()):
-        raise ValueError(
-            f"second_per_grid_ts must be between 0 and a million seconds, got {values.tolist()}"
-        )
-    if values.dtype == np.float32:
-        return (np.float32(tokens_per_second) * values).tolist(), True
-    double = values.dtype == np.float64 and is_tensor(seconds)
-    return (tokens_per_second * values.astype(np.float64)).tolist(), not double

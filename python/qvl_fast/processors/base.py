@@ -1,20 +1,191 @@
-"""What the processors share: their options, and what writes their rows."""
+"""What the processors share: their options, how they are kept, and what writes their rows."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import os
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import PIL
+from numpy.typing import NDArray
 
 from qvl_fast import _native, environment
-from qvl_fast._output.rows import DType, Temporal
+from qvl_fast._output.forms import ReturnTensors
+from qvl_fast._output.rows import (
+    DType,
+    Rows,
+    Temporal,
+    check_pinning,
+    dtype_name,
+    pinned,
+    storage,
+)
+from qvl_fast._output.torch import load_torch_early
+from qvl_fast.config import ImageConfig, ModelConfig, positive_integer
 from qvl_fast.config.checks import check_choice
+from qvl_fast.config.layout import (
+    Area,
+    Pinpoints,
+    Ratio,
+    Shortest,
+    Shrink,
+    Stretch,
+)
+from qvl_fast.threads import default_num_threads
 
 if TYPE_CHECKING:
-    from qvl_fast.config import ImageConfig
+    import numpy as np
+    import torch
 
+    from qvl_fast.config.layout import Fit, Layout
+
+Form = Literal["rows", "planes"]
 Reference = Literal["torchvision", "pillow", "pillow-12", "pillow-13"]
 Decode = Literal["exact", "scaled"]
+Config = TypeVar("Config", bound=ImageConfig)
+
+
+class Processor(Generic[Config]):
+    """Settings that cannot be changed, so that threads may share a processor.
+
+    It pickles, as do subclasses, and is cheap to make again. A subclass says in ``OPTIONS`` which
+    arguments of its constructor beside the configuration are kept.
+    """
+
+    # Without a dict of their own, instances refuse any other attribute; those of a subclass do not.
+    __slots__ = (
+        "_writer",
+        "config",
+        "dtype",
+        "num_threads",
+        "pin_memory",
+        "reference",
+        "return_tensors",
+        "temporal",
+    )
+
+    OPTIONS: ClassVar[tuple[str, ...]] = (
+        "reference",
+        "dtype",
+        "temporal",
+        "num_threads",
+        "pin_memory",
+        "return_tensors",
+    )
+
+    _writer: _native.RowWriter
+    config: Config
+    reference: Literal["torchvision", "pillow-12", "pillow-13"]
+    dtype: DType
+    temporal: Temporal
+    num_threads: int | None
+    pin_memory: bool
+    return_tensors: ReturnTensors
+
+    @classmethod
+    def from_pretrained(cls, directory: str | os.PathLike[str], **options: Any) -> Self:
+        """The processor of a checkpoint directory.
+
+        Args:
+            directory: see :meth:`ModelConfig.from_pretrained`.
+            **options: of the constructor.
+
+        Raises:
+            FileNotFoundError: the directory is not there or holds no settings.
+            ValueError, TypeError, ImportError, RuntimeError: as the constructor.
+        """
+        make: Any = cls
+        return make(ModelConfig.from_pretrained(directory), **options)
+
+    @property
+    def columns(self) -> int:
+        """Elements in a row: ``3 * frames * patch_size**2``, one frame if compact."""
+        return self._writer.columns
+
+    def _make(
+        self,
+        config: Config,
+        *,
+        reference: Reference,
+        dtype: DType | torch.dtype,
+        temporal: Temporal,
+        num_threads: int | None,
+        pin_memory: bool,
+        return_tensors: ReturnTensors,
+        **options: Any,
+    ) -> None:
+        """Check and keep the arguments of a constructor; ``options`` are a subclass's own."""
+        check_choice("return_tensors", return_tensors, ReturnTensors)
+        if pin_memory:
+            check_pinning()
+        if num_threads is not None:
+            num_threads = positive_integer("num_threads", num_threads)
+        self.__setstate__(
+            {
+                "config": config,
+                "reference": resolve_reference(reference),
+                "dtype": dtype_name(dtype),
+                "temporal": temporal,
+                "num_threads": num_threads,
+                "pin_memory": pin_memory,
+                "return_tensors": return_tensors,
+                **options,
+            }
+        )
+
+    def _new_writer(self) -> _native.RowWriter:
+        """What writes the rows of this processor.
+
+        Raises:
+            ValueError: a setting that cannot be computed with.
+        """
+        return row_writer(self.config, self.dtype, self.temporal, self.reference)
+
+    def _threads(self) -> int:
+        """How many threads a call may use."""
+        return self.num_threads or default_num_threads()
+
+    def _storage(
+        self, rows: int, out: Rows | None, inputs: list[NDArray[np.uint8]]
+    ) -> tuple[NDArray[Any], Rows | None]:
+        """Where rows are to be written, and the tensor or array of the caller's that this is of.
+
+        Raises:
+            TypeError, ValueError, MemoryError: see :func:`storage`.
+        """
+        shape = rows, self.columns
+        if out is None and self.pin_memory:
+            out = pinned(shape, self.dtype)
+        return storage(shape, self.dtype, out, inputs), out
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.OPTIONS)
+        return f"{type(self).__name__}({self.config!r}, {options})"
+
+    def __setattr__(self, name: str, value: object) -> None:
+        config = getattr(self, "config", None)
+        fixed = {"_writer", "config", "size", *self.OPTIONS}
+        if name in fixed or (config and name in {entry.name for entry in fields(config)}):
+            raise AttributeError(
+                f"{name} of a processor cannot be changed; make another, or pass min_pixels, "
+                "max_pixels or size to the call"
+            )
+        super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        own: dict[str, Any] = getattr(self, "__dict__", {})
+        return {
+            **own,
+            "config": self.config,
+            **{name: getattr(self, name) for name in self.OPTIONS},
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "_writer", self._new_writer())
+        if self.return_tensors == "pt":
+            load_torch_early()
 
 
 def resolve_reference(reference: Reference) -> Literal["torchvision", "pillow-12", "pillow-13"]:
@@ -30,18 +201,27 @@ def resolve_reference(reference: Reference) -> Literal["torchvision", "pillow-12
 
 
 def row_writer(
-    config: ImageConfig, dtype: DType, temporal: Temporal, reference: str
+    config: ImageConfig, dtype: DType, temporal: Temporal, reference: str, form: Form = "rows"
 ) -> _native.RowWriter:
-    """What writes the rows of a configuration.
+    """What writes the rows of a configuration, or its tiles as planes.
 
     Raises:
         ValueError: an unknown name, or a setting that cannot be computed with.
     """
     check_choice("temporal", temporal, Temporal)
+    tile = config.layout.tile
+    if form == "rows" and tile is not None and min(tile) < config.factor:
+        raise ValueError(
+            f"tile must be of at least {config.factor} pixels a side for rows, got {tile}"
+        )
     return _native.RowWriter(
         config.patch_size,
         config.temporal_patch_size,
-        config.merge_size,
+        1 if config.layout.raster else config.merge_size,
+        tile=tile if form == "planes" else None,
+        resample=config.layout.filter,
+        # As the reference rounds the colour that it pads squares with.
+        margin=[int(255 * mean) for mean in config.image_mean] if _pads(config.layout) else [0] * 3,
         temporal=temporal,
         dtype=dtype,
         reference=reference,
@@ -49,3 +229,40 @@ def row_writer(
         mean_std=(config.image_mean, config.image_std) if config.do_normalize else None,
         isa=environment.isa(),
     )
+
+
+def _pads(layout: Layout) -> bool:
+    return layout.square or (layout.together is not None and layout.together.square)
+
+
+def native_layout(config: ImageConfig, layout: Layout, reference: str) -> _native.Layout:
+    """The core's form of a layout.
+
+    Raises:
+        ValueError: settings that do not go together; names one and its value.
+    """
+    return _native.Layout(
+        _fit(config, layout.fit) if config.do_resize else _native.Fit.keep(),
+        tile=layout.tile,
+        square=layout.square,
+        overview=layout.overview,
+        reference=reference,
+    )
+
+
+def _fit(config: ImageConfig, fit: Fit) -> _native.Fit:
+    match fit:
+        case Area(frames, small):
+            pixels = config.min_pixels, config.max_pixels
+            count = config.temporal_patch_size if frames else 1
+            return _native.Fit.area(config.factor, pixels, count, small)
+        case Shrink(patches, side):
+            return _native.Fit.shrink(config.patch_size, config.factor, patches, side)
+        case Stretch(height, width):
+            return _native.Fit.stretch(height, width)
+        case Shortest(edge):
+            return _native.Fit.shortest(edge)
+        case Pinpoints(canvases):
+            return _native.Fit.pinpoints(canvases)
+        case Ratio(least, most):
+            return _native.Fit.ratio(least, most)

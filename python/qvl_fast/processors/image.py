@@ -2,63 +2,40 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qvl_fast import _native
-from qvl_fast._input.source import ImageBatch, flatten
-from qvl_fast._output.batch import ImageRows
+from qvl_fast._input.source import ImageBatch, samples
+from qvl_fast._output.batch import BatchRows, ImagePlanes, ImageRows
 from qvl_fast._output.forms import ReturnTensors
-from qvl_fast._output.rows import (
-    DType,
-    Rows,
-    Temporal,
-    check_form,
-    check_pinning,
-    dtype_name,
-    hand_out,
-    pinned,
-    storage,
-)
-from qvl_fast._output.torch import load_torch_early
-from qvl_fast.config import (
-    AnyImageConfig,
-    ImageConfig,
-    ModelConfig,
-    image_config,
-    positive_integer,
-)
+from qvl_fast._output.rows import DType, Rows, Temporal, check_form, hand_out
+from qvl_fast.config import AnyImageConfig, ImageConfig, image_config
 from qvl_fast.config.checks import check_choice
-from qvl_fast.processors.base import Decode, Reference, resolve_reference, row_writer
+from qvl_fast.config.layout import AnyresTokens, Area, TileTokens
+from qvl_fast.processors.base import (
+    Decode,
+    Form,
+    Processor,
+    Reference,
+    native_layout,
+    row_writer,
+)
 from qvl_fast.processors.writing import Batch
-from qvl_fast.threads import default_num_threads
 
 if TYPE_CHECKING:
     import torch
 
 
-# Beside the configuration, all that makes a processor: the arguments of its constructor.
-_OPTIONS = (
-    "reference",
-    "dtype",
-    "temporal",
-    "num_threads",
-    "pin_memory",
-    "decode",
-    "return_tensors",
-)
-
-
-class ImageProcessor:
-    """Images to patch rows and grids, equal bit for bit to the processors in transformers.
+class ImageProcessor(Processor[ImageConfig]):
+    """Images to what a model takes, equal bit for bit to the processors in transformers.
 
     With ``reference="torchvision"`` equal to ``Qwen2VLImageProcessor``, with ``"pillow"`` to
-    ``Qwen2VLImageProcessorPil``, on the CPU. Its settings cannot be changed, so threads may share
+    ``Qwen2VLImageProcessorPil``, on the CPU; for other families to the processors of theirs. Its
+    settings cannot be changed, so threads may share
     it. It pickles, as do subclasses, and is cheap to make again.
 
     Args:
@@ -66,6 +43,10 @@ class ImageProcessor:
             transformers.
         reference: ``"torchvision"``, or ``"pillow"`` for the pass order of the installed Pillow,
             resolved here and shown in the repr; ``"pillow-12"`` and ``"pillow-13"`` force one.
+        form: ``"rows"``, patches in the order in which the towers of :mod:`qvl_fast.models` take
+            them, those of one tile after those of another; or ``"planes"``, whole tiles as the
+            stock models of most families take them. By default planes where images become tiles of
+            one size.
         dtype: ``"float32"``, ``"float16"``, ``"bfloat16"`` (both rounded from float32 to nearest
             even) or ``"uint8"``, the resized pixels without rescaling and normalisation. Also
             torch's own, such as ``torch.bfloat16``.
@@ -97,24 +78,21 @@ class ImageProcessor:
         ((1176, 1176), [[1, 28, 42]])
     """
 
-    # Without a dict of their own, instances refuse any other attribute; those of a subclass do not.
-    __slots__ = ("_writer", "config", *_OPTIONS)
+    __slots__ = ("_layout", "_together", "decode", "form")
 
-    _writer: _native.RowWriter
-    config: ImageConfig
-    reference: Literal["torchvision", "pillow-12", "pillow-13"]
-    dtype: DType
-    temporal: Temporal
-    num_threads: int | None
-    pin_memory: bool
+    OPTIONS: ClassVar[tuple[str, ...]] = (*Processor.OPTIONS, "decode", "form")
+
+    _layout: _native.Layout
+    _together: _native.Layout | None
     decode: Decode
-    return_tensors: ReturnTensors
+    form: Form
 
     def __init__(
         self,
         config: AnyImageConfig,
         *,
         reference: Reference = "torchvision",
+        form: Form | None = None,
         dtype: DType | torch.dtype = "float32",
         temporal: Temporal = "full",
         num_threads: int | None = None,
@@ -124,37 +102,36 @@ class ImageProcessor:
         **overrides: Any,
     ) -> None:
         check_choice("decode", decode, Decode)
-        check_choice("return_tensors", return_tensors, ReturnTensors)
-        if pin_memory:
-            check_pinning()
-        if num_threads is not None:
-            num_threads = positive_integer("num_threads", num_threads)
-        self.__setstate__(
-            {
-                "config": image_config(config).override(**overrides),
-                "reference": resolve_reference(reference),
-                "dtype": dtype_name(dtype),
-                "temporal": temporal,
-                "num_threads": num_threads,
-                "pin_memory": pin_memory,
-                "decode": decode,
-                "return_tensors": return_tensors,
-            }
+        settings = image_config(config).override(**overrides)
+        tiled = settings.layout.tile is not None
+        if form is None:
+            form = "planes" if tiled else "rows"
+        check_choice("form", form, Form)
+        if form == "planes" and not tiled:
+            raise ValueError("form must be 'rows' for a layout without a tile, got 'planes'")
+        self._make(
+            settings,
+            reference=reference,
+            dtype=dtype,
+            temporal=temporal,
+            num_threads=num_threads,
+            pin_memory=pin_memory,
+            return_tensors=return_tensors,
+            decode=decode,
+            form=form,
         )
 
-    @classmethod
-    def from_pretrained(cls, directory: str | os.PathLike[str], **options: Any) -> Self:
-        """The processor of a checkpoint directory.
+    def _new_writer(self) -> _native.RowWriter:
+        return row_writer(self.config, self.dtype, self.temporal, self.reference, self.form)
 
-        Args:
-            directory: see :meth:`ModelConfig.from_pretrained`.
-            **options: of the constructor.
-
-        Raises:
-            FileNotFoundError: the directory is not there or holds no settings.
-            ValueError, TypeError, ImportError, RuntimeError: as the constructor.
-        """
-        return cls(ModelConfig.from_pretrained(directory), **options)
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        config, together = self.config, self.config.layout.together
+        layout = native_layout(config, config.layout, self.reference)
+        object.__setattr__(self, "_layout", layout)
+        if together is not None:
+            layout = native_layout(config, together, self.reference)
+        object.__setattr__(self, "_together", layout if together is not None else None)
 
     @overload
     def __call__(
@@ -166,7 +143,7 @@ class ImageProcessor:
         min_pixels: int | None = None,
         max_pixels: int | None = None,
         size: Mapping[str, int] | None = None,
-    ) -> ImageRows[Any]: ...
+    ) -> BatchRows[Any]: ...
     @overload
     def __call__(
         self,
@@ -177,7 +154,7 @@ class ImageProcessor:
         min_pixels: int | None = None,
         max_pixels: int | None = None,
         size: Mapping[str, int] | None = None,
-    ) -> ImageRows[torch.Tensor]: ...
+    ) -> BatchRows[torch.Tensor]: ...
     @overload
     def __call__(
         self,
@@ -188,7 +165,7 @@ class ImageProcessor:
         min_pixels: int | None = None,
         max_pixels: int | None = None,
         size: Mapping[str, int] | None = None,
-    ) -> ImageRows[NDArray[Any]]: ...
+    ) -> BatchRows[NDArray[Any]]: ...
     def __call__(
         self,
         images: ImageBatch,
@@ -198,14 +175,15 @@ class ImageProcessor:
         min_pixels: int | None = None,
         max_pixels: int | None = None,
         size: Mapping[str, int] | None = None,
-    ) -> ImageRows[Any]:
-        """Turn images into rows.
+    ) -> BatchRows[Any]:
+        """Turn images into rows or planes.
 
         Args:
-            images: an image, several as a list or from a generator, a list of lists, or a 4-D
-                array. An image is a path, bytes, a stream, a PIL image, a mapping with ``"bytes"``
-                or a ``"path"``, or a uint8 array or CPU tensor with 1, 3 or 4 channels first or
-                last (first where both could be).
+            images: an image, several as a list or from a generator, a list of lists (each the
+                images of a sample, where a layout depends on that), or a 4-D array. An image is a
+                path, bytes, a stream, a PIL image, a mapping with ``"bytes"`` or a ``"path"``, or a
+                uint8 array or CPU tensor with 1, 3 or 4 channels first or last (first where both
+                could be).
             out: where to write the rows, an array or CPU tensor of at least N rows. No array among
                 the images may share memory with it; a PIL image may, and is copied first.
             return_tensors: ``"pt"`` for torch tensors, ``"np"`` for arrays; either over the memory
@@ -215,8 +193,8 @@ class ImageProcessor:
             size: both, as ``{"shortest_edge": ..., "longest_edge": ...}``.
 
         Returns:
-            ``pixel_values``: ``(N, columns)`` of the processor's dtype. ``image_grid_thw``: int64
-            ``(images, 3)``.
+            :class:`~qvl_fast.ImageRows` or, in the form of planes, an
+            :class:`~qvl_fast.ImagePlanes`; each says what is in it.
 
         Raises:
             ImageError: an image cannot be used. It is a ValueError and a TypeError, and has the
@@ -230,84 +208,79 @@ class ImageProcessor:
         check_form(form, self.dtype)
         bounds = {"min_pixels": min_pixels, "max_pixels": max_pixels, "size": size}
         given = {name: value for name, value in bounds.items() if value is not None}
-        config = self.config.override(**given) if given else self.config
-        batch = Batch(self._writer, _budget(config), into_out=out is not None)
-        for image in flatten(images):
-            batch.add(image)
+        if given and not isinstance(self.config.layout.fit, Area):
+            raise ValueError(f"{min(given)} must be None for fit {self.config.layout.fit!r}")
+        layout = self._layout
+        if given:
+            config = self.config.override(**given)
+            layout = native_layout(config, config.layout, self.reference)
+        batch = Batch(self._writer, into_out=out is not None)
+        groups = samples(images)
+        for sample in groups:
+            together = self._together if len(sample) > 1 else None
+            for image in sample:
+                batch.add_image(image, together or layout)
         grids = np.array(batch.grids, np.int64)
-        shape = batch.rows, self.columns
-        if out is None and self.pin_memory:
-            out = pinned(shape, self.dtype)
-        rows = storage(shape, self.dtype, out, batch.arrays)
+        planes, stack = self.form == "planes", self.config.layout.stack
+        padded = int(grids[:, 0].max()) if planes and stack == "padded" else None
+        count = batch.rows if padded is None else padded * len(grids)
+        rows, out = self._storage(count, out, batch.arrays)
         batch.write(
-            rows,
-            num_threads=self.num_threads or default_num_threads(),
-            reduced=self.decode == "scaled",
+            rows, num_threads=self._threads(), reduced=self.decode == "scaled", padded=padded
         )
-        return ImageRows(
-            pixel_values=hand_out(rows, self.dtype, form, out),
-            image_grid_thw=hand_out(grids, "int64", form),
-        )
-
-    @property
-    def columns(self) -> int:
-        """Elements in a row: ``3 * frames * patch_size**2``, one frame if compact."""
-        return self._writer.columns
+        pixel_values: Any = hand_out(rows, self.dtype, form, out)
+        companions: dict[str, Any] = {}
+        if stack == "padded":
+            companions["image_sizes"] = np.array(batch.sizes, np.int64)
+        if self._together is not None:
+            companions["batch_num_images"] = np.array([len(sample) for sample in groups], np.int64)
+        if planes:
+            images_of_tiles = () if padded is None else (len(grids), padded)
+            tile: Any = self.config.layout.tile
+            pixel_values = pixel_values.reshape(*(images_of_tiles or (len(rows),)), 3, *tile)
+            if stack == "flat":
+                companions["num_patches"] = grids[:, 0].copy()
+        else:
+            companions["image_grid_thw"] = grids
+        entries: dict[str, Any] = {
+            name: hand_out(value, "int64", form) for name, value in companions.items()
+        }
+        entries = {"pixel_values": pixel_values, **entries}
+        return ImagePlanes(entries) if planes else ImageRows(entries)
 
     def resized_size(self, height: int, width: int) -> tuple[int, int]:
         """``(height, width)`` in pixels that an image of this size is resized to.
 
+        Of an image that is cut into tiles, those of all of them together.
+
         Raises:
             ValueError: the size is not valid; see :func:`smart_resize`.
         """
-        return self._writer.target(height, width, _budget(self.config))
+        return self._layout.canvas(height, width)
 
     def num_patches(self, height: int, width: int) -> int:
-        """Rows that an image of ``height`` by ``width`` pixels fills.
+        """Rows that an image of ``height`` by ``width`` pixels fills; tiles, for planes.
 
         Raises:
             ValueError: the size is not valid; see :func:`smart_resize`.
         """
-        t, h, w = self._writer.grid(1, *self.resized_size(height, width))
+        t, h, w = self._layout.grid(self._writer, height, width)
         return t * h * w
 
     def num_tokens(self, height: int, width: int) -> int:
         """Tokens that an image of ``height`` by ``width`` pixels becomes in the language model.
 
         Raises:
-            ValueError: the size is not valid; see :func:`smart_resize`.
+            ValueError: the size is not valid; see :func:`smart_resize`. Or the layout does not say
+                what becomes of a tile.
         """
-        return self.num_patches(height, width) // self.config.merge_size**2
-
-    def __repr__(self) -> str:
-        options = ", ".join(f"{name}={getattr(self, name)!r}" for name in _OPTIONS)
-        return f"{type(self).__name__}({self.config!r}, {options})"
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name in _FIXED:
-            raise AttributeError(
-                f"{name} of a processor cannot be changed; make another, or pass min_pixels, "
-                "max_pixels or size to the call"
-            )
-        super().__setattr__(name, value)
-
-    def __getstate__(self) -> dict[str, Any]:
-        own: dict[str, Any] = getattr(self, "__dict__", {})
-        return {**own, "config": self.config, **{name: getattr(self, name) for name in _OPTIONS}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            object.__setattr__(self, name, value)
-        writer = row_writer(self.config, self.dtype, self.temporal, self.reference)
-        object.__setattr__(self, "_writer", writer)
-        if self.return_tensors == "pt":
-            load_torch_early()
-
-
-_FIXED = frozenset(
-    (*ImageProcessor.__slots__, "size", *(setting.name for setting in fields(ImageConfig)))
-)
-
-
-def _budget(config: ImageConfig) -> tuple[int, int] | None:
-    return (config.min_pixels, config.max_pixels) if config.do_resize else None
+        match self.config.layout.tokens:
+            case TileTokens(count):
+                tiles, _, _ = self._layout.grid(self._writer, height, width)
+                return tiles * count
+            case AnyresTokens(side, most_tiles):
+                return self._layout.anyres_tokens(side, most_tiles, height, width)
+            case None if self.config.layout.tile is not None:
+                raise ValueError("tokens must be given in the layout to count them, got None")
+            case None:
+                return self.num_patches(height, width) // self.config.merge_size**2

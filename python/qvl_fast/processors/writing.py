@@ -1,8 +1,8 @@
-"""The one place that hands a batch of images to the core."""
+"""The one place that hands a batch of images or videos to the core."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 from qvl_fast import _native
 from qvl_fast._input.arrays import is_array
-from qvl_fast._input.errors import ImageError, about_image
+from qvl_fast._input.errors import ImageError, about_image, about_video
 from qvl_fast._input.files import opened, read_file
 from qvl_fast._input.header import image_pixels, image_size, orientation
 from qvl_fast._input.names import describe
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from qvl_fast._input.source import File, ImageSource, Prepared
 
 
-class Item(NamedTuple):
-    """An image of a batch.
+class Frame(NamedTuple):
+    """A frame of a batch: an image, or an image of a video.
 
     Attributes:
         image: as it was passed.
@@ -38,103 +38,233 @@ class Item(NamedTuple):
     contents: bytes | None = None
 
 
-class Batch:
-    """Images on their way to rows.
+class ClipFrame(NamedTuple):
+    """A frame that a clip hands out when its turn comes.
+
+    Attributes:
+        stream: that it comes from.
+        number: its place among the frames of the stream.
+    """
+
+    stream: Stream
+    number: int
+
+
+class Item(NamedTuple):
+    """An image or a video of a batch.
+
+    Attributes:
+        source: as it was passed.
+        blame: what is raised if it is to blame; see :func:`about_image`.
+    """
+
+    source: Any
+    blame: Callable[[Exception, int, Any], Exception]
+
+
+class Stream:
+    """Frames that come one after another, and are asked for by several threads.
 
     Args:
-        writer: of the configuration.
-        pixels: least and largest area that images are resized to; None keeps their size.
-        into_out: whether the rows are written to memory of the caller's.
+        frames: uint8 ``(H, W, C)`` each.
+        memory: the same, if they are in memory already.
     """
 
     def __init__(
-        self, writer: _native.RowWriter, pixels: tuple[int, int] | None, *, into_out: bool
+        self, frames: Iterator[NDArray[np.uint8]], memory: Sequence[NDArray[np.uint8]] = ()
     ) -> None:
-        self._batch = _native.Batch(writer, pixels)
+        self.memory = memory
+        self._frames = frames
+        self._lock = Lock()
+        self._next = 0
+        # Frames that were passed by on the way to one that was asked for before them.
+        self._waiting: dict[int, NDArray[np.uint8]] = {}
+
+    def frame(self, number: int) -> NDArray[np.uint8]:
+        """A frame by its place, each of which is asked for once.
+
+        Raises:
+            ValueError: there are not so many.
+        """
+        with self._lock:
+            while self._next <= number:
+                pixels = next(self._frames, None)
+                if pixels is None:
+                    raise ValueError(f"video has {self._next} frames, fewer than it says")
+                self._waiting[self._next] = pixels
+                self._next += 1
+            return self._waiting.pop(number)
+
+
+class Batch:
+    """Images or videos on their way to rows.
+
+    Args:
+        writer: of the configuration.
+        into_out: whether the rows are written to memory of the caller's.
+    """
+
+    def __init__(self, writer: _native.RowWriter, *, into_out: bool) -> None:
+        self._batch = _native.Batch(writer)
         self._into_out = into_out
         self._items: list[Item] = []
+        self._frames: list[Frame | ClipFrame] = []
         self.arrays: list[NDArray[np.uint8]] = []
 
-    def add(self, image: ImageSource) -> None:
+    def add_image(self, image: ImageSource, layout: _native.Layout) -> None:
         """Takes one more image.
+
+        Args:
+            image: the image.
+            layout: says what becomes of it.
 
         Raises:
             Exception: what the image is to blame for; see :func:`about_image`.
         """
+        item = Item(image, about_image)
         try:
-            self._items.append(self._added(image))
+            self._add_frame(image)
+            self._batch.end_image(layout)
         except Exception as error:
             raise about_image(error, len(self._items), image) from error.__cause__
+        self._items.append(item)
+
+    def add_pictures(self, images: Sequence[ImageSource]) -> tuple[int, int]:
+        """Takes images as frames of a video, which :meth:`end_video` ends; returns their size.
+
+        Raises:
+            Exception: what an image is to blame for, or the others by their size.
+        """
+        sizes = {self._add_frame(image): image for image in images}
+        if len(sizes) > 1:
+            first, second, *_ = sizes
+            raise ImageError(
+                f"image {describe(sizes[second])} has {second} pixels, other frames have {first}"
+            )
+        return next(iter(sizes))
+
+    def add_frames(self, stream: Stream, numbers: range, size: tuple[int, int]) -> None:
+        """Takes frames of a stream as frames of a video, which :meth:`end_video` ends.
+
+        Args:
+            stream: where they come from.
+            numbers: their places there.
+            size: ``(height, width)`` of each.
+        """
+        self.arrays.extend(stream.memory)
+        for number in numbers:
+            self._batch.add_opened(*size)
+            self._frames.append(ClipFrame(stream, number))
+
+    def end_video(self, video: Any, target: tuple[int, int]) -> None:
+        """Makes a video of the frames that were added.
+
+        Args:
+            video: as it was passed.
+            target: ``(height, width)`` that its frames are resized to.
+
+        Raises:
+            ValueError: they cannot be cut into patches.
+        """
+        self._batch.end(*target)
+        self._items.append(Item(video, about_video))
 
     @property
     def rows(self) -> int:
-        """Rows of all images."""
+        """Rows of all of them."""
         return self._batch.rows
 
     @property
     def grids(self) -> list[tuple[int, int, int]]:
-        """``(1, h, w)`` of each image, in patches."""
+        """``(t, h, w)`` of each, in groups of frames, or tiles of an image, and in patches."""
         return self._batch.grids
 
-    def write(self, rows: NDArray[Any], *, num_threads: int, reduced: bool) -> None:
-        """Decode and resize the images, and write the rows of all of them one after another.
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """``(height, width)`` of each in pixels, before any resizing."""
+        return self._batch.sizes
+
+    def write(
+        self,
+        rows: NDArray[Any],
+        *,
+        num_threads: int,
+        reduced: bool = False,
+        padded: int | None = None,
+    ) -> None:
+        """Decode and resize all frames, and write their rows one after another.
 
         Args:
-            rows: ``(N, columns)``, exactly those of the images.
+            rows: ``(N, columns)``, exactly those of the images or videos.
             num_threads: that the call may use.
             reduced: whether a JPEG may be decoded at a fraction of its size.
+            padded: rows that each image has, those beyond its own being zeros; None if it has no
+                others.
 
         Raises:
-            Exception: what an image is to blame for; see :func:`about_image`.
+            Exception: what an image or a video is to blame for; see :func:`about_image`.
         """
-        opener = _Opener(self._items)
+        opener = _Opener(self._frames)
         try:
-            self._batch.write(rows, opener, num_threads=num_threads, reduced=reduced)
+            self._batch.write(rows, opener, num_threads=num_threads, reduced=reduced, padded=padded)
         except Exception as error:
-            # The core notes on an exception which image it was at.
+            # The core notes on an exception which image or video it was at.
             index: int | None = vars(error).pop("index", None)
             if index is None:
                 raise
-            raise about_image(error, index, self._items[index].image) from error.__cause__
+            item = self._items[index]
+            raise item.blame(error, index, item.source) from error.__cause__
 
-    def _added(self, image: ImageSource) -> Item:
+    def _add_frame(self, image: ImageSource) -> tuple[int, int]:
+        """Takes an image; returns its size."""
         source = prepare(image)
+        contents = None
         if is_array(source):
             pixels = image_pixels(source)
-            self._batch.add_pixels(pixels)
             self.arrays.append(pixels)
-            return Item(image, source)
-        if isinstance(source, Image.Image):
+            size = self._batch.add_pixels(pixels)
+        elif isinstance(source, Image.Image):
             if self._into_out and is_borrowed(source):
                 # It may lie in that memory, and Pillow does not say where it lies.
                 source = source.copy()
-            self._batch.add_opened(source.height, source.width)
-            return Item(image, source)
-        file = cast("File", source)
-        contents = read_file(file)
-        header = _native.image_header(contents)
-        if header is None or _is_a_bomb(header):
-            self._batch.add_opened(*image_size(file, contents))
+            size = self._batch.add_opened(source.height, source.width)
         else:
-            turned = header.orientation
-            if turned is None:
-                with opened(file, contents) as by_pillow:
-                    turned = orientation(by_pillow)
-            self._batch.add_file(contents, header, turned)
-        return Item(image, source, contents)
+            file = cast("File", source)
+            contents = read_file(file)
+            header = _native.image_header(contents)
+            if header is None or _is_a_bomb(header):
+                size = self._batch.add_opened(*image_size(file, contents))
+            else:
+                turned = header.orientation
+                if turned is None:
+                    with opened(file, contents) as by_pillow:
+                        turned = orientation(by_pillow)
+                size = self._batch.add_file(contents, header, turned)
+        self._frames.append(Frame(image, source, contents))
+        return size
 
 
 class _Opener:
-    """What the core asks for an image that is not in memory as an array, or not decoded there."""
+    """What the core asks for a frame that is not in memory as an array, or not decoded there."""
 
-    def __init__(self, items: Sequence[Item]) -> None:
-        self._items = items
+    def __init__(self, frames: Sequence[Frame | ClipFrame]) -> None:
+        self._frames = frames
         # Images that are read from the same stream must not be read by two threads at once.
-        self._origins = [_origin(item.source) for item in items]
+        self._origins = [
+            _origin(frame.source) if isinstance(frame, Frame) else None for frame in frames
+        ]
         self._locks = {origin: Lock() for origin in self._origins}
 
     def __call__(self, index: int, height: int, width: int) -> NDArray[np.uint8] | Pieces:
-        image, source, contents = self._items[index]
+        frame = self._frames[index]
+        if isinstance(frame, ClipFrame):
+            pixels = frame.stream.frame(frame.number)
+            if pixels.shape[:2] != (height, width):
+                raise ValueError(
+                    f"video has a frame of {pixels.shape[:2]} pixels, but says {(height, width)}"
+                )
+            return pixels
+        image, source, contents = frame
         with self._locks[self._origins[index]]:
             pixels = read_pixels(cast("File", source), contents)
         size = pixels.size if isinstance(pixels, Pieces) else pixels.shape[:2]

@@ -20,10 +20,14 @@ and the index modules, which need to know the grids (t, h, w) only:
     mrope         where each token lies in time, height and width
     rope          the angles that positions are turned by
     packing       which items share a sequence
+
+and for videos, before the first of them:
+
+    sampling   how many frames there are -> which of them are taken
 """
 
 from .attention import cu_seqlens, reverse_index, window_index
-from .geometry import smart_resize
+from .geometry import smart_resize, video_size
 from .mrope import mrope_decode_position_ids, mrope_position_ids
 from .packing import pack
 from .placeholders import expand_placeholders, token_types, video_timestamps
@@ -39,6 +43,7 @@ from .rows import (
     round_to_bfloat16,
     round_to_float16,
 )
+from .sampling import qwen2_frames, qwen3_frames, utilities_frames, utilities_nframes
 
 __all__ = [
     "Coefficients",
@@ -58,6 +63,8 @@ __all__ = [
     "patchify",
     "patchify_raw",
     "position_ids",
+    "qwen2_frames",
+    "qwen3_frames",
     "resize",
     "reverse_index",
     "rotate",
@@ -66,6 +73,9 @@ __all__ = [
     "smart_resize",
     "to_rgb",
     "token_types",
+    "utilities_frames",
+    "utilities_nframes",
+    "video_size",
     "video_timestamps",
     "vision_angles",
     "window_index",

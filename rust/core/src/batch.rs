@@ -1,4 +1,4 @@
-//! Still images of one batch, each on its way from pixels or a file to its rows.
+//! Images of one batch, and groups of frames of videos, each on its way from pixels or files to its rows.
 
 use std::cmp::Reverse;
 use std::mem;
@@ -6,22 +6,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::decode::{self, Header};
 use crate::error::{Error, Result};
+use crate::geometry::{Pass, Plan};
 use crate::memory::{self, Buffer};
 use crate::parallel::{self, Step, Stopped, Work};
 use crate::pixels::PixelView;
-use crate::resize::{Bands, Failure, Pixels, Resampler, Scanlines, Source, Tasks, first_scanline};
+use crate::resize::{Bands, Failure, Pixels, Scanlines, Source, Tasks};
 use crate::rows::{Element, RowWriter, Rows};
 
-/// One image of a batch.
+/// One image of a batch, or one group of frames of a video.
 #[derive(Debug, Clone, Copy)]
 pub struct Image<'a> {
-    /// Where its pixels come from.
-    pub input: Input<'a>,
-    /// `(height, width)` that it is resized to, multiples of what the layout of the rows asks for.
-    pub target: (usize, usize),
+    /// Where the pixels of its frames come from, all of one size: an image has one frame, a group as many
+    /// as a row holds at most.
+    pub frames: &'a [Input<'a>],
+    /// What becomes of them: tiles that the writer can cut.
+    pub plan: Plan,
+    /// Rows of zeros that are written after its own.
+    pub padding: usize,
 }
 
-/// Where the pixels of an image come from.
+/// Where the pixels of a frame come from.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// From memory.
@@ -34,7 +38,7 @@ pub enum Input<'a> {
         header: Header,
         /// Its EXIF orientation, 1 to 8.
         orientation: u8,
-        /// Whether it may be decoded at a fraction of its size that is no smaller than the target.
+        /// Whether it may be decoded at a fraction of its size that is no smaller than what it is resized to.
         reduced: bool,
     },
     /// From the [`Owner`].
@@ -44,7 +48,37 @@ pub enum Input<'a> {
     },
 }
 
+impl<'a> Image<'a> {
+    /// An image that is resized to `target`, `(height, width)`, and nothing else.
+    pub fn resized(frames: &'a [Input<'a>], target: (usize, usize)) -> Self {
+        let size = frames.first().map_or((0, 0), Input::size);
+        Self {
+            frames,
+            plan: Plan::of(Pass::resize(size, target)),
+            padding: 0,
+        }
+    }
+
+    /// About how long it takes, in nanoseconds.
+    fn cost(&self) -> u64 {
+        self.frames.iter().map(Input::cost).sum()
+    }
+}
+
 impl Input<'_> {
+    /// `(height, width)` of the frame.
+    pub fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Pixels(view) => view.size(),
+            Self::File {
+                header,
+                orientation,
+                ..
+            } => oriented(header, *orientation),
+            Self::Owner { size } => *size,
+        }
+    }
+
     /// About how long it takes to get the pixels and to resize them, in nanoseconds.
     fn cost(&self) -> u64 {
         let (pixels, each) = match self {
@@ -61,8 +95,8 @@ pub trait Owner: Sync {
     /// Why an image cannot be had.
     type Error: Send;
 
-    /// The pixels of the image at `index`, of the size that was given for it.
-    fn open(&self, index: usize) -> Result<Source<'_, Self::Error>, Self::Error>;
+    /// The pixels of a frame of the image at `index`, of the size that was given for it.
+    fn open(&self, index: usize, frame: usize) -> Result<Source<'_, Self::Error>, Self::Error>;
 }
 
 /// What stopped a batch.
@@ -91,56 +125,50 @@ pub fn write<T: Element, O: Owner>(
     let threads = worthwhile(images, size_of_val(out)).min(threads).max(1);
     if threads > 1 {
         // The largest first, so that no thread is left alone with one that has to be decoded.
-        every.sort_unstable_by_key(|index| (Reverse(images[*index].input.cost()), *index));
+        every.sort_unstable_by_key(|index| (Reverse(images[*index].cost()), *index));
     }
-    let damaged = write_some(writer, images, owner, out, every, threads, &mut interrupted)?;
-    if damaged.is_empty() {
-        return Ok(());
+    let mut pass = |indices, reopening| {
+        let interrupted = &mut interrupted;
+        write_some(
+            writer,
+            images,
+            owner,
+            out,
+            indices,
+            reopening,
+            threads,
+            interrupted,
+        )
+    };
+    let damaged = pass(every, false)?;
+    if !damaged.is_empty() {
+        // What has been written of these is written again, from pixels of the owner's.
+        pass(damaged, true)?;
     }
-    // What has been written of these is written again, from pixels of the owner's.
-    let every = images.iter().copied();
-    let mut images = memory::collect(every, "the images of a batch").map_err(Stop::Core)?;
-    for index in &damaged {
-        if let Input::File {
-            header,
-            orientation,
-            ..
-        } = images[*index].input
-        {
-            let size = oriented(&header, orientation);
-            images[*index].input = Input::Owner { size };
-        }
-    }
-    write_some(
-        writer,
-        &images,
-        owner,
-        out,
-        damaged,
-        threads,
-        &mut interrupted,
-    )
-    .map(drop)
+    Ok(())
 }
 
 /// How many threads the work is worth: one more for each half a millisecond, which waking and sharing
 /// must not outweigh.
 fn worthwhile(images: &[Image<'_>], out_bytes: usize) -> usize {
     const WORTH: u64 = 500_000;
-    let cost: u64 = images.iter().map(|image| image.input.cost()).sum();
+    let cost: u64 = images.iter().map(Image::cost).sum();
     let written = out_bytes as u64 / 8;
     usize::try_from((cost + written) / WORTH)
         .unwrap_or(usize::MAX)
         .saturating_add(1)
 }
 
-/// Writes the rows of the images at `indices`, and returns which of them were damaged.
+/// Writes the rows of the images at `indices`, and returns which of them were damaged. With `reopening`,
+/// files are asked of the owner.
+#[expect(clippy::too_many_arguments, reason = "one more than those of `write`")]
 fn write_some<T: Element, O: Owner>(
     writer: &RowWriter<T>,
     images: &[Image<'_>],
     owner: &O,
     out: &mut [T],
     indices: Vec<usize>,
+    reopening: bool,
     threads: usize,
     interrupted: &mut impl FnMut() -> Result<(), O::Error>,
 ) -> Result<Vec<usize>, Stop<O::Error>> {
@@ -150,6 +178,7 @@ fn write_some<T: Element, O: Owner>(
         writer,
         images,
         owner,
+        reopening,
         threads,
         stream,
         state: Mutex::new(State {
@@ -184,10 +213,11 @@ fn split<'a, T: Element>(
     let (given, columns) = (out.len(), writer.columns());
     let mut parts = memory::with_capacity(images.len(), "parts of the output")?;
     let mut rows = 0;
-    for Image { target, .. } in images {
-        let grid = writer.layout().grid(1, target.0, target.1)?;
-        rows += grid.patches();
-        parts.extend(out.split_off_mut(..grid.patches() * columns));
+    for image in images {
+        writer.check_group(image.frames.len())?;
+        let own = writer.grid(&image.plan)?.patches() + image.padding;
+        rows += own;
+        parts.extend(out.split_off_mut(..own * columns));
     }
     if rows * columns != given {
         let reason = format!("must hold {rows} x {columns} elements, got {given}");
@@ -213,6 +243,7 @@ struct Run<'a, T: Element, O: Owner> {
     writer: &'a RowWriter<T>,
     images: &'a [Image<'a>],
     owner: &'a O,
+    reopening: bool,
     threads: usize,
     stream: bool,
     state: Mutex<State<'a, T, O::Error>>,
@@ -238,6 +269,12 @@ struct Open<'a, T: Element, E> {
 }
 
 type ImageTasks<'a, T, E> = Tasks<'a, Rows<'a, T>, E>;
+
+/// A pass and the bands of it that are to be written.
+type PassBands<'a, T> = (Pass, Bands<Vec<&'a mut [T]>>);
+
+/// Tasks of the passes of an image, or why there are none.
+type Opened<'a, T, E> = Result<Vec<ImageTasks<'a, T, E>>, Failure<E>>;
 
 impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     fn lock(&self) -> MutexGuard<'_, State<'a, T, O::Error>> {
@@ -270,32 +307,45 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         let part = mem::take(&mut state.parts[index]);
         state.opening += 1;
         drop(state);
-        let (_, width) = self.images[index].target;
-        Some(self.open(index, self.writer.bands(width, part)))
+        Some(self.open(index, self.bands(index, part)))
+    }
+
+    /// The bands of each pass of an image that is written to `part`.
+    fn bands(&self, index: usize, mut part: &'a mut [T]) -> Result<Vec<PassBands<'a, T>>> {
+        let mut every = memory::with_capacity(2, "passes")?;
+        for pass in self.images[index].plan.passes() {
+            let (own, rest) = part.split_at_mut(self.writer.elements(pass));
+            every.push((pass, self.writer.bands(pass, own)?));
+            part = rest;
+        }
+        part.fill(T::default());
+        Ok(every)
     }
 
     /// Opens anew an image that somebody reads in order, for its last bands. None if there is no such image.
     fn open_again(&self) -> Option<Step<(usize, Failure<O::Error>)>> {
         let mut state = self.lock();
         let divided = state.open.iter().find_map(|open| {
-            let Input::File { header, .. } = self.images[open.index].input else {
+            let [Input::File { header, .. }] = self.images[open.index].frames else {
                 return None;
             };
             let worth = header.skips && header.height * header.width >= DIVIDED;
             let bands = worth.then(|| open.tasks.divide()).flatten()?;
-            Some((open.index, bands))
+            // Only an image of one pass is read in order.
+            let pass = self.images[open.index].plan.passes().next()?;
+            Some((open.index, (pass, bands)))
         });
         let (index, bands) = divided?;
         state.opening += 1;
         drop(state);
-        Some(self.open(index, Ok(bands)))
+        Some(self.open(index, Ok(vec![bands])))
     }
 
     /// Opens an image for some of its bands.
     fn open(
         &self,
         index: usize,
-        bands: Result<Bands<&'a mut [T]>>,
+        bands: Result<Vec<PassBands<'a, T>>>,
     ) -> Step<(usize, Failure<O::Error>)> {
         let bands = bands.map_err(Failure::Core);
         let opened = bands.and_then(|bands| self.opened(index, bands));
@@ -303,7 +353,8 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         state.opening -= 1;
         match opened {
             Ok(tasks) => {
-                state.open.push(Arc::new(Open { index, tasks }));
+                let open = tasks.into_iter().map(|tasks| Open { index, tasks });
+                state.open.extend(open.map(Arc::new));
                 Step::Done
             }
             Err(failure) => {
@@ -313,58 +364,72 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         }
     }
 
-    fn opened(
+    fn opened(&self, index: usize, bands: Vec<PassBands<'a, T>>) -> Opened<'a, T, O::Error> {
+        let several = bands.len() > 1;
+        let frames = 0..self.images[index].frames.len();
+        let mut tasks: Vec<ImageTasks<'a, T, O::Error>> =
+            memory::with_capacity(bands.len(), "passes")?;
+        let mut kept: Vec<Source<'a, O::Error>> = Vec::new();
+        for (pass, bands) in bands {
+            let mut sources = memory::with_capacity(frames.len(), "frames")?;
+            for frame in frames.clone() {
+                sources.push(match kept.get(frame).and_then(Source::again) {
+                    Some(source) => source,
+                    None => self.source(index, frame, pass, several)?,
+                });
+            }
+            // A file may have been decoded at a fraction of its size.
+            let size = sources.first().map_or((0, 0), Source::size);
+            if sources.iter().any(|source| source.size() != size) {
+                let reason = "must have one size in all frames of a group";
+                return Err(Error::invalid("frames", reason).into());
+            }
+            if several {
+                kept = sources.iter().map_while(Source::again).collect();
+            }
+            let resampler = self.writer.resampler(pass.of_source(size)?)?;
+            tasks.push(
+                self.writer
+                    .tasks(resampler, sources, bands, self.stream, self.threads)?,
+            );
+        }
+        Ok(tasks)
+    }
+
+    /// The pixels of a frame for a pass; those of a file can be had once more if there are `several`.
+    fn source(
         &self,
         index: usize,
-        bands: Bands<&'a mut [T]>,
-    ) -> Result<ImageTasks<'a, T, O::Error>, Failure<O::Error>> {
-        let Image { input, target } = self.images[index];
-        let (source, resampler) = match input {
-            Input::Pixels(view) => (Source::pixels(view), self.resampler(view.size(), target)?),
-            Input::Owner { .. } => {
-                let source = self.owner.open(index).map_err(Failure::Owner)?;
-                let resampler = self.resampler(source.size(), target)?;
-                (source, resampler)
-            }
+        frame: usize,
+        pass: Pass,
+        several: bool,
+    ) -> Result<Source<'a, O::Error>, Failure<O::Error>> {
+        let (bytes, header, orientation, reduced) = match self.images[index].frames[frame] {
+            Input::Pixels(view) => return Ok(Source::pixels(view)),
             Input::File {
                 bytes,
                 header,
                 orientation,
                 reduced,
-            } => {
-                let least = reduced.then_some(match orientation {
-                    5..=8 => (target.1, target.0),
-                    _ => target,
-                });
-                let lines = decode::Scanlines::open(bytes, &header, least)?;
-                let mut lines = lines.ok_or(Failure::Damaged)?;
-                if orientation == 1 {
-                    let size = (lines.height(), lines.width());
-                    let resampler = self.resampler(size, target)?;
-                    let band_lines = self.writer.band_lines();
-                    let first = first_scanline(&resampler, band_lines, bands.first);
-                    if first > 0 {
-                        lines
-                            .skip(first)
-                            .map_err(|decode::Damaged| Failure::Damaged)?;
-                    }
-                    (Source::scanlines(lines), resampler)
-                } else {
-                    let turned = Turned::new(lines, orientation)?;
-                    let resampler = self.resampler(turned.view().size(), target)?;
-                    (Source::pixels(turned), resampler)
-                }
+            } if !self.reopening => (bytes, header, orientation, reduced),
+            Input::File { .. } | Input::Owner { .. } => {
+                return self.owner.open(index, frame).map_err(Failure::Owner);
             }
         };
-        let frames = vec![source];
-        let tasks = self
-            .writer
-            .tasks(resampler, frames, bands, self.stream, self.threads)?;
-        Ok(tasks)
-    }
-
-    fn resampler(&self, source: (usize, usize), target: (usize, usize)) -> Result<Arc<Resampler>> {
-        self.writer.resampler(source, target)
+        let least = (reduced && !several && !pass.is_padded()).then(|| {
+            let (height, width) = pass.resized();
+            match orientation {
+                5..=8 => (width, height),
+                _ => (height, width),
+            }
+        });
+        let lines = decode::Scanlines::open(bytes, &header, least)?;
+        let lines = lines.ok_or(Failure::Damaged)?;
+        Ok(if several || orientation != 1 {
+            Source::pixels(Decoded::new(lines, orientation)?)
+        } else {
+            Source::scanlines(lines)
+        })
     }
 
     /// A damaged image is put aside, any other failure ends the run.
@@ -410,35 +475,40 @@ impl<E> Scanlines<E> for decode::Scanlines<'_> {
         self.channels()
     }
 
+    fn skip(&mut self, count: usize) -> Result<(), Failure<E>> {
+        self.skip(count).map_err(|decode::Damaged| Failure::Damaged)
+    }
+
     fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<E>> {
         self.read(out).map_err(|decode::Damaged| Failure::Damaged)
     }
 }
 
-/// A whole decoded image, as its orientation says that it is to be seen.
-struct Turned {
+/// A whole decoded image, as its orientation says that it is to be seen. An image of several passes is
+/// decoded whole, so that it is decoded once.
+struct Decoded {
     pixels: Buffer<u8>,
     shape: [usize; 3],
     orientation: u8,
 }
 
-impl Turned {
+impl Decoded {
     fn new<E>(mut lines: decode::Scanlines<'_>, orientation: u8) -> Result<Self, Failure<E>> {
         let shape = [lines.height(), lines.width(), lines.channels()];
         let mut pixels = Buffer::new(shape.into_iter().product(), "a decoded image")?;
         lines
             .read(&mut pixels)
             .map_err(|decode::Damaged| Failure::Damaged)?;
-        let turned = Self {
+        let decoded = Self {
             pixels,
             shape,
             orientation,
         };
-        Ok(turned)
+        Ok(decoded)
     }
 }
 
-impl Pixels for Turned {
+impl Pixels for Decoded {
     fn view(&self) -> PixelView<'_> {
         let [height, width, channels] = self.shape;
         PixelView::packed(&self.pixels[..], height, width, channels)

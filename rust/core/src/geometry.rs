@@ -1,5 +1,18 @@
 //! Sizes: how large an image becomes, and the grid of patches it is cut into.
 
+mod area;
+mod layout;
+mod pass;
+mod tiles;
+mod tokens;
+pub mod utilities;
+pub mod video;
+
+pub use area::{Area, Small};
+pub use layout::{Fit, Layout, Overview, Plan};
+pub use pass::{Pass, Span};
+pub use tokens::Anyres;
+
 use crate::error::{Error, Result};
 
 /// Sides differ by at most this factor (`smart_resize` of the Qwen2-VL image processor).
@@ -88,31 +101,6 @@ impl PatchLayout {
     }
 }
 
-/// How a still image becomes a grid: resized to a size that fits a budget, then cut into patches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fit {
-    /// How it is cut.
-    pub layout: PatchLayout,
-    /// The least and the largest area in pixels; None where images keep their size.
-    pub pixels: Option<(i64, i64)>,
-}
-
-impl Fit {
-    /// The size that an image of `(height, width)` is resized to.
-    pub fn target(self, (height, width): (i64, i64)) -> Result<(usize, usize)> {
-        let factor = self.layout.patch * self.layout.merge;
-        let (height, width) = match self.pixels {
-            Some((least, most)) => smart_resize(height, width, factor as i64, least, most)?,
-            None => (height, width),
-        };
-        let side = |argument, side: i64| {
-            let reason = || format!("must be at least 0, got {side}");
-            usize::try_from(side).map_err(|_| Error::invalid(argument, reason()))
-        };
-        Ok((side("height", height)?, side("width", width)?))
-    }
-}
-
 /// The size an image is resized to: `(height, width)`, both multiples of `factor`, of an area
 /// within `min_pixels..=max_pixels` where rounding allows, of about the same aspect ratio.
 ///
@@ -126,57 +114,125 @@ pub fn smart_resize(
     min_pixels: i64,
     max_pixels: i64,
 ) -> Result<(i64, i64)> {
-    for (argument, value) in [
+    fit_area(height, width, factor, 1, min_pixels, max_pixels)
+}
+
+/// The same for a still image that is repeated for `frames` frames, whose area counts as often.
+fn fit_area(
+    height: i64,
+    width: i64,
+    factor: i64,
+    frames: i64,
+    min_pixels: i64,
+    max_pixels: i64,
+) -> Result<(i64, i64)> {
+    check_positive(&[
         ("height", height),
         ("width", width),
         ("factor", factor),
         ("min_pixels", min_pixels),
         ("max_pixels", max_pixels),
-    ] {
-        if !(1..=MAX_AREA).contains(&value) {
-            let reason = format!("must be between 1 and 2**53, got {value}");
-            return Err(Error::invalid(argument, reason));
-        }
-    }
+    ])?;
     if min_pixels > max_pixels {
         let reason = format!("must be at most max_pixels={max_pixels}, got {min_pixels}");
         return Err(Error::invalid("min_pixels", reason));
     }
-    let area = height
+    let frames = Frames {
+        count: frames,
+        rounded: frames,
+    };
+    let fitted = fit(frames, (height, width), factor, (min_pixels, max_pixels))?;
+    Ok(fitted.size)
+}
+
+/// Refuses arguments that are not positive, or too large for exact arithmetic.
+fn check_positive(arguments: &[(&'static str, i64)]) -> Result<()> {
+    for (argument, value) in arguments {
+        if !(1..=MAX_AREA).contains(value) {
+            let reason = format!("must be between 1 and 2**53, got {value}");
+            return Err(Error::invalid(argument, reason));
+        }
+    }
+    Ok(())
+}
+
+/// How many frames share a budget.
+#[derive(Debug, Clone, Copy)]
+struct Frames {
+    count: i64,
+    /// The same in whole groups, which is what the budget is compared with.
+    rounded: i64,
+}
+
+/// A size within a budget, and which of its ends made it differ from the nearest one.
+struct Fitted {
+    size: (i64, i64),
+    bound: Option<End>,
+}
+
+/// An end of a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Least,
+    Most,
+}
+
+/// The size of frames whose volume is to lie within `pixels`; all arguments are positive.
+fn fit(
+    frames: Frames,
+    (height, width): (i64, i64),
+    factor: i64,
+    (least, most): (i64, i64),
+) -> Result<Fitted> {
+    let volume = height
         .checked_mul(width)
-        .filter(|area| *area <= MAX_AREA)
-        .ok_or_else(|| {
-            Error::invalid(
-                "height * width",
-                format!("must be at most 2**53, got {height} * {width}"),
-            )
+        .and_then(|area| area.checked_mul(frames.count))
+        .filter(|volume| *volume <= MAX_AREA)
+        .ok_or_else(|| match frames.count {
+            1 => {
+                let reason = format!("must be at most 2**53, got {height} * {width}");
+                Error::invalid("height * width", reason)
+            }
+            count => {
+                let reason = format!("must be at most 2**53, got {count} * {height} * {width}");
+                Error::invalid("frames * height * width", reason)
+            }
         })? as f64;
+    check_ratio(height, width)?;
+
     let (h, w, f) = (height as f64, width as f64, factor as f64);
-    let ratio = h.max(w) / h.min(w);
+    let rounded_h = (h / f).round_ties_even() * f;
+    let rounded_w = (w / f).round_ties_even() * f;
+    let rounded_volume = frames.rounded as f64 * rounded_h * rounded_w;
+    // The order of the divisions and multiplications below decides the last bit, and with it,
+    // now and then, the size.
+    let ((resized_h, resized_w), bound) = if rounded_volume > most as f64 {
+        let shrink = (volume / most as f64).sqrt();
+        let side = |side: f64| f.max((side / shrink / f).floor() * f);
+        ((side(h), side(w)), Some(End::Most))
+    } else if rounded_volume < least as f64 {
+        let grow = (least as f64 / volume).sqrt();
+        let side = |side: f64| (side * grow / f).ceil() * f;
+        ((side(h), side(w)), Some(End::Least))
+    } else {
+        ((rounded_h, rounded_w), None)
+    };
+    Ok(Fitted {
+        size: (resized_h as i64, resized_w as i64),
+        bound,
+    })
+}
+
+/// Refuses sides that differ too much.
+fn check_ratio(height: i64, width: i64) -> Result<()> {
+    let ratio = height.max(width) as f64 / height.min(width) as f64;
     if ratio > MAX_ASPECT_RATIO {
         return Err(Error::invalid(
             "aspect ratio of height and width",
             format!("must be at most {MAX_ASPECT_RATIO}, got {ratio} from {height}x{width}"),
         ));
     }
-
-    let rounded_h = (h / f).round_ties_even() * f;
-    let rounded_w = (w / f).round_ties_even() * f;
-    // The order of the divisions and multiplications below decides the last bit, and with it,
-    // now and then, the size.
-    let (resized_h, resized_w) = if rounded_h * rounded_w > max_pixels as f64 {
-        let shrink = (area / max_pixels as f64).sqrt();
-        (
-            f.max((h / shrink / f).floor() * f),
-            f.max((w / shrink / f).floor() * f),
-        )
-    } else if rounded_h * rounded_w < min_pixels as f64 {
-        let grow = (min_pixels as f64 / area).sqrt();
-        ((h * grow / f).ceil() * f, (w * grow / f).ceil() * f)
-    } else {
-        (rounded_h, rounded_w)
-    };
-    Ok((resized_h as i64, resized_w as i64))
+    Ok(())
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ pub mod pixels;
 mod process;
 pub mod resize;
 pub mod rows;
+pub mod video;
 
 pub use error::{Error, Result};
 pub use filter::Reference;

@@ -8,6 +8,8 @@ use numpy::{
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use qvl_core::filter::Filter;
+use qvl_core::geometry::video::Budget;
 use qvl_core::{Reference, Temporal};
 
 /// An argument that should be an integer. Extraction always succeeds, so that the refusal can name
@@ -56,6 +58,15 @@ pub(crate) fn reference(name: &str) -> PyResult<Reference> {
     }
 }
 
+/// A filter by its name.
+pub(crate) fn filter(name: &str) -> PyResult<Filter> {
+    let known = ["bicubic", "bilinear", "lanczos", "box", "hamming"];
+    let place = known.iter().position(|filter| *filter == name);
+    place.map(|place| Filter::ALL[place]).ok_or_else(|| {
+        PyValueError::new_err(format!("resample must be one of {known:?}, got '{name}'"))
+    })
+}
+
 /// Whether rows hold a still image once or for every frame.
 pub(crate) fn temporal(name: &str) -> PyResult<Temporal> {
     match name {
@@ -63,6 +74,17 @@ pub(crate) fn temporal(name: &str) -> PyResult<Temporal> {
         "compact" => Ok(Temporal::Compact),
         _ => Err(PyValueError::new_err(format!(
             "temporal must be 'full' or 'compact', got '{name}'"
+        ))),
+    }
+}
+
+/// What the pixels of a video's budget are of.
+pub(crate) fn budget(name: &str) -> PyResult<Budget> {
+    match name {
+        "frame" => Ok(Budget::Frame),
+        "clip" => Ok(Budget::Clip),
+        _ => Err(PyValueError::new_err(format!(
+            "budget must be 'frame' or 'clip', got '{name}'"
         ))),
     }
 }

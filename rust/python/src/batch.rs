@@ -1,39 +1,52 @@
 //! Bindings of `qvl_core::batch`.
 
+use std::ops::Range;
+
 use half::slice::HalfBitsSliceExt;
-use numpy::{PyArray2, PyArray3};
+use numpy::{PyArray2, PyArray3, PyReadonlyArray3};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use qvl_core::Element;
 use qvl_core::batch::{self, Image, Input, Stop};
 use qvl_core::decode::Header;
-use qvl_core::geometry::{Fit, Grid};
+use qvl_core::geometry::{Grid, Pass, Plan};
 use qvl_core::resize::Failure;
 
-use crate::error::{about_image, to_python};
+use crate::error::{about_item, to_python};
+use crate::layout::Layout;
 use crate::rows::{RowWriter, TypedWriter};
 use crate::source::{ImageHeader, Opener};
 use crate::{argument, pixels};
 
-/// Still images whose rows are written in one call.
+/// Images and videos whose rows are written in one call.
 ///
-/// Images are added in order; each is resized to the size that the writer's budget gives it.
+/// Frames are added in order, and [`Batch::end`] and [`Batch::end_image`] make an item of those that were
+/// added since the last.
 #[pyclass(module = "qvl_fast._native")]
 pub(crate) struct Batch {
     writer: Py<RowWriter>,
-    fit: Fit,
-    entries: Vec<Entry>,
+    frames: Vec<Frame>,
+    groups: Vec<Group>,
     grids: Vec<Grid>,
 }
 
-struct Entry {
-    source: EntrySource,
+struct Frame {
+    source: FrameSource,
     size: (usize, usize),
-    target: (usize, usize),
 }
 
-enum EntrySource {
+/// Frames that share rows.
+struct Group {
+    frames: Range<usize>,
+    plan: Plan,
+    /// Rows of each group of the item.
+    rows: usize,
+    /// The number of the image or video.
+    item: usize,
+}
+
+enum FrameSource {
     Pixels(Py<PyArray3<u8>>),
     File {
         bytes: PyBackedBytes,
@@ -45,33 +58,31 @@ enum EntrySource {
 
 #[pymethods]
 impl Batch {
-    /// `pixels` is the least and the largest area that images are resized to; None keeps their size.
     #[new]
-    fn new(writer: Py<RowWriter>, pixels: Option<(i64, i64)>) -> Self {
-        let layout = writer.get().layout;
+    fn new(writer: Py<RowWriter>) -> Self {
         Self {
             writer,
-            fit: Fit { layout, pixels },
-            entries: Vec::new(),
+            frames: Vec::new(),
+            groups: Vec::new(),
             grids: Vec::new(),
         }
     }
 
-    /// Adds an image in memory, uint8 `(H, W, C)` with 1, 3 or 4 channels and any strides.
-    fn add_pixels(&mut self, image: Bound<'_, PyArray3<u8>>) -> PyResult<()> {
+    /// Adds a frame in memory, uint8 `(H, W, C)` with 1, 3 or 4 channels and any strides; returns its size.
+    fn add_pixels(&mut self, image: Bound<'_, PyArray3<u8>>) -> PyResult<(usize, usize)> {
         let size = pixels::image(&image)?.size();
-        self.add(size, EntrySource::Pixels(image.unbind()))
+        Ok(self.add(size, FrameSource::Pixels(image.unbind())))
     }
 
-    /// Adds a file that is decoded here, with its header and its EXIF orientation.
+    /// Adds a file that is decoded here, with its header and its EXIF orientation; returns the size.
     fn add_file(
         &mut self,
         file: PyBackedBytes,
         header: &Bound<'_, ImageHeader>,
         orientation: u8,
-    ) -> PyResult<()> {
+    ) -> (usize, usize) {
         let header = header.get().0;
-        let source = EntrySource::File {
+        let source = FrameSource::File {
             bytes: file,
             header,
             orientation,
@@ -79,32 +90,73 @@ impl Batch {
         self.add(batch::oriented(&header, orientation), source)
     }
 
-    /// Adds an image of `height` by `width` pixels that is opened when its turn comes.
-    fn add_opened(&mut self, height: usize, width: usize) -> PyResult<()> {
-        self.add((height, width), EntrySource::Opened)
+    /// Adds a frame of `height` by `width` pixels that is opened when its turn comes; returns its size.
+    fn add_opened(&mut self, height: usize, width: usize) -> (usize, usize) {
+        self.add((height, width), FrameSource::Opened)
     }
 
-    /// The grid `(t, h, w)` of each image.
+    /// Makes a video of the frames, or an image of the frame, that were added since the last, to be resized
+    /// to `(height, width)`.
+    fn end(&mut self, height: usize, width: usize) -> PyResult<()> {
+        let frames = self.added();
+        let grid = self.writer.get().layout.grid(frames.len(), height, width);
+        let grid = grid.map_err(to_python)?;
+        let size = self
+            .frames
+            .get(frames.start)
+            .map_or((0, 0), |frame| frame.size);
+        let plan = Plan::of(Pass::resize(size, (height, width)));
+        self.close(frames, plan, grid).map_err(to_python)
+    }
+
+    /// Makes an image of the frame that was added since the last, which `layout` says what becomes of.
+    fn end_image(&mut self, layout: &Layout) -> PyResult<()> {
+        let frames = self.added();
+        let [Frame { size, .. }] = self.frames[frames.clone()] else {
+            let message = format!("an image must have one frame, got {}", frames.len());
+            return Err(PyValueError::new_err(message));
+        };
+        let cut = |plan| self.writer.get().cut(plan);
+        let (plan, grid) = layout
+            .plan(size.0, size.1)
+            .and_then(cut)
+            .map_err(to_python)?;
+        self.close(frames, plan, grid).map_err(to_python)
+    }
+
+    /// `(height, width)` of the first frame of each image or video.
+    #[getter]
+    fn sizes(&self) -> Vec<(usize, usize)> {
+        let mut sizes = vec![(0, 0); self.grids.len()];
+        for group in self.groups.iter().rev() {
+            sizes[group.item] = self.frames[group.frames.start].size;
+        }
+        sizes
+    }
+
+    /// The grid `(t, h, w)` of each image or video; the tiles of an image count as groups of frames.
     #[getter]
     fn grids(&self) -> Vec<(usize, usize, usize)> {
         self.grids.iter().map(|grid| (*grid).into()).collect()
     }
 
-    /// Rows of all images.
+    /// Rows of all of them.
     #[getter]
     fn rows(&self) -> usize {
         self.grids.iter().map(|grid| grid.patches()).sum()
     }
 
-    /// Writes the rows of all images, one after another, to `out`, on up to `num_threads` threads.
+    /// Writes the rows of all items, one after another, to `out`, on up to `num_threads` threads.
     ///
-    /// `open(index, height, width)` is asked for the images that are opened when their turn comes, and for files that
-    /// turn out damaged or unusual; by several threads. It returns uint8 pixels `(H, W, C)`, or an object
+    /// `open(frame, height, width)` is asked for the frames, by their number in the batch, that are opened when
+    /// their turn comes, and for files that turn out damaged or unusual; by several threads. It returns uint8 pixels `(H, W, C)`, or an object
     /// with their `size` whose `lines(first, last)` returns some scanlines of four bytes a pixel. With
     /// `reduced`, a JPEG may be decoded at a fraction of its size that is no smaller than its target.
     ///
-    /// An exception about an image has its index in the attribute `index`.
-    #[pyo3(signature = (out, open, *, num_threads, reduced))]
+    /// If they are `padded`, each image has as many rows as that, of which those beyond its own are zeros.
+    ///
+    /// An exception about an image or video has its index in the attribute `index`.
+    #[pyo3(signature = (out, open, *, num_threads, reduced, padded=None))]
     fn write(
         &self,
         py: Python<'_>,
@@ -112,10 +164,16 @@ impl Batch {
         open: Py<PyAny>,
         num_threads: usize,
         reduced: bool,
+        padded: Option<usize>,
     ) -> PyResult<()> {
+        let options = Options {
+            num_threads,
+            reduced,
+            padded,
+        };
         macro_rules! write {
             ($writer:expr, $elements:expr) => {
-                self.write_typed(py, $writer, out, open, num_threads, reduced, $elements)
+                self.write_typed(py, $writer, out, open, options, $elements)
             };
         }
         match &self.writer.get().writer {
@@ -127,69 +185,79 @@ impl Batch {
     }
 }
 
+/// How the rows of a batch are written.
+#[derive(Clone, Copy)]
+struct Options {
+    num_threads: usize,
+    reduced: bool,
+    padded: Option<usize>,
+}
+
 impl Batch {
-    fn add(&mut self, size: (usize, usize), source: EntrySource) -> PyResult<()> {
-        let fit = self.fit;
-        let place = |(height, width): (usize, usize)| {
-            let target = fit.target((height as i64, width as i64))?;
-            Ok((target, fit.layout.grid(1, target.0, target.1)?))
-        };
-        let (target, grid) = place(size).map_err(to_python)?;
-        self.entries.push(Entry {
-            source,
-            size,
-            target,
-        });
+    /// The frames that were added since the last item.
+    fn added(&self) -> Range<usize> {
+        let first = self.groups.last().map_or(0, |group| group.frames.end);
+        first..self.frames.len()
+    }
+
+    /// Makes an item of `frames`, whose rows are those of `grid`.
+    fn close(&mut self, frames: Range<usize>, plan: Plan, grid: Grid) -> qvl_core::Result<()> {
+        let writer = self.writer.get();
+        let most = writer.layout.temporal_patch;
+        writer.check_group(frames.len().min(most))?;
+        let item = self.grids.len();
+        let count = frames.len().div_ceil(most);
+        let starts = frames.clone().step_by(most);
+        self.groups.extend(starts.map(|start| Group {
+            frames: start..frames.end.min(start + most),
+            plan,
+            rows: grid.patches() / count,
+            item,
+        }));
         self.grids.push(grid);
         Ok(())
     }
 
+    fn add(&mut self, size: (usize, usize), source: FrameSource) -> (usize, usize) {
+        self.frames.push(Frame { source, size });
+        size
+    }
+
     /// See [`Batch::write`]; `elements` turns what NumPy has into what the writer writes.
-    #[expect(clippy::too_many_arguments, reason = "keywords on the Python side")]
     fn write_typed<S: numpy::Element, T: Element>(
         &self,
         py: Python<'_>,
         writer: &qvl_core::RowWriter<T>,
         out: &Bound<'_, PyAny>,
         open: Py<PyAny>,
-        num_threads: usize,
-        reduced: bool,
+        options: Options,
         elements: fn(&mut [S]) -> &mut [T],
     ) -> PyResult<()> {
         let mut out = argument::writing("out", out.cast::<PyArray2<S>>()?)?;
         let out = elements(argument::contiguous(&mut out)?);
         let memory = out.as_ptr_range();
-        let sizes = self.entries.iter().map(|entry| entry.size).collect();
-        let opener = Opener::new(open, sizes, memory.start.addr()..memory.end.addr());
+        let sizes = self.frames.iter().map(|frame| frame.size).collect();
+        let firsts = self.groups.iter().map(|group| group.frames.start).collect();
+        let opener = Opener::new(open, sizes, firsts, memory.start.addr()..memory.end.addr());
+        let Options {
+            num_threads,
+            reduced,
+            padded,
+        } = options;
         let mut borrowed = Vec::new();
-        let mut images = Vec::with_capacity(self.entries.len());
-        for (index, entry) in self.entries.iter().enumerate() {
-            let blame = |error| about_image(py, index, error);
-            let input = match &entry.source {
-                EntrySource::Pixels(array) => {
-                    let array = array.bind(py);
-                    borrowed.push(argument::reading("image", array).map_err(blame)?);
-                    let view = pixels::image(array).map_err(blame)?;
-                    opener.check_overlap(&view).map_err(blame)?;
-                    Input::Pixels(view)
-                }
-                EntrySource::File {
-                    bytes,
-                    header,
-                    orientation,
-                } => Input::File {
-                    bytes,
-                    header: *header,
-                    orientation: *orientation,
-                    reduced,
-                },
-                EntrySource::Opened => Input::Owner { size: entry.size },
-            };
-            images.push(Image {
-                input,
-                target: entry.target,
-            });
+        let mut inputs = Vec::with_capacity(self.frames.len());
+        for group in &self.groups {
+            for frame in &self.frames[group.frames.clone()] {
+                let input = input(py, frame, reduced, &opener, &mut borrowed);
+                inputs.push(input.map_err(|error| about_item(py, group.item, error))?);
+            }
         }
+        let images = self.groups.iter().map(|group| Image {
+            frames: &inputs[group.frames.clone()],
+            plan: group.plan,
+            padding: padded.map_or(0, |rows| rows.saturating_sub(group.rows)),
+        });
+        let images: Vec<_> = images.collect();
         let interrupted = || Python::attach(|py| py.check_signals());
         let written =
             py.detach(|| batch::write(writer, &images, &opener, out, num_threads, interrupted));
@@ -202,10 +270,40 @@ impl Batch {
                     // Damaged files are asked of the owner.
                     Failure::Damaged => PyValueError::new_err("image is damaged"),
                 };
-                about_image(py, index, error)
+                about_item(py, self.groups[index].item, error)
             }
             Stop::Core(error) => to_python(error),
             Stop::Interrupted(error) => error,
         })
     }
+}
+
+/// What the core reads a frame from. Arrays that it reads are kept in `borrowed`.
+fn input<'a, 'py: 'a>(
+    py: Python<'py>,
+    frame: &'a Frame,
+    reduced: bool,
+    opener: &Opener,
+    borrowed: &mut Vec<PyReadonlyArray3<'py, u8>>,
+) -> PyResult<Input<'a>> {
+    Ok(match &frame.source {
+        FrameSource::Pixels(array) => {
+            let array = array.bind(py);
+            borrowed.push(argument::reading("image", array)?);
+            let view = pixels::image(array)?;
+            opener.check_overlap(&view)?;
+            Input::Pixels(view)
+        }
+        FrameSource::File {
+            bytes,
+            header,
+            orientation,
+        } => Input::File {
+            bytes,
+            header: *header,
+            orientation: *orientation,
+            reduced,
+        },
+        FrameSource::Opened => Input::Owner { size: frame.size },
+    })
 }

@@ -20,9 +20,9 @@ pub(crate) fn to_python(error: Error) -> PyErr {
     }
 }
 
-/// `error` with the place of the image that it is about in its attribute `index`, unless it is no
+/// `error` with the place of the image or video that it is about in its attribute `index`, unless it is no
 /// `Exception` but what ends a program.
-pub(crate) fn about_image(py: Python<'_>, index: usize, error: PyErr) -> PyErr {
+pub(crate) fn about_item(py: Python<'_>, index: usize, error: PyErr) -> PyErr {
     if !error.is_instance_of::<PyException>(py) {
         return error;
     }

@@ -1,6 +1,7 @@
 //! Bindings of `qvl_core::geometry`.
 
 use pyo3::prelude::*;
+use qvl_core::geometry::utilities;
 
 use crate::argument::Integer;
 use crate::error::to_python;
@@ -46,6 +47,43 @@ pub(crate) fn smart_resize(
         factor.named("factor")?,
         min_pixels.named("min_pixels")?,
         max_pixels.named("max_pixels")?,
+    )
+    .map_err(to_python)
+}
+
+/// The size `(height, width)` that the Qwen utilities resize an image to.
+#[pyfunction]
+pub(crate) fn utilities_smart_resize(
+    height: Integer<'_>,
+    width: Integer<'_>,
+    factor: Integer<'_>,
+    min_pixels: f64,
+    max_pixels: f64,
+) -> PyResult<(i64, i64)> {
+    let (height, width) = (height.named("height")?, width.named("width")?);
+    utilities::smart_resize(
+        height,
+        width,
+        factor.named("factor")?,
+        min_pixels,
+        max_pixels,
+    )
+    .map_err(to_python)
+}
+
+/// The largest area that the Qwen utilities leave each of the frames of a video.
+#[pyfunction]
+pub(crate) fn utilities_frame_pixels(
+    frames: Integer<'_>,
+    min_pixels: f64,
+    max_pixels: f64,
+    total_pixels: f64,
+) -> PyResult<f64> {
+    utilities::frame_pixels(
+        frames.named("frames")?,
+        min_pixels,
+        max_pixels,
+        total_pixels,
     )
     .map_err(to_python)
 }

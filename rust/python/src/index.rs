@@ -7,7 +7,9 @@ use numpy::{
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use qvl_core::index::{self, Advance, Grids, Interval, MropeIds, Strategy, TokenGrids};
+use qvl_core::index::{
+    self, Advance, Deltas, Frames, Grids, Interval, MropeIds, Rules, Strategy, TokenGrids,
+};
 use qvl_core::memory::{self, Buffer};
 
 use crate::error::{detached, to_python};
@@ -89,8 +91,8 @@ pub(crate) fn interpolation_taps<'py>(
 
 /// M-RoPE ids, int64 `(3, B, S)`, and deltas, int64 `(B, 1)`.
 #[pyfunction]
-#[pyo3(signature = (types, kept, image_grid_thw, video_grid_thw, intervals, *, single,
-                    videos_in_groups, merge_size, advance))]
+#[pyo3(signature = (types, kept, image_grid_thw, video_grid_thw, image_interval, intervals, *,
+                    precision, videos_in_groups, merge_size, rules))]
 #[expect(clippy::too_many_arguments, reason = "keywords on the Python side")]
 pub(crate) fn mrope_position_ids<'py>(
     py: Python<'py>,
@@ -98,31 +100,34 @@ pub(crate) fn mrope_position_ids<'py>(
     kept: Option<PyReadonlyArray2<'py, bool>>,
     image_grid_thw: PyReadonlyArray2<'py, i64>,
     video_grid_thw: PyReadonlyArray2<'py, i64>,
-    intervals: Vec<f64>,
-    single: bool,
+    image_interval: Option<i64>,
+    intervals: Vec<[f64; 2]>,
+    precision: &str,
     videos_in_groups: bool,
     merge_size: i64,
-    advance: &str,
+    rules: MropeRules,
 ) -> PyResult<Pair<'py, PyArray3<i64>, PyArray2<i64>>> {
-    let advance = match advance {
-        "spatial" => Advance::Spatial,
-        "spatiotemporal" => Advance::Spatiotemporal,
+    let interval: fn([f64; 2]) -> Interval = match precision {
+        "single" => |factors| Interval::Single(factors.map(|factor| factor as f32)),
+        "double" => Interval::Double,
+        "whole" => |[first, second]| Interval::Whole((first * second) as i64),
         _ => {
-            let message = format!("advance must be 'spatial' or 'spatiotemporal', got '{advance}'");
-            return Err(PyValueError::new_err(message));
+            return Err(unknown(
+                "precision",
+                "'single', 'double' or 'whole'",
+                precision,
+            ));
         }
-    };
-    let interval = |value: f64| match single {
-        true => Interval::Single(value as f32),
-        false => Interval::Double(value),
     };
     let intervals = intervals.into_iter().map(interval);
     let grids = TokenGrids {
         images: grids("image_grid_thw", &image_grid_thw, merge_size)?,
         videos: grids("video_grid_thw", &video_grid_thw, merge_size)?,
-        intervals: memory::collect(intervals, "second_per_grid_ts").map_err(to_python)?,
         videos_in_groups,
+        image_interval: image_interval.map(Interval::Whole),
+        intervals: memory::collect(intervals, "second_per_grid_ts").map_err(to_python)?,
     };
+    let rules = rules.try_into()?;
     let [rows, length] = [types.shape()[0], types.shape()[1]];
     let types = types.as_slice()?;
     let kept = kept.as_ref().map(|kept| kept.as_slice()).transpose()?;
@@ -130,12 +135,50 @@ pub(crate) fn mrope_position_ids<'py>(
         position_ids,
         deltas,
     } = detached(py, || {
-        index::mrope_position_ids(types, length, kept, &grids, advance)
+        index::mrope_position_ids(types, length, kept, &grids, rules)
     })?;
     Ok((
         into_array(py, position_ids, [3, rows, length])?,
         deltas.into_pyarray(py).reshape([rows, 1])?,
     ))
+}
+
+/// The attributes of a `PositionClass` that the core computes with.
+#[derive(FromPyObject)]
+pub(crate) struct MropeRules {
+    advance: String,
+    frames: String,
+    padding: i64,
+    deltas: String,
+}
+
+impl TryFrom<MropeRules> for Rules {
+    type Error = PyErr;
+
+    fn try_from(rules: MropeRules) -> PyResult<Self> {
+        Ok(Self {
+            advance: match &*rules.advance {
+                "spatial" => Advance::Spatial,
+                "spatiotemporal" => Advance::Spatiotemporal,
+                other => return Err(unknown("advance", "'spatial' or 'spatiotemporal'", other)),
+            },
+            frames: match &*rules.frames {
+                "apart" => Frames::Apart,
+                "alike" => Frames::Alike,
+                other => return Err(unknown("frames", "'apart' or 'alike'", other)),
+            },
+            padding: rules.padding,
+            deltas: match &*rules.deltas {
+                "kept" => Deltas::Kept,
+                "length" => Deltas::Length,
+                "length, not negative" => Deltas::LengthNotNegative,
+                other => {
+                    let names = "'kept', 'length' or 'length, not negative'";
+                    return Err(unknown("deltas", names, other));
+                }
+            },
+        })
+    }
 }
 
 /// Items of each bin.
@@ -148,10 +191,7 @@ pub(crate) fn pack(
     let strategy = match strategy {
         "sequential" => Strategy::Sequential,
         "best" => Strategy::Best,
-        _ => {
-            let message = format!("strategy must be 'sequential' or 'best', got '{strategy}'");
-            return Err(PyValueError::new_err(message));
-        }
+        _ => return Err(unknown("strategy", "'sequential' or 'best'", strategy)),
     };
     let py = lengths.py();
     let lengths = lengths.as_slice()?;
@@ -171,6 +211,11 @@ pub(crate) fn expand_placeholders<'py>(
     let items = offsets.len();
     let offsets = offsets.into_flattened().into_pyarray(py);
     Ok((expanded.into_pyarray(py), offsets.reshape([items, 2])?))
+}
+
+/// An error for a name that is none of `names`.
+fn unknown(argument: &str, names: &str, name: &str) -> PyErr {
+    PyValueError::new_err(format!("{argument} must be {names}, got '{name}'"))
 }
 
 /// Checked grids from an int64 `(n, 3)` array in C order.

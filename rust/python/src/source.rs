@@ -66,8 +66,10 @@ pub(crate) fn decoded_formats() -> Vec<&'static str> {
 /// The Python function that has the images of a batch that are not in memory, or not decoded here.
 pub(crate) struct Opener {
     open: Py<PyAny>,
-    /// `(height, width)` of each image.
+    /// `(height, width)` of each frame.
     sizes: Vec<(usize, usize)>,
+    /// The number of the first frame of each group.
+    firsts: Vec<usize>,
     /// The addresses that no image may lie at.
     out: Range<usize>,
     /// What was opened. Only a thread that is attached may let go of Python's objects, so that these are
@@ -76,10 +78,16 @@ pub(crate) struct Opener {
 }
 
 impl Opener {
-    pub(crate) fn new(open: Py<PyAny>, sizes: Vec<(usize, usize)>, out: Range<usize>) -> Self {
+    pub(crate) fn new(
+        open: Py<PyAny>,
+        sizes: Vec<(usize, usize)>,
+        firsts: Vec<usize>,
+        out: Range<usize>,
+    ) -> Self {
         Self {
             open,
             sizes,
+            firsts,
             out,
             kept: Mutex::new(Vec::new()),
         }
@@ -94,7 +102,14 @@ impl Opener {
 
     /// Lets go of objects that nobody needs any more.
     pub(crate) fn clear(&self, _: Python<'_>) {
-        lock(&self.kept).retain(|object| Arc::strong_count(object) > 1);
+        let unused: Vec<_> = {
+            let mut kept = lock(&self.kept);
+            kept.extract_if(.., |object| Arc::strong_count(object) == 1)
+                .collect()
+        };
+        // Without the lock: what an object does as it goes may let go of Python for a while, and whoever
+        // is attached then may want the lock.
+        drop(unused);
     }
 
     /// Refuses pixels that would change while rows are written.
@@ -112,13 +127,14 @@ impl Opener {
 impl Owner for Opener {
     type Error = PyErr;
 
-    /// What `open(index, height, width)` returns: uint8 pixels `(H, W, C)`, or an object whose `lines(first, last)`
+    /// What `open(frame, height, width)` returns: uint8 pixels `(H, W, C)`, or an object whose `lines(first, last)`
     /// returns those of some scanlines, four bytes a pixel of which the last has no meaning.
-    fn open(&self, index: usize) -> Result<Source<'_, PyErr>, PyErr> {
+    fn open(&self, index: usize, frame: usize) -> Result<Source<'_, PyErr>, PyErr> {
         Python::attach(|py| {
             self.clear(py);
-            let (height, width) = self.sizes[index];
-            let opened = self.open.bind(py).call1((index, height, width))?;
+            let frame = self.firsts[index] + frame;
+            let (height, width) = self.sizes[frame];
+            let opened = self.open.bind(py).call1((frame, height, width))?;
             match opened.cast_into::<PyArray3<u8>>() {
                 Ok(array) => {
                     let image = KeptImage::new(array)?;
@@ -162,6 +178,11 @@ impl Scanlines<PyErr> for Pieces {
 
     fn pixel_bytes(&self) -> usize {
         4
+    }
+
+    fn skip(&mut self, count: usize) -> Result<(), Failure<PyErr>> {
+        self.next += count;
+        Ok(())
     }
 
     fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<PyErr>> {

@@ -59,7 +59,12 @@ fn write<T: Element + Pod>(input: &mut Unstructured<'_>) -> Result<()> {
     }
     let mut rows = vec![T::zeroed(); expected.len()];
     let threads = input.int_in_range(1..=3)?;
-    let batch: Vec<_> = images.iter().map(Image::as_input).collect();
+    let inputs: Vec<_> = images.iter().map(Image::as_input).collect();
+    let batch: Vec<_> = inputs
+        .chunks(1)
+        .zip(&images)
+        .map(|(frames, Image { target, .. })| batch::Image::resized(frames, *target))
+        .collect();
     let owner = Images {
         images: &images,
         refused,
@@ -182,8 +187,8 @@ impl Image {
         }
     }
 
-    fn as_input(&self) -> batch::Image<'_> {
-        let input = match (&self.file, self.way) {
+    fn as_input(&self) -> Input<'_> {
+        match (&self.file, self.way) {
             (Some((bytes, header)), _) => Input::File {
                 bytes,
                 header: *header,
@@ -194,10 +199,6 @@ impl Image {
             (None, _) => Input::Owner {
                 size: self.view().size(),
             },
-        };
-        batch::Image {
-            input,
-            target: self.target,
         }
     }
 }
@@ -234,7 +235,7 @@ struct Refused;
 impl Owner for Images<'_> {
     type Error = Refused;
 
-    fn open(&self, index: usize) -> std::result::Result<Source<'_, Refused>, Refused> {
+    fn open(&self, index: usize, _: usize) -> std::result::Result<Source<'_, Refused>, Refused> {
         let image = &self.images[index];
         match image.way {
             _ if index == self.refused => Err(Refused),

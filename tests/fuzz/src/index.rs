@@ -3,8 +3,9 @@
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use qvl_core::Grid;
 use qvl_core::index::{
-    Advance, Grids, Interval, Strategy, TokenGrids, cu_seqlens, expand_placeholders,
-    interpolation_taps, mrope_position_ids, pack, position_ids, reverse_index, window_index,
+    Advance, Deltas, Frames, Grids, Interval, Rules, Strategy, TokenGrids, cu_seqlens,
+    expand_placeholders, interpolation_taps, mrope_position_ids, pack, position_ids, reverse_index,
+    window_index,
 };
 
 /// Patches up to which tensors are computed: grids may claim any number.
@@ -146,15 +147,25 @@ pub fn mrope(input: &mut Unstructured<'_>) -> Result<()> {
     };
     let (images, videos) = (some(3)?, some(2)?);
     let in_groups = input.arbitrary()?;
-    let interval = match input.arbitrary()? {
-        true => Interval::Single(input.arbitrary()?),
-        false => Interval::Double(input.arbitrary()?),
+    let interval = match input.int_in_range(0..=2)? {
+        0 => Interval::Single(input.arbitrary()?),
+        1 => Interval::Double(input.arbitrary()?),
+        _ => Interval::Whole(input.arbitrary()?),
+    };
+    let image_interval = input.arbitrary::<bool>()?.then_some(Interval::ONE);
+    let takers = match in_groups {
+        true => 0,
+        false => videos.len(),
+    } + match image_interval {
+        Some(_) => 0,
+        None => images.len(),
     };
     let grids = TokenGrids {
         images: Grids::new("image_grid_thw", &images, merge).expect("sides are multiples"),
         videos: Grids::new("video_grid_thw", &videos, merge).expect("sides are multiples"),
-        intervals: vec![interval; videos.len()],
         videos_in_groups: in_groups,
+        image_interval,
+        intervals: vec![interval; takers],
     };
     let mut types = Vec::new();
     let runs = images
@@ -187,8 +198,13 @@ pub fn mrope(input: &mut Unstructured<'_>) -> Result<()> {
         ),
         false => None,
     };
-    let advance = *input.choose(&[Advance::Spatial, Advance::Spatiotemporal])?;
-    let ids = mrope_position_ids(&types, types.len(), kept.as_deref(), &grids, advance);
+    let rules = Rules {
+        advance: *input.choose(&[Advance::Spatial, Advance::Spatiotemporal])?,
+        frames: *input.choose(&[Frames::Apart, Frames::Alike])?,
+        padding: input.int_in_range(0..=1)?,
+        deltas: *input.choose(&[Deltas::Kept, Deltas::Length, Deltas::LengthNotNegative])?,
+    };
+    let ids = mrope_position_ids(&types, types.len(), kept.as_deref(), &grids, rules);
     let Ok(ids) = ids else {
         return Ok(());
     };
@@ -198,7 +214,7 @@ pub fn mrope(input: &mut Unstructured<'_>) -> Result<()> {
     for (token, kind) in types.iter().enumerate() {
         let [t, h, w] = [time[token], height[token], width[token]];
         match kept.as_ref().is_none_or(|kept| kept[token]) {
-            false => assert_eq!([t, h, w], [0; 3]),
+            false => assert_eq!([t, h, w], [rules.padding; 3]),
             true if *kind == 0 => assert!(t == h && h == w),
             true => {}
         }

@@ -10,18 +10,19 @@ use crate::rows::Normalization;
 const SIZE: (usize, usize) = (420, 500);
 const TARGET: (usize, usize) = (112, 84);
 
+const LAYOUT: PatchLayout = PatchLayout {
+    patch: 14,
+    temporal_patch: 2,
+    merge: 2,
+};
+
 fn writer() -> RowWriter<f32> {
-    let layout = PatchLayout {
-        patch: 14,
-        temporal_patch: 2,
-        merge: 2,
-    };
     let normalization = Normalization {
         rescale_factor: Some(1.0 / 255.0),
         mean_std: None,
     };
     let (temporal, reference) = (Temporal::Full, Reference::Torchvision);
-    RowWriter::new(layout, temporal, &normalization, reference, Isa::best()).unwrap()
+    RowWriter::new(LAYOUT, temporal, &normalization, reference, Isa::best()).unwrap()
 }
 
 /// Packed RGB that differs from image to image.
@@ -52,7 +53,7 @@ struct Images<'a>(Vec<Option<&'a [u8]>>);
 impl Owner for Images<'_> {
     type Error = usize;
 
-    fn open(&self, index: usize) -> Result<Source<'_, usize>, usize> {
+    fn open(&self, index: usize, _: usize) -> Result<Source<'_, usize>, usize> {
         let pixels = self.0[index].ok_or(index)?;
         Ok(match index % 2 {
             0 => Source::pixels(view(pixels)),
@@ -102,8 +103,11 @@ fn rows_are_those_of_each_image_alone_however_it_comes() {
         2 => file(&damaged[index]),
         _ => Input::Owner { size: SIZE },
     });
-    let target = TARGET;
-    let images: Vec<_> = inputs.map(|input| Image { input, target }).collect();
+    let inputs: Vec<_> = inputs.collect();
+    let images: Vec<_> = inputs
+        .chunks(1)
+        .map(|frames| Image::resized(frames, TARGET))
+        .collect();
     let asked = pixels
         .iter()
         .enumerate()
@@ -113,7 +117,7 @@ fn rows_are_those_of_each_image_alone_however_it_comes() {
         });
     let owner = Images(asked.collect());
 
-    let grid = writer.layout().grid(1, TARGET.0, TARGET.1).unwrap();
+    let grid = LAYOUT.grid(1, TARGET.0, TARGET.1).unwrap();
     let each = grid.patches() * writer.columns();
     let mut expected = vec![0.0; images.len() * each];
     for (pixels, rows) in pixels.iter().zip(expected.chunks_exact_mut(each)) {
@@ -135,16 +139,105 @@ fn rows_are_those_of_each_image_alone_however_it_comes() {
     ));
 }
 
+/// Gives the frames of groups of two, by their number.
+struct Frames<'a>(&'a [Vec<u8>]);
+
+impl Owner for Frames<'_> {
+    type Error = usize;
+
+    fn open(&self, index: usize, frame: usize) -> Result<Source<'_, usize>, usize> {
+        Ok(Source::scanlines(InOrder(&self.0[2 * index + frame])))
+    }
+}
+
+#[test]
+fn frames_of_a_group_share_its_rows_however_they_come() {
+    let writer = writer();
+    let pixels: Vec<_> = (0..5).map(pixels).collect();
+    let mut files: Vec<_> = pixels.iter().map(|pixels| png(pixels)).collect();
+    let middle = files[3].len() / 2;
+    files[3][middle] ^= 1;
+    let file = |bytes| Input::File {
+        bytes,
+        header: decode::header(bytes).unwrap(),
+        orientation: 1,
+        reduced: false,
+    };
+    // The last group is not full, and a file in the second is damaged.
+    let inputs = [
+        Input::Pixels(view(&pixels[0])),
+        file(&files[1]),
+        Input::Owner { size: SIZE },
+        file(&files[3]),
+        file(&files[4]),
+    ];
+    let groups: Vec<_> = inputs
+        .chunks(2)
+        .map(|frames| Image::resized(frames, TARGET))
+        .collect();
+
+    let views: Vec<_> = pixels.iter().map(|pixels| view(pixels)).collect();
+    let grid = LAYOUT.grid(views.len(), TARGET.0, TARGET.1).unwrap();
+    let mut expected = vec![0.0; grid.patches() * writer.columns()];
+    writer.write(&views, TARGET, &mut expected).unwrap();
+    for threads in [1, 3] {
+        let mut rows = vec![0.0; expected.len()];
+        write(
+            &writer,
+            &groups,
+            &Frames(&pixels),
+            &mut rows,
+            threads,
+            || Ok(()),
+        )
+        .unwrap();
+        assert!(rows == expected, "{threads} threads");
+    }
+}
+
+#[test]
+fn groups_that_no_row_holds_are_refused() {
+    let writer = writer();
+    let pixels = pixels(0);
+    let small = PixelView::packed(&pixels[..60], 4, 5, 3).unwrap();
+    let large = Input::Pixels(view(&pixels));
+    for (frames, message) in [
+        (
+            &[] as &[_],
+            "frames of a group must be 1 to temporal_patch_size=2, got 0",
+        ),
+        (
+            &[large; 3],
+            "frames of a group must be 1 to temporal_patch_size=2, got 3",
+        ),
+        (
+            &[large, Input::Pixels(small)],
+            "frames must have one size in all frames of a group",
+        ),
+    ] {
+        let image = Image::resized(frames, TARGET);
+        let grid = LAYOUT.grid(1, TARGET.0, TARGET.1).unwrap();
+        let mut rows = vec![0.0; grid.patches() * writer.columns()];
+        let stopped = write(&writer, &[image], &Images(vec![]), &mut rows, 1, || Ok(()));
+        match stopped.unwrap_err() {
+            Stop::Core(error) | Stop::Image(0, Failure::Core(error)) => {
+                assert_eq!(error.to_string(), message);
+            }
+            stop => panic!("{stop:?}"),
+        }
+    }
+}
+
 #[test]
 fn an_image_that_cannot_be_had_stops_the_batch() {
     let writer = writer();
     let pixels = pixels(0);
     let input = Input::Owner { size: SIZE };
-    let target = TARGET;
-    let images = [Image { input, target }; 5];
+    let frames = &[input];
+    let images = [Image::resized(frames, TARGET); 5];
     let mut has: Vec<_> = vec![Some(&pixels[..]); 5];
     has[3] = None;
-    let grid = writer.layout().grid(1, TARGET.0, TARGET.1).unwrap();
+    let grid = LAYOUT.grid(1, TARGET.0, TARGET.1).unwrap();
     for threads in [1, 3] {
         let mut rows = vec![0.0; 5 * grid.patches() * writer.columns()];
         let owner = Images(has.clone());

@@ -11,7 +11,9 @@ mod placeholders;
 mod positions;
 
 pub use attention::{cu_seqlens, reverse_index, segment_lengths, window_index};
-pub use mrope::{Advance, Interval, MropeIds, TokenGrids, mrope_position_ids};
+pub use mrope::{
+    Advance, Deltas, Frames, Interval, MropeIds, Rules, TokenGrids, mrope_position_ids,
+};
 pub use packing::{Strategy, pack};
 pub use placeholders::expand_placeholders;
 pub use positions::{InterpolationTaps, interpolation_taps, position_ids};

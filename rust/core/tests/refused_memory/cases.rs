@@ -5,8 +5,8 @@ use std::convert::Infallible;
 
 use qvl_core::batch::{self, Image, Input, Owner, Stop};
 use qvl_core::index::{
-    self, Advance, Grids, Interval, Strategy, TokenGrids, expand_placeholders, mrope_position_ids,
-    pack,
+    self, Advance, Deltas, Frames, Grids, Interval, Rules, Strategy, TokenGrids,
+    expand_placeholders, mrope_position_ids, pack,
 };
 use qvl_core::memory::Buffer;
 use qvl_core::resize::{Failure, Scanlines, Source};
@@ -61,11 +61,21 @@ pub(crate) fn indices() {
 }
 
 fn mrope() {
+    let rules = Rules {
+        advance: Advance::Spatial,
+        frames: Frames::Apart,
+        padding: 0,
+        deltas: Deltas::Kept,
+    };
     let grids = |images: &[[i64; 3]], videos: &[[i64; 3]], videos_in_groups| TokenGrids {
         images: Grids::new("image_grid_thw", images, 2).expect("valid grids"),
         videos: Grids::new("video_grid_thw", videos, 2).expect("valid grids"),
-        intervals: vec![Interval::Single(1.0); videos.len()],
         videos_in_groups,
+        image_interval: Some(Interval::ONE),
+        intervals: match videos_in_groups {
+            true => vec![],
+            false => vec![Interval::ONE; videos.len()],
+        },
     };
     // Text between images of one token, and between groups of frames of four.
     let images: Vec<_> = (0..6000).map(|token| token % 2).collect();
@@ -78,21 +88,20 @@ fn mrope() {
     ] {
         check(
             "mrope_position_ids",
-            || mrope_position_ids(&types, 3000, None, &grids, Advance::Spatial),
+            || mrope_position_ids(&types, 3000, None, &grids, rules),
             |ids| (contents(ids.position_ids), ids.deltas),
         );
         let rows = types.len() / 5;
         check(
             "mrope_position_ids of many rows",
-            || mrope_position_ids(&types[..rows * 5], 5, None, &grids, Advance::Spatial),
+            || mrope_position_ids(&types[..rows * 5], 5, None, &grids, rules),
             |ids| (contents(ids.position_ids), ids.deltas),
         );
     }
     // Grids that stand for more tokens than there could be memory for, where there is one token.
     for in_groups in [false, true] {
         let grids = grids(&[], &[[536_870_911, 2, 2]], in_groups);
-        let error =
-            error_without_memory(|| mrope_position_ids(&[0], 1, None, &grids, Advance::Spatial));
+        let error = error_without_memory(|| mrope_position_ids(&[0], 1, None, &grids, rules));
         let runs = if in_groups { 536_870_911 } else { 1 };
         assert_eq!(
             error,
@@ -213,7 +222,7 @@ struct Hands<'a> {
 impl Owner for Hands<'_> {
     type Error = Infallible;
 
-    fn open(&self, index: usize) -> Result<Source<'_, Infallible>, Infallible> {
+    fn open(&self, index: usize, _: usize) -> Result<Source<'_, Infallible>, Infallible> {
         let (height, width) = self.size;
         Ok(match index % 2 {
             0 => {
@@ -301,10 +310,9 @@ pub(crate) fn batches() {
 }
 
 fn check_batch(inputs: &[Input<'_>], target: (usize, usize), owner: Hands<'_>) {
-    let images = inputs.iter().map(|input| Image {
-        input: *input,
-        target,
-    });
+    let images = inputs
+        .chunks(1)
+        .map(|frames| Image::resized(frames, target));
     let images: Vec<_> = images.collect();
     let writer = writer::<u8>(Temporal::Compact);
     let out = RefCell::new(vec![0; images.len() * 3 * target.0 * target.1]);

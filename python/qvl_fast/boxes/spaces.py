@@ -1,0 +1,174 @@
+"""The spaces that a place in an image can be told in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from qvl_fast import _native
+from qvl_fast.boxes.problems import check
+from qvl_fast.config import ModelConfig
+from qvl_fast.config.checks import check_choice, positive_integer
+from qvl_fast.config.grounding import GroundingConfig
+
+Space: TypeAlias = Literal["original", "resized", "patches", "tokens", "model"]
+
+_MEANING = {
+    "original": "the original image",
+    "resized": "the resized image",
+    "patches": "the grid of patches",
+    "tokens": "the grid of tokens",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Spaces:
+    """An image of one size as one model sees it. Sizes are (height, width)."""
+
+    original: tuple[int, int]
+    resized: tuple[int, int]
+    patch_size: int
+    merge_size: int
+    grounding: GroundingConfig
+
+    @classmethod
+    def of(cls, size: Any, config: str | ModelConfig) -> Spaces:
+        """The spaces of an image.
+
+        Raises:
+            ValueError, TypeError: a size that is none, or that the model cannot take; a
+                configuration without a known way of writing boxes.
+        """
+        model = model_config(config)
+        try:
+            height, width = size
+        except (TypeError, ValueError):
+            raise TypeError(f"size must be (height, width), got {size!r:.80}") from None
+        original = positive_integer("height", height), positive_integer("width", width)
+        image = model.image
+        resized = original
+        if image.do_resize:
+            resized = _native.smart_resize(
+                *original, image.factor, image.min_pixels, image.max_pixels
+            )
+        return cls(original, resized, image.patch_size, image.merge_size, grounding(model))
+
+    def extent(self, space: Space) -> tuple[float, float]:
+        """The largest x and y."""
+        if space == "model" and self.grounding.scale is not None:
+            return self.grounding.scale, self.grounding.scale
+        height, width = self.original if space == "original" else self.resized
+        unit = {"patches": self.patch_size, "tokens": self.patch_size * self.merge_size}
+        return width / unit.get(space, 1), height / unit.get(space, 1)
+
+    def meaning(self, space: Space) -> str:
+        """What lies within the extent, for a message."""
+        if space != "model":
+            return _MEANING[space]
+        if self.grounding.scale is None:
+            return "the resized image, whose pixels are this model's coordinates"
+        return "this model's coordinates whatever the size of the image"
+
+
+def convert(
+    boxes: ArrayLike,
+    size: tuple[int, int],
+    config: str | ModelConfig,
+    *,
+    source: Space,
+    target: Space,
+) -> NDArray[np.float64]:
+    """Places in one space, told in another.
+
+    Args:
+        boxes: points (N, 2), boxes (N, 4) as two corners, or outlines (N, 2 * points), x before y;
+            also one of them alone, or points grouped as (..., points, 2).
+        size: (height, width) of the original image, turned upright, as
+            :func:`qvl_fast.image_size` tells it.
+        config: a preset's name or a :class:`ModelConfig`; it decides the resized size and how the
+            model writes places.
+        source: ``"original"`` and ``"resized"`` are pixels, ``"patches"`` and ``"tokens"`` columns
+            and rows of the grid, ``"model"`` what the model reads and writes.
+        target: likewise.
+
+    Returns:
+        float64 of the same shape, not rounded.
+
+    Raises:
+        BoxError: boxes outside the image or with corners swapped, each by its index.
+        ValueError: an unknown space or preset, a shape that cannot be boxes, or a size that the
+            model cannot take.
+        TypeError: a value has the wrong type.
+    """
+    check_choice("source", source, Space)
+    check_choice("target", target, Space)
+    places = as_places(boxes)
+    spaces = Spaces.of(size, config)
+    extent = spaces.extent(source)
+    check(_rows(places), extent, spaces.meaning(source))
+    # One rounding for the product and one for the quotient: whole thousandths come back whole.
+    x_and_y = places.reshape(-1, 2)
+    moved = x_and_y * np.array(spaces.extent(target)) / np.array(extent)
+    return moved.reshape(places.shape)
+
+
+def as_places(boxes: ArrayLike) -> NDArray[np.float64]:
+    """Coordinates as an array whose last axis alternates x and y.
+
+    Raises:
+        ValueError: they are ragged, or an odd number of them stands together.
+        TypeError: they are not numbers.
+    """
+    try:
+        places = np.asarray(boxes)
+    except ValueError:
+        raise ValueError(
+            "boxes must all have the same number of points; pass outlines of different lengths one "
+            "by one"
+        ) from None
+    if places.size == 0:
+        return np.zeros(places.shape if places.ndim > 1 else (0, 4))
+    if not np.issubdtype(places.dtype, np.number) or np.iscomplexobj(places):
+        raise TypeError(f"boxes must be numbers, got {places.dtype}")
+    if places.ndim == 0 or places.shape[-1] % 2:
+        raise ValueError(f"the last axis of boxes must alternate x and y, got shape {places.shape}")
+    return places.astype(np.float64)
+
+
+def _rows(places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One row for each thing that an index names."""
+    things = 1 if places.ndim == 1 else len(places)
+    return places.reshape(things, places.size // max(things, 1))
+
+
+def model_config(config: str | ModelConfig) -> ModelConfig:
+    """The configuration that a ``config=`` argument means.
+
+    Raises:
+        ValueError: an unknown preset.
+        TypeError: neither a name nor a configuration of a whole model.
+    """
+    if isinstance(config, str):
+        return ModelConfig.preset(config)
+    if not isinstance(cast("object", config), ModelConfig):
+        raise TypeError(
+            "config must be a preset's name or a ModelConfig, which says how the model writes "
+            f"boxes; got {config!r:.80}"
+        )
+    return config
+
+
+def grounding(config: str | ModelConfig) -> GroundingConfig:
+    """How a model writes places.
+
+    Raises:
+        ValueError: the configuration does not say.
+        TypeError: as :func:`model_config`.
+    """
+    model = model_config(config)
+    if model.grounding is None:
+        raise ValueError(f"config {model.name!r} does not say how the model writes boxes")
+    return model.grounding

@@ -1,0 +1,471 @@
+"""Videos: from files or frames to the rows, grids and times that the models read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qvl_fast._input.errors import about_video
+from qvl_fast._input.video.clips import (
+    AnyMetadata,
+    Given,
+    Metadata,
+    Pictures,
+    VideoBatch,
+    VideoSource,
+    are_files,
+    flatten_videos,
+    frames_of,
+    is_file,
+)
+from qvl_fast._input.video.file import VideoFile
+from qvl_fast._input.video.metadata import VideoMetadata, to_metadata
+from qvl_fast._output.batch import VideoRows
+from qvl_fast._output.forms import ReturnTensors
+from qvl_fast._output.rows import DType, Rows, Temporal, check_form, hand_out
+from qvl_fast._output.torch import import_torch
+from qvl_fast.config import AnyVideoConfig, VideoConfig, positive_integer, video_config
+from qvl_fast.config.checks import positive_number
+from qvl_fast.index.placeholders import video_timestamps
+from qvl_fast.processors.base import Processor, Reference
+from qvl_fast.processors.sampling import choose, of_frames, sample
+from qvl_fast.processors.writing import Batch, Stream
+
+if TYPE_CHECKING:
+    import torch
+
+
+class VideoSettings(TypedDict, total=False):
+    """What a call may change of the :class:`VideoConfig`; see :meth:`VideoConfig.override`."""
+
+    fps: float
+    num_frames: int
+    min_frames: int
+    max_frames: int
+    min_pixels: int
+    max_pixels: int
+    size: Mapping[str, int]
+    total_pixels: int
+    cap_pixels_per_frame: bool
+    max_video_tokens: int
+
+
+class VideoProcessor(Processor[VideoConfig]):
+    """Videos to patch rows and grids, equal bit for bit to the processors in transformers.
+
+    Equal to ``Qwen2VLVideoProcessor`` or ``Qwen3VLVideoProcessor``, as the configuration says, on
+    the CPU, given the same frames. Its settings cannot be changed, so threads may share it. It
+    pickles, as do subclasses, and is cheap to make again.
+
+    Args:
+        config: a preset's name, a :class:`ModelConfig`, a :class:`VideoConfig`, or a processor of
+            transformers.
+        reference: whose resizing; see :class:`ImageProcessor`. The processors of videos in
+            transformers use ``"torchvision"``.
+        dtype: of the rows; see :class:`ImageProcessor`.
+        temporal: ``"full"``; ``"compact"`` is for videos of one frame.
+        num_threads: how many threads a call may use, decoding included; see
+            :class:`ImageProcessor`.
+        pin_memory: write the rows to page-locked memory; see :class:`ImageProcessor`.
+        return_tensors: what calls return if they do not say: ``"pt"`` for torch tensors or ``"np"``
+            for arrays.
+        timeout: seconds that opening a file, and then each frame, may take before TimeoutError;
+            the file is then read in a process of its own. None for no limit.
+        **overrides: settings of :class:`VideoConfig` to change; see :meth:`VideoConfig.override`.
+
+    Raises:
+        ValueError: an unknown name, or a value that cannot be computed with.
+        TypeError: an unknown setting or a value of the wrong type.
+        ImportError: ``pin_memory`` without torch.
+        RuntimeError: ``pin_memory`` without an accelerator.
+
+    Example:
+        >>> processor = VideoProcessor("qwen3-vl", return_tensors="np")
+        >>> metadata = {"total_num_frames": 90, "fps": 30, "height": 240, "width": 320}
+        >>> processor.num_tokens(metadata)
+        240
+        >>> clip = np.zeros((90, 240, 320, 3), np.uint8)
+        >>> batch = processor(clip, video_metadata=metadata)
+        >>> batch.video_grid_thw.tolist(), batch.timestamps
+        ([[3, 16, 20]], [['<0.3 seconds>', '<1.5 seconds>', '<2.7 seconds>']])
+    """
+
+    __slots__ = ("timeout",)
+
+    OPTIONS: ClassVar[tuple[str, ...]] = (*Processor.OPTIONS, "timeout")
+
+    timeout: float | None
+
+    def __init__(
+        self,
+        config: AnyVideoConfig,
+        *,
+        reference: Reference = "torchvision",
+        dtype: DType | torch.dtype = "float32",
+        temporal: Temporal = "full",
+        num_threads: int | None = None,
+        pin_memory: bool = False,
+        return_tensors: ReturnTensors = "pt",
+        timeout: float | None = None,
+        **overrides: Any,
+    ) -> None:
+        if timeout is not None:
+            timeout = positive_number("timeout", timeout)
+        self._make(
+            video_config(config).override(**overrides),
+            reference=reference,
+            dtype=dtype,
+            temporal=temporal,
+            num_threads=num_threads,
+            pin_memory=pin_memory,
+            return_tensors=return_tensors,
+            timeout=timeout,
+        )
+
+    def __call__(
+        self,
+        videos: VideoBatch,
+        *,
+        video_metadata: AnyMetadata | None = None,
+        do_sample_frames: bool | None = None,
+        out: Rows | None = None,
+        return_tensors: ReturnTensors | None = None,
+        **settings: Unpack[VideoSettings],
+    ) -> VideoRows[Any]:
+        """Turn videos into rows.
+
+        Args:
+            videos: a video, or several as a list, which may be nested. A video is a path, bytes or
+                a stream of a file, which takes PyAV; a uint8 array or CPU tensor ``(T, H, W, C)``
+                or ``(T, C, H, W)``; or a list of frames: PIL images, 3-D arrays, or paths that end
+                in ``.jpg``, ``.png``, ``.bmp`` or ``.tif``. Any of them with its metadata is a
+                tuple ``(video, metadata)``.
+            video_metadata: of videos that are given as frames, one for each: a
+                :class:`VideoMetadata`, that of transformers, or a mapping. Frames that were taken
+                from a longer video must come with ``frames_indices``.
+            do_sample_frames: whether frames are to be chosen; by default what the configuration
+                says, or yes if ``fps`` or ``num_frames`` is given. Frames that were sampled
+                already, as their metadata says, are never sampled again.
+            out: where to write the rows, an array or CPU tensor of at least N rows. No array among
+                the videos may share memory with it.
+            return_tensors: ``"pt"`` for torch tensors, ``"np"`` for arrays; either over the memory
+                of ``out`` where that is given. The processor's by default.
+            **settings: of the configuration, for this call.
+
+        Returns:
+            ``pixel_values_videos``: ``(N, columns)`` of the processor's dtype. ``video_grid_thw``:
+            int64 ``(videos, 3)``. ``second_per_grid_ts`` for Qwen2.5-VL: ``(videos,)``. The
+            attributes ``video_metadata`` and ``timestamps``; see :class:`VideoRows`.
+
+        Warns:
+            UserWarning: the rate of a video is made up, as in the reference.
+
+        Raises:
+            VideoError: a video cannot be used. It is a ValueError and a TypeError, and has the
+                video's place in the batch in ``.index`` and the video in ``.source``.
+            OSError: a path cannot be read; TimeoutError, one of them, if reading takes too long.
+                With ``.index`` and ``.source`` too.
+            ValueError, TypeError: another argument is not valid.
+            ImportError: torch tensors are asked for and torch is not installed, or a file is to be
+                read and PyAV is not.
+        """
+        form = self.return_tensors if return_tensors is None else return_tensors
+        check_form(form, self.dtype)
+        config = self._config(do_sample_frames, settings)
+        every = flatten_videos(videos, video_metadata)
+        batch = Batch(self._writer, into_out=out is not None)
+        metadata: list[VideoMetadata] = []
+        # Each file has a decoder, which may use its share of the threads.
+        decoders = sum(is_file(given.video) for given in every)
+        threads = max(1, self._threads() // max(1, decoders))
+        with ExitStack() as files:
+            for place, given in enumerate(every):
+                try:
+                    taken = _taken(given, config, files, threads, self.timeout)
+                    size = taken.add(batch, range(taken.count))
+                    batch.end_video(given.video, self._target(config, taken.count, size))
+                except Exception as error:
+                    raise about_video(error, place, given.video) from error.__cause__
+                metadata.append(taken.metadata)
+            rows, out = self._storage(batch.rows, out, batch.arrays)
+            batch.write(rows, num_threads=self._threads())
+        return self._rows(rows, out, batch.grids, metadata, form)
+
+    def iter_rows(
+        self,
+        video: VideoSource,
+        *,
+        frames_per_chunk: int,
+        video_metadata: Metadata | None = None,
+        do_sample_frames: bool | None = None,
+        out: Rows | None = None,
+        return_tensors: ReturnTensors | None = None,
+        **settings: Unpack[VideoSettings],
+    ) -> Iterator[VideoRows[Any]]:
+        """Turn one video into rows, some of its frames at a time: memory does not grow with it.
+
+        The rows and timestamps of all chunks one after another are those of a call; the grid is
+        that of the chunk, and ``video_metadata`` is of the whole video.
+
+        Args:
+            video: see :meth:`__call__`.
+            frames_per_chunk: frames whose rows are handed out together, a multiple of
+                ``temporal_patch_size``. The last chunk may have less.
+            video_metadata: see :meth:`__call__`.
+            do_sample_frames: see :meth:`__call__`.
+            out: where to write the rows of each chunk, over those of the one before.
+            return_tensors: see :meth:`__call__`.
+            **settings: of the configuration, for this call.
+
+        Returns:
+            An iterator that reads the video as it goes on; a file is open until it ends or is
+            closed.
+
+        Raises:
+            VideoError, OSError, ValueError, TypeError, ImportError: see :meth:`__call__`; what is
+                wrong with the video, when the first chunk is asked for or later.
+        """
+        form = self.return_tensors if return_tensors is None else return_tensors
+        check_form(form, self.dtype)
+        config = self._config(do_sample_frames, settings)
+        frames_per_chunk = positive_integer("frames_per_chunk", frames_per_chunk)
+        if frames_per_chunk % config.temporal_patch_size:
+            raise ValueError(
+                "frames_per_chunk must be a multiple of temporal_patch_size="
+                f"{config.temporal_patch_size}, got {frames_per_chunk}"
+            )
+        given, *others = flatten_videos(video, video_metadata)
+        if others:
+            raise ValueError(f"video must be one video, got {1 + len(others)}")
+        return self._chunks(given, config, frames_per_chunk, out, form)
+
+    def sample(self, total_frames: int, fps: float | None = None) -> NDArray[np.int64]:
+        """The numbers of the frames that are taken of a video.
+
+        Semantics: ``sample_frames`` of ``Qwen2VLVideoProcessor`` or ``Qwen3VLVideoProcessor``,
+        whether or not ``do_sample_frames`` is set.
+
+        Args:
+            total_frames: how many there are.
+            fps: how many a second there are; needed where a rate is wanted.
+
+        Returns:
+            int64 ``(n,)``, not decreasing.
+
+        Raises:
+            ValueError: so many cannot be taken, or neither a rate nor a number is wanted.
+        """
+        total_frames = positive_integer("total_frames", total_frames)
+        return sample(
+            self.config, total_frames, None if fps is None else positive_number("fps", fps)
+        )
+
+    def resized_size(self, frames: int, height: int, width: int) -> tuple[int, int]:
+        """``(height, width)`` in pixels that frames of this size are resized to.
+
+        Args:
+            frames: how many are taken.
+            height: of each, in pixels.
+            width: of each, in pixels.
+
+        Raises:
+            ValueError: the size is not valid.
+        """
+        return self._target(self.config, frames, (height, width))
+
+    def size_bound(self, frames: int, height: int, width: int) -> str | None:
+        """The setting that decided :meth:`resized_size`.
+
+        Args:
+            frames: how many are taken.
+            height: of each, in pixels.
+            width: of each, in pixels.
+
+        Returns:
+            ``"min_pixels"``, ``"max_pixels"`` or ``"max_video_tokens"``; None if frames only have
+            their sides rounded.
+
+        Raises:
+            ValueError: the size is not valid.
+        """
+        return self._fit(self.config, frames, (height, width))[1]
+
+    def num_patches(self, metadata: Metadata) -> int:
+        """Rows that a video fills.
+
+        Args:
+            metadata: with its number of frames, height and width, and its rate where frames are
+                sampled by that; with ``frames_indices`` where they were already.
+
+        Raises:
+            ValueError: the size is not valid or not given, or the frames cannot be sampled.
+        """
+        known = to_metadata(metadata)
+        height, width = _size(known)
+        if known.frames_indices is None:
+            known = choose(self.config, known)
+        count = len(known.frames_indices or ())
+        size = self.resized_size(count, height, width)
+        return prod(self._writer.grid(count, *size))
+
+    def num_tokens(self, metadata: Metadata) -> int:
+        """Tokens that a video becomes in the language model, without those of timestamps.
+
+        Args:
+            metadata: see :meth:`num_patches`.
+
+        Raises:
+            ValueError: see :meth:`num_patches`.
+        """
+        return self.num_patches(metadata) // self.config.merge_size**2
+
+    def _config(self, do_sample_frames: bool | None, settings: VideoSettings) -> VideoConfig:
+        """The configuration of a call."""
+        given = {name: value for name, value in settings.items() if value is not None}
+        if unknown := set(given) - set(VideoSettings.__annotations__):
+            raise TypeError(f"a call has no setting {', '.join(sorted(unknown))}")
+        config = self.config.override(**given) if given else self.config
+        if do_sample_frames is not None:
+            config = replace(config, do_sample_frames=do_sample_frames)
+        return config
+
+    def _fit(
+        self, config: VideoConfig, frames: int, size: tuple[int, int]
+    ) -> tuple[tuple[int, int], str | None]:
+        return self._writer.video_target(
+            frames,
+            *size,
+            budget=config.budget,
+            pixels=(config.min_pixels, config.max_pixels) if config.do_resize else None,
+            tokens=config.max_video_tokens if config.cap_pixels_per_frame else None,
+        )
+
+    def _target(self, config: VideoConfig, frames: int, size: tuple[int, int]) -> tuple[int, int]:
+        return self._fit(config, frames, size)[0]
+
+    def _chunks(
+        self,
+        given: Given,
+        config: VideoConfig,
+        frames_per_chunk: int,
+        out: Rows | None,
+        form: ReturnTensors,
+    ) -> Iterator[VideoRows[Any]]:
+        threads, group = self._threads(), config.temporal_patch_size
+        with ExitStack() as files:
+            try:
+                taken = _taken(given, config, files, threads, self.timeout)
+            except Exception as error:
+                raise about_video(error, 0, given.video) from error.__cause__
+            for first in range(0, taken.count, frames_per_chunk):
+                numbers = range(first, min(taken.count, first + frames_per_chunk))
+                batch = Batch(self._writer, into_out=out is not None)
+                try:
+                    size = taken.add(batch, numbers)
+                    batch.end_video(given.video, self._target(config, taken.count, size))
+                except Exception as error:
+                    raise about_video(error, 0, given.video) from error.__cause__
+                rows, into = self._storage(batch.rows, out, batch.arrays)
+                batch.write(rows, num_threads=threads)
+                result = self._rows(rows, into, batch.grids, [taken.metadata], form)
+                groups = slice(first // group, -(-numbers.stop // group))
+                result.timestamps = [result.timestamps[0][groups]]
+                yield result
+
+    def _rows(
+        self,
+        rows: NDArray[Any],
+        out: Rows | None,
+        grids: list[tuple[int, int, int]],
+        metadata: list[VideoMetadata],
+        form: ReturnTensors,
+    ) -> VideoRows[Any]:
+        group = self.config.temporal_patch_size
+        result: VideoRows[Any] = VideoRows(
+            pixel_values_videos=hand_out(rows, self.dtype, form, out),
+            video_grid_thw=hand_out(np.array(grids, np.int64), "int64", form),
+        )
+        if self.config.times == "seconds":
+            seconds = [group / known.sampled_fps for known in metadata]
+            is_tensor = form == "pt"
+            result["second_per_grid_ts"] = (
+                import_torch().tensor(seconds) if is_tensor else np.array(seconds)
+            )
+        result.video_metadata = metadata
+        result.timestamps = [
+            video_timestamps(known.frames_indices or [], known.fps, temporal_patch_size=group)
+            for known in metadata
+        ]
+        return result
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """The frames that are taken of a video.
+
+    Attributes:
+        frames: where they come from.
+        size: ``(height, width)`` of each, where that is known before they are read.
+        metadata: of the video, with these frames.
+    """
+
+    frames: Stream | list[Any]
+    size: tuple[int, int]
+    metadata: VideoMetadata
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.metadata.frames_indices or ())
+
+    def add(self, batch: Batch, numbers: range) -> tuple[int, int]:
+        """Hands some of them to a batch; returns the size of each."""
+        if isinstance(self.frames, Stream):
+            batch.add_frames(self.frames, numbers, self.size)
+            return self.size
+        return batch.add_pictures(self.frames[numbers.start : numbers.stop])
+
+
+def _taken(
+    given: Given, config: VideoConfig, files: ExitStack, num_threads: int, timeout: float | None
+) -> _Taken:
+    """Chooses the frames of a video; a file is opened, and closed by ``files``."""
+    if is_file(given.video):
+        if given.metadata is not None:
+            raise ValueError("video_metadata is for frames; a file says itself what it has")
+        file = files.enter_context(VideoFile(given.video, num_threads=num_threads, timeout=timeout))
+        metadata = choose(config, file.metadata)
+        indices = np.array(metadata.frames_indices, np.int64)
+        return _Taken(Stream(file.frames(indices)), _size(file.metadata), metadata)
+    frames = frames_of(given.video)
+    metadata, sampled = of_frames(frames.metadata, given.metadata)
+    numbers = range(frames.count)
+    if not sampled:
+        if config.do_sample_frames and metadata.fps is None and are_files(frames):
+            raise ValueError(
+                "frames from files are not sampled without knowing their rate: pass "
+                "video_metadata, or do_sample_frames=False to take all of them"
+            )
+        metadata = choose(config, metadata)
+        numbers = metadata.frames_indices or []
+    if isinstance(frames, Pictures):
+        return _Taken([frames.images[number] for number in numbers], (0, 0), metadata)
+    pixels = [frames.frames[number] for number in numbers]
+    return _Taken(Stream(iter(pixels), memory=pixels), frames.size, metadata)
+
+
+def _size(metadata: VideoMetadata) -> tuple[int, int]:
+    """Height and width of frames.
+
+    Raises:
+        ValueError: they are not known.
+    """
+    if metadata.height is None or metadata.width is None:
+        raise ValueError(f"metadata must have height and width, got {dict(metadata)}")
+    return metadata.height, metadata.width

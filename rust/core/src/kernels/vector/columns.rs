@@ -1,0 +1,306 @@
+//! The horizontal pass where neighbouring columns share the samples of a register.
+//!
+//! As many columns as a register has sums are computed together. Their windows of taps overlap, so that
+//! one load holds the samples of several; one shuffle gathers two neighbouring taps of every column and
+//! widens them, one multiply-add multiplies. Nothing is transposed.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::ahead::Ahead;
+use crate::error::Result;
+use crate::filter::Axis;
+use crate::kernels::isa::{Backend, Isa};
+use crate::kernels::staged::Staged;
+use crate::kernels::taps::halves;
+use crate::kernels::{Pair, plane_stride, scalar};
+use crate::memory;
+use crate::pixels::Bytes;
+
+/// The tables of an axis.
+#[derive(Debug)]
+pub(in crate::kernels) struct Columns {
+    isa: Isa,
+    width: usize,
+    precision: u32,
+    wide: bool,
+    /// Pairs of taps that every column has.
+    pairs: usize,
+    /// How many of them lie within what is loaded at once.
+    per_load: usize,
+    /// For each group of columns, where the samples of its lanes begin.
+    offsets: Vec<[u32; 2]>,
+    /// For each group of columns, in registers and in the order of their use: the patterns that pick each
+    /// of the pairs of a load, then the weights of each pair, then the upper halves of those.
+    records: Vec<CacheLine>,
+    reach: usize,
+}
+
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct CacheLine([u8; 64]);
+
+impl Columns {
+    /// Tables for groups of `columns`, of which `lane_columns` share a lane of `lane_bytes` each, or None if
+    /// they lie too far apart.
+    pub(super) fn new(
+        axis: &Axis,
+        isa: Isa,
+        columns: usize,
+        lane_columns: usize,
+        lane_bytes: usize,
+    ) -> Result<Option<Self>> {
+        let (width, wide) = (axis.len(), axis.is_wide());
+        // Columns after the last are computed from the samples of the last, with weights of zero.
+        let start = |x: usize| axis.bounds(x.min(width - 1)).0;
+        let groups = width.div_ceil(columns);
+        let lanes = (0..groups * columns).step_by(lane_columns);
+        let spread = lanes.map(|x| start(x + lane_columns - 1) - start(x));
+        let spread = spread.max().unwrap_or(0);
+        let pairs = axis.most_taps().div_ceil(2);
+        let per_load = (lane_bytes.saturating_sub(spread) / 2).min(pairs);
+        if per_load == 0 {
+            return Ok(None);
+        }
+        let last_load = (pairs - 1) / per_load * 2 * per_load;
+        let reach = start(width) + last_load + lane_bytes;
+        if u32::try_from(reach).is_err() {
+            return Ok(None);
+        }
+        let registers = per_load + pairs * (1 + usize::from(wide));
+        let bytes = groups.saturating_mul(registers * 4 * columns);
+        let mut records = memory::filled(
+            bytes.div_ceil(size_of::<CacheLine>()),
+            CacheLine::zeroed(),
+            "horizontal weights",
+        )?;
+        let mut offsets = memory::with_capacity(groups, "horizontal weights")?;
+        let words: &mut [[i16; 2]] = bytemuck::cast_slice_mut(&mut records);
+        for (group, record) in words
+            .chunks_exact_mut(registers * columns)
+            .take(groups)
+            .enumerate()
+        {
+            let first = group * columns;
+            offsets.push([first, first + columns / 2].map(|x| start(x) as u32));
+            for index in 0..columns {
+                let x = first + index;
+                let lane = x - index % lane_columns;
+                let (patterns, weights) = record.split_at_mut(per_load * columns);
+                let at = start(x) - start(lane);
+                for (pair, pattern) in patterns.chunks_exact_mut(columns).enumerate() {
+                    // A byte of the lane, and one that is zero.
+                    const ZERO: u16 = 0x8000;
+                    let tap = |tap: usize| (ZERO | (at + 2 * pair + tap) as u16) as i16;
+                    pattern[index] = [tap(0), tap(1)];
+                }
+                if x >= width {
+                    continue;
+                }
+                let (_, taps) = axis.bounds(x);
+                let (low, high) = weights.split_at_mut(pairs * columns);
+                for (pair, taps) in taps.chunks(2).enumerate() {
+                    for (tap, weight) in taps.iter().enumerate() {
+                        let [lower, upper] = halves(*weight, wide);
+                        low[pair * columns + index][tap] = lower;
+                        if wide {
+                            high[pair * columns + index][tap] = upper;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(Some(Self {
+            isa,
+            width,
+            precision: axis.precision(),
+            wide,
+            pairs,
+            per_load,
+            offsets,
+            records,
+            reach,
+        }))
+    }
+
+    /// Samples of a plane that are read.
+    pub(super) fn reach(&self) -> usize {
+        self.reach
+    }
+
+    /// See [`crate::kernels::horizontal::Horizontal::run`].
+    pub(super) fn run(&self, lines: &Staged, ahead: &[Bytes<'_>], out: &mut [Pair]) {
+        assert!(lines.stride() >= self.reach && lines.planes().len() == 6 * lines.stride());
+        let ahead = Ahead::new(ahead, self.offsets.len());
+        // SAFETY: the processor has the instructions of an `Isa`, and planes are as long as the reach.
+        unsafe {
+            match self.isa.backend() {
+                Backend::Scalar => {}
+                #[cfg(target_arch = "x86_64")]
+                Backend::Avx2 => with_avx2::run(self, lines, ahead, out),
+                #[cfg(target_arch = "x86_64")]
+                Backend::Avx512 => with_avx512::run(self, lines, ahead, out),
+                #[cfg(target_arch = "aarch64")]
+                Backend::Neon => with_neon::run(self, lines, ahead, out),
+            }
+        }
+    }
+}
+
+macro_rules! kernel {
+    ($module:ident, $register:path, $features:literal, [$(($pairs:literal, $per_load:literal)),*]) => {
+        mod $module {
+            use super::*;
+            use $register as register;
+            use register::{
+                BYTES, begin, join, load, load_samples, multiply_add, pair_up, pick, shift, splat,
+                store_pairs,
+            };
+
+            /// # Safety
+            /// Planes of `lines` are as long as the reach of `table`.
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn run(
+                table: &Columns,
+                lines: &Staged,
+                ahead: Ahead<'_>,
+                out: &mut [Pair],
+            ) {
+                // Loops whose counts the compiler knows take half the time.
+                // SAFETY: by the contract above.
+                unsafe {
+                    match (table.pairs, table.per_load, table.wide) {
+                        $(
+                            ($pairs, $per_load, false) => {
+                                resample::<$pairs, $per_load, false>(table, lines, ahead, out);
+                            }
+                            ($pairs, $per_load, true) => {
+                                resample::<$pairs, $per_load, true>(table, lines, ahead, out);
+                            }
+                        )*
+                        (_, _, false) => resample::<0, 0, false>(table, lines, ahead, out),
+                        (_, _, true) => resample::<0, 0, true>(table, lines, ahead, out),
+                    }
+                }
+            }
+
+            /// `PAIRS` and `PER_LOAD` are those of `table`, or 0 for any.
+            ///
+            /// # Safety
+            /// As above.
+            #[target_feature(enable = $features)]
+            unsafe fn resample<const PAIRS: usize, const PER_LOAD: usize, const WIDE: bool>(
+                table: &Columns,
+                lines: &Staged,
+                mut ahead: Ahead<'_>,
+                out: &mut [Pair],
+            ) {
+                let pairs = if PAIRS == 0 { table.pairs } else { PAIRS };
+                let per_load = if PER_LOAD == 0 { table.per_load } else { PER_LOAD };
+                let (half, zero) = (begin(scalar::half(table.precision)), begin(0));
+                let shift = shift(table.precision);
+                let (samples, stride) = (lines.planes().as_ptr(), lines.stride());
+                let records: &[[u8; BYTES]] = bytemuck::cast_slice(&table.records);
+                let records = records.chunks_exact(per_load + pairs * (1 + usize::from(WIDE)));
+                let (red, rest) = out.split_at_mut(plane_stride(table.width));
+                let (green, blue) = rest.split_at_mut(plane_stride(table.width));
+                let [red, green, blue] = [red, green, blue].map(|plane| plane.as_chunks_mut().0);
+                let out = red.iter_mut().zip(green).zip(blue);
+                for ((record, offsets), ((red, green), blue)) in
+                    records.zip(&table.offsets).zip(out)
+                {
+                    ahead.step();
+                    let (patterns, weights) = record.split_at(per_load);
+                    let mut sums = [[half; 3]; 2];
+                    for (line, sums) in sums.iter_mut().enumerate() {
+                        let mut highs = [zero; 3];
+                        for first in (0..pairs).step_by(per_load) {
+                            let mut loaded = [splat(0); 3];
+                            for (channel, loaded) in loaded.iter_mut().enumerate() {
+                                let at = (3 * line + channel) * stride + 2 * first;
+                                // SAFETY: the reach ends after the last load of the last group, and
+                                // planes are as long.
+                                *loaded = unsafe { load_samples(samples.add(at), *offsets) };
+                            }
+                            for pair in first..pairs.min(first + per_load) {
+                                let pattern = load(&patterns[pair - first]);
+                                let low = load(&weights[pair]);
+                                for channel in 0..3 {
+                                    let taps = pick(loaded[channel], pattern);
+                                    sums[channel] = multiply_add(sums[channel], taps, low);
+                                    if WIDE {
+                                        let high = load(&weights[pairs + pair]);
+                                        highs[channel] = multiply_add(highs[channel], taps, high);
+                                    }
+                                }
+                            }
+                        }
+                        if WIDE {
+                            for (sum, high) in sums.iter_mut().zip(highs) {
+                                *sum = join(*sum, high);
+                            }
+                        }
+                    }
+                    for (channel, out) in [red, green, blue].into_iter().enumerate() {
+                        store_pairs(pair_up(sums[0][channel], sums[1][channel], shift), out);
+                    }
+                }
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+kernel!(
+    with_avx2,
+    crate::kernels::x86_64::avx2,
+    "avx2",
+    [
+        (1, 1),
+        (2, 2),
+        (3, 3),
+        (4, 4),
+        (5, 5),
+        (5, 4),
+        (6, 4),
+        (6, 3),
+        (7, 3),
+        (7, 2),
+        (8, 2)
+    ]
+);
+#[cfg(target_arch = "x86_64")]
+kernel!(
+    with_avx512,
+    crate::kernels::x86_64::avx512,
+    "avx512f,avx512bw,avx512vbmi,avx512vnni",
+    [
+        (1, 1),
+        (2, 2),
+        (3, 3),
+        (4, 4),
+        (5, 5),
+        (6, 6),
+        (7, 7),
+        (8, 6),
+        (8, 5)
+    ]
+);
+#[cfg(target_arch = "aarch64")]
+kernel!(
+    with_neon,
+    crate::kernels::aarch64::neon,
+    "neon",
+    [
+        (1, 1),
+        (2, 2),
+        (3, 3),
+        (4, 4),
+        (5, 5),
+        (5, 4),
+        (6, 4),
+        (6, 3),
+        (7, 3),
+        (7, 2),
+        (8, 2)
+    ]
+);

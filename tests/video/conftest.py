@@ -1,0 +1,40 @@
+"""Clips, encoded once for all tests, and the reference that reads them."""
+
+import os
+from pathlib import Path
+
+import pytest
+from clips import CLIPS, COPIES, copy_packets
+
+# The encoder of AV1 prints what it does, unless it is told not to.
+os.environ.setdefault("SVT_LOG", "1")
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory):
+    """``clip(name)``: the path of a clip of :data:`clips.CLIPS` or :data:`clips.COPIES`."""
+    folder = tmp_path_factory.mktemp("clips")
+    made: dict[str, Path] = {}
+
+    def path(name):
+        if name not in made:
+            original, suffix = COPIES.get(name, (name, None))
+            target = folder / f"{name}.{suffix or CLIPS[name].suffix}"
+            if suffix:
+                copy_packets(path(original), target)
+            else:
+                CLIPS[name].write(target)
+            made[name] = target
+        return made[name]
+
+    return path
+
+
+@pytest.fixture(scope="session")
+def torchcodec():
+    """``torchcodec(path)``: its decoder, which takes FFmpeg's libraries of the system."""
+    try:
+        from torchcodec.decoders import VideoDecoder
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"torchcodec finds no FFmpeg, which .ci/run installs: {error!s:.80}")
+    return lambda path: VideoDecoder(path, dimension_order="NHWC", num_ffmpeg_threads=1)
