@@ -365,6 +365,14 @@ class Layout:
     ) -> Layout: ...
     def canvas(self, height: SupportsIndex, width: SupportsIndex) -> tuple[int, int]:
         """``(height, width)`` of the canvas that an image of a size is put on."""
+    def placement(
+        self, height: SupportsIndex, width: SupportsIndex
+    ) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
+        """``(frame, before, resized, offset)`` of the height and the width of an image of a size.
+
+        What lies at ``x`` in the image is at ``(x + before) * resized / frame + offset`` on its
+        canvas.
+        """
     def grid(
         self, writer: RowWriter, height: SupportsIndex, width: SupportsIndex
     ) -> tuple[int, int, int]:

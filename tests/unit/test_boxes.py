@@ -53,6 +53,43 @@ def test_rounding_is_named(rounding, expected):
     assert found.dtype == (np.float64 if rounding == "none" else np.int64)
 
 
+@pytest.mark.parametrize(
+    "name", ["clip-224", "llava-1.5-pad", "llava-next", "llava-onevision", "internvl", "qwen-vl"]
+)
+@pytest.mark.parametrize("size", [(480, 640), (900, 500)])
+def test_boxes_lie_on_the_canvas_where_their_pixels_do(name, size):
+    box = [size[1] // 2 - 90, size[0] // 2 - 60, size[1] // 2 + 60, size[0] // 2 + 100]
+    image = np.zeros((*size, 3), np.uint8)
+    image[box[1] : box[3], box[0] : box[2]] = 255
+    processor = qvl_fast.ImageProcessor(name, dtype="uint8", return_tensors="np")
+    height, width = processor.resized_size(*size)
+    tiles = processor(image).pixel_values.reshape(-1, *processor(image).pixel_values.shape[-3:])
+    rows, columns = height // tiles.shape[2], width // tiles.shape[3]
+    overview = processor.config.layout.overview
+    tiles = tiles[-rows * columns :] if overview == "first" else tiles[: rows * columns]
+    canvas = tiles.reshape(rows, columns, *tiles.shape[1:]).transpose(0, 3, 1, 4, 2)
+    y, x = np.nonzero(canvas.reshape(height, width, 3)[..., 0] > 127)
+    found = [x.min(), y.min(), x.max() + 1, y.max() + 1]
+    expected = boxes.convert([box], size, name, source="original", target="resized")[0]
+    assert np.abs(found - expected).max() <= 1
+    back = boxes.convert([expected], size, name, source="resized", target="original")
+    np.testing.assert_allclose(back, [box], atol=1e-9)
+
+
+def test_what_has_no_grid_of_tokens_says_so():
+    with pytest.raises(ValueError, match="'internvl' has no grid of tokens"):
+        boxes.tokens_at([[1, 1]], SIZE, "internvl")
+    with pytest.raises(ValueError, match="'internvl' does not say how the model writes boxes"):
+        boxes.to_model([[1, 1]], SIZE, "internvl")
+
+
+def test_the_tags_of_qwen_vl():
+    text = boxes.format([[0, 0, 960, 540]], SIZE, "qwen-vl", labels=["sky"])
+    assert text == "<ref>sky</ref><box>(0,0),(500,500)</box>"
+    (region,) = boxes.parse(text, "qwen-vl")
+    assert (region.label, region.kind) == ("sky", "box")
+
+
 def test_shapes_stay():
     for shape in [(2,), (4,), (3, 2), (3, 4), (3, 8), (0, 4), (2, 5, 2)]:
         assert boxes.to_model(np.ones(shape), SIZE, "qwen3-vl").shape == shape

@@ -70,6 +70,30 @@ def test_position_ids_are_those_of_the_language_model(config):
     assert (ids[:, 0, 1:-1] == seen.positions.T).all()
 
 
+@pytest.mark.parametrize(
+    ("config", "tiles"),
+    [
+        ("clip-224", (1, 1)),
+        ("llava-next", (2, 2)),
+        ("llava-onevision", (2, 2)),
+        ("internvl", (3, 4)),
+    ],
+)
+def test_families_that_cut_images_show_their_tiles(config, tiles):
+    image = np.full((480, 640, 3), 90, np.uint8)
+    image[100:200, 100:300] = 255
+    shown = view(image, config, boxes=[[100, 100, 300, 200]])
+    assert (shown.seen.cell, shown.seen.tokens) == ("tile", tiles)
+    # The tiles are put together as they were cut: what is white is one rectangle, in its place, of
+    # which a cubic filter rounds the corners.
+    y, x = np.nonzero(shown.seen.pixels[..., 0] > 180)
+    found = [x.min(), y.min(), x.max() + 1, y.max() + 1]
+    assert np.abs(np.array(found) - shown.places[0].resized).max() <= 1
+    assert (found[2] - found[0]) * (found[3] - found[1]) - len(x) <= 16
+    assert shown.places[0].note.endswith("pixels of what the model sees")
+    assert data_of(shown.html)["images"][0]["steps"][0]["positions"] is None
+
+
 def test_scores_colour_their_tokens():
     scores = np.zeros(150)
     scores[17], scores[18] = 4.0, 2.0

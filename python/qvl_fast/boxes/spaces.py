@@ -8,11 +8,11 @@ from typing import Any, Literal, TypeAlias, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qvl_fast import _native
 from qvl_fast.boxes.problems import check
 from qvl_fast.config import ModelConfig
 from qvl_fast.config.checks import check_choice, positive_integer
 from qvl_fast.config.grounding import GroundingConfig
+from qvl_fast.processors.base import native_layout
 
 Space: TypeAlias = Literal["original", "resized", "patches", "tokens", "model"]
 
@@ -26,51 +26,87 @@ _MEANING = {
 
 @dataclass(frozen=True, slots=True)
 class Spaces:
-    """An image of one size as one model sees it. Sizes are (height, width)."""
+    """An image of one size as one model sees it.
+
+    Attributes:
+        original: (width, height) of the image in pixels.
+        canvas: (width, height) of what it is resized to, or put on, in pixels.
+        config: the model.
+    """
 
     original: tuple[int, int]
-    resized: tuple[int, int]
-    patch_size: int
-    merge_size: int
-    grounding: GroundingConfig
+    canvas: tuple[int, int]
+    config: ModelConfig
+    _resized: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
     @classmethod
     def of(cls, size: Any, config: str | ModelConfig) -> Spaces:
-        """The spaces of an image.
+        """The spaces of an image of ``size``, which is (height, width).
 
         Raises:
-            ValueError, TypeError: a size that is none, or that the model cannot take; a
-                configuration without a known way of writing boxes.
+            ValueError, TypeError: a size that is none, or that the model cannot take.
         """
         model = model_config(config)
         try:
             height, width = size
         except (TypeError, ValueError):
             raise TypeError(f"size must be (height, width), got {size!r:.80}") from None
-        original = positive_integer("height", height), positive_integer("width", width)
-        image = model.image
-        resized = original
-        if image.do_resize:
-            resized = _native.smart_resize(
-                *original, image.factor, image.min_pixels, image.max_pixels
-            )
-        return cls(original, resized, image.patch_size, image.merge_size, grounding(model))
+        height, width = positive_integer("height", height), positive_integer("width", width)
+        layout = native_layout(model.image, model.image.layout, "torchvision")
+        down, across = layout.placement(height, width)
+        frame, before, resized, offset = np.array([across, down], np.float64).T
+        canvas = layout.canvas(height, width)
+        return cls(
+            (width, height),
+            (canvas[1], canvas[0]),
+            model,
+            (resized, before * resized + offset * frame, frame),
+        )
 
     def extent(self, space: Space) -> tuple[float, float]:
         """The largest x and y."""
-        if space == "model" and self.grounding.scale is not None:
-            return self.grounding.scale, self.grounding.scale
-        height, width = self.original if space == "original" else self.resized
-        unit = {"patches": self.patch_size, "tokens": self.patch_size * self.merge_size}
-        return width / unit.get(space, 1), height / unit.get(space, 1)
+        if space == "original":
+            return self.original
+        if space == "model" and (scale := grounding(self.config).scale) is not None:
+            return scale, scale
+        unit = self._unit(space)
+        return self.canvas[0] / unit, self.canvas[1] / unit
+
+    def scale(
+        self, space: Space
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """``a``, ``b`` and ``c`` of each axis: ``x`` of the original is at ``(x * a + b) / c``."""
+        if space == "original":
+            return np.ones(2), np.zeros(2), np.ones(2)
+        if space == "model" and (scale := grounding(self.config).scale) is not None:
+            return np.full(2, float(scale)), np.zeros(2), np.array(self.original, np.float64)
+        a, b, c = self._resized
+        return a, b, c * self._unit(space)
 
     def meaning(self, space: Space) -> str:
         """What lies within the extent, for a message."""
         if space != "model":
             return _MEANING[space]
-        if self.grounding.scale is None:
+        if grounding(self.config).scale is None:
             return "the resized image, whose pixels are this model's coordinates"
         return "this model's coordinates whatever the size of the image"
+
+    def _unit(self, space: Space) -> int:
+        """Pixels of the canvas that are one in a space.
+
+        Raises:
+            ValueError: the model has no grid of tokens.
+        """
+        image = self.config.image
+        if space == "patches":
+            return image.patch_size
+        if space == "tokens":
+            if image.layout.tokens is not None:
+                raise ValueError(
+                    f"config {self.config.name!r} has no grid of tokens over the whole image"
+                )
+            return image.factor
+        return 1
 
 
 def convert(
@@ -90,17 +126,18 @@ def convert(
             :func:`qvl_fast.image_size` tells it.
         config: a preset's name or a :class:`ModelConfig`; it decides the resized size and how the
             model writes places.
-        source: ``"original"`` and ``"resized"`` are pixels, ``"patches"`` and ``"tokens"`` columns
-            and rows of the grid, ``"model"`` what the model reads and writes.
+        source: ``"original"`` and ``"resized"`` are pixels, the latter of the canvas where an image
+            is cropped, padded or cut into tiles; ``"patches"`` and ``"tokens"`` columns and rows of
+            the grid; ``"model"`` what the model reads and writes.
         target: likewise.
 
     Returns:
-        float64 of the same shape, not rounded.
+        float64 of the same shape, not rounded. What a crop leaves out lies outside the canvas.
 
     Raises:
         BoxError: boxes outside the image or with corners swapped, each by its index.
-        ValueError: an unknown space or preset, a shape that cannot be boxes, or a size that the
-            model cannot take.
+        ValueError: an unknown space or preset, a shape that cannot be boxes, a size that the model
+            cannot take, or a space that it does not have.
         TypeError: a value has the wrong type.
     """
     check_choice("source", source, Space)
@@ -109,9 +146,9 @@ def convert(
     spaces = Spaces.of(size, config)
     extent = spaces.extent(source)
     check(_rows(places), extent, spaces.meaning(source))
+    (a, b, c), (to_a, to_b, to_c) = spaces.scale(source), spaces.scale(target)
     # One rounding for the product and one for the quotient: whole thousandths come back whole.
-    x_and_y = places.reshape(-1, 2)
-    moved = x_and_y * np.array(spaces.extent(target)) / np.array(extent)
+    moved = ((places.reshape(-1, 2) * c - b) * to_a + a * to_b) / (a * to_c)
     return moved.reshape(places.shape)
 
 

@@ -294,13 +294,24 @@ _IMAGES: Mapping[str, ImageConfig] = {
     **IMAGES,
 }
 
+# How those of them write places of which that is known.
+_GROUNDING = {
+    "qwen-vl": GroundingConfig(scale=1000, markup="ref-box"),
+    "qwen2.5-omni": GroundingConfig(scale=None, markup="json"),
+    "qwen3-omni": GroundingConfig(scale=1000, markup="json"),
+    "qwen3.5": GroundingConfig(scale=1000, markup="json"),
+}
+
 # The same by the names of all sizes, which begin with the family's.
 _MODELS: Mapping[str, ModelConfig] = {
     name: replace(PRESETS[family], name=name, tower=tower)
     for name, tower in TOWERS.items()
     for family in PRESETS
     if name == family or name.startswith(f"{family}-")
-} | {name: ModelConfig(name=name, image=image) for name, image in _IMAGES.items()}
+} | {
+    name: ModelConfig(name=name, image=image, grounding=_GROUNDING.get(name))
+    for name, image in _IMAGES.items()
+}
 
 # `model_type` in a config.json -> the preset whose structure it has.
 _MODEL_TYPES: Mapping[str, ModelConfig] = {

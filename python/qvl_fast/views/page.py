@@ -48,7 +48,8 @@ def step(seen: Seen) -> dict[str, Any]:
     positions, windows = seen.positions, seen.windows
     return {
         "resized": seen.pixels.shape[:2],
-        "patch": seen.patch_size,
+        "cell": seen.cell,
+        "size": seen.token_size,
         "merge": seen.config.image.merge_size,
         "tokens": seen.tokens,
         "positions": None if positions is None else positions.tolist(),

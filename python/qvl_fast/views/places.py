@@ -70,9 +70,9 @@ def _answered(region: Region, seen: Seen) -> Place:
 def _note(original: list[float], resized: list[float], seen: Seen) -> str:
     if len(resized) != 4:
         return ""
-    ((left, top, right, bottom),) = tokens_under([original], seen.original, seen.config).tolist()
     x0, y0, x1, y1 = resized
-    return (
-        f"{right - left} x {bottom - top} tokens, {x1 - x0:.0f} x {y1 - y0:.0f} pixels of what the "
-        "model sees"
-    )
+    pixels = f"{x1 - x0:.0f} x {y1 - y0:.0f} pixels of what the model sees"
+    if seen.cell == "tile":
+        return pixels
+    ((left, top, right, bottom),) = tokens_under([original], seen.original, seen.config).tolist()
+    return f"{right - left} x {bottom - top} tokens, {pixels}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,9 +45,15 @@ class Seen:
         return self.config.image.patch_size
 
     @property
+    def cell(self) -> Literal["token", "tile"]:
+        """What the picture is divided into: tiles, for families that cut an image into them."""
+        return "token" if self.config.image.layout.tile is None else "tile"
+
+    @property
     def token_size(self) -> int:
-        """Side of a token in pixels."""
-        return self.config.image.factor
+        """Side of a token, or a tile, in pixels."""
+        tile = self.config.image.layout.tile
+        return self.config.image.factor if tile is None else tile[0]
 
     @property
     def grid_thw(self) -> list[list[int]]:
@@ -57,7 +63,7 @@ class Seen:
 
     @property
     def tokens(self) -> tuple[int, int]:
-        """Rows and columns of tokens."""
+        """Rows and columns of tokens, or of tiles."""
         height, width = self.pixels.shape[:2]
         return height // self.token_size, width // self.token_size
 
@@ -68,7 +74,7 @@ class Seen:
         Those of a prompt in which one token stands before the image. None if the configuration
         does not say how they are made.
         """
-        if self.config.rope is None:
+        if self.config.rope is None or self.cell == "tile":
             return None
         rows, columns = self.tokens
         types = np.ones((1, 1 + rows * columns), np.int64)
@@ -79,7 +85,7 @@ class Seen:
     @cached_property
     def windows(self) -> NDArray[np.int64] | None:
         """int64 (tokens,): the attention window of each token; None if the tower has none."""
-        if self.config.tower is None:
+        if self.config.tower is None or self.cell == "tile":
             return None
         index = plan(self.grid_thw, self.config.tower)
         if index.window_index is None or index.cu_window_seqlens is None:
@@ -100,8 +106,25 @@ def see(image: ImageSource, config: ModelConfig) -> Seen:
     # Raw pixels, once for each patch: nothing is normalised that would have to be undone.
     processor = ImageProcessor(config, dtype="uint8", temporal="compact", return_tensors="np")
     batch = processor(image)
+    size = image_size(image)
+    if config.image.layout.tile is not None:
+        return Seen(config, size, _canvas(batch.pixel_values, processor, size))
     (frames,) = unpatchify(batch.pixel_values, batch.image_grid_thw, config)
-    return Seen(config, image_size(image), frames[0])
+    return Seen(config, size, frames[0])
+
+
+def _canvas(
+    planes: NDArray[np.uint8], processor: ImageProcessor, size: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """The tiles of an image put together again, without the overview."""
+    height, width = processor.resized_size(*size)
+    tiles = planes.reshape(-1, *planes.shape[-3:])
+    _, tile_height, tile_width = tiles.shape[1:]
+    rows, columns = height // tile_height, width // tile_width
+    first = processor.config.layout.overview == "first"
+    tiles = tiles[-rows * columns :] if first else tiles[: rows * columns]
+    grid = tiles.reshape(rows, columns, 3, tile_height, tile_width)
+    return grid.transpose(0, 3, 1, 4, 2).reshape(height, width, 3)
 
 
 def decoded(image: ImageSource) -> ImageSource:

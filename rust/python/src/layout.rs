@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use qvl_core::Reference;
-use qvl_core::geometry::{self, Anyres, Area, Overview, Plan, Small};
+use qvl_core::geometry::{self, Anyres, Area, Overview, Pass, Plan, Small, Span};
 
 use crate::argument;
 use crate::argument::Integer;
@@ -16,6 +16,9 @@ pub(crate) struct Layout {
     layout: geometry::Layout,
     reference: Reference,
 }
+
+/// `(frame, before, resized, offset)` of a span.
+type Axis = (usize, usize, usize, isize);
 
 /// How large an image becomes; see `Fit` of the core.
 #[pyclass(frozen, module = "qvl_fast._native")]
@@ -120,13 +123,15 @@ impl Layout {
 
     /// The size `(height, width)` of the canvas that an image of `(height, width)` is put on.
     fn canvas(&self, height: Integer<'_>, width: Integer<'_>) -> PyResult<(usize, usize)> {
-        let plan = self.plan(side("height", height)?, side("width", width)?);
-        let plan = plan.map_err(to_python)?;
-        // An overview is never larger than the tiles.
-        let canvases = plan.passes().map(geometry::Pass::target);
-        Ok(canvases
-            .max_by_key(|(height, width)| height * width)
-            .unwrap_or((0, 0)))
+        Ok(self.pass_of_tiles(height, width)?.target())
+    }
+
+    /// How the height and the width of an image of `(height, width)` are put on its canvas: `(frame, before,
+    /// resized, offset)` of each. What lies at `x` in the image is at `(x + before) * resized / frame + offset`.
+    fn placement(&self, height: Integer<'_>, width: Integer<'_>) -> PyResult<(Axis, Axis)> {
+        let pass = self.pass_of_tiles(height, width)?;
+        let axis = |span: Span| (span.frame, span.before, span.resized, span.offset);
+        Ok((axis(pass.height), axis(pass.width)))
     }
 
     /// The grid `(tiles, h, w)` of an image of `(height, width)` as `writer` cuts it.
@@ -161,6 +166,11 @@ impl Layout {
 }
 
 impl Layout {
+    fn pass_of_tiles(&self, height: Integer<'_>, width: Integer<'_>) -> PyResult<Pass> {
+        let plan = self.plan(side("height", height)?, side("width", width)?);
+        Ok(plan.map_err(to_python)?.tiled())
+    }
+
     pub(crate) fn plan(&self, height: usize, width: usize) -> qvl_core::Result<Plan> {
         self.layout.plan((height, width), self.reference)
     }

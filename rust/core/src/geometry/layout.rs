@@ -141,7 +141,10 @@ impl Layout {
             (overview, Overview::First) => [overview, Some(main)],
             (overview, _) => [Some(main), overview],
         };
-        Ok(Plan { passes })
+        Ok(Plan {
+            passes,
+            overview_first: self.overview == Overview::First,
+        })
     }
 
     fn main(&self, size: (usize, usize), reference: Reference) -> Result<Pass> {
@@ -237,6 +240,7 @@ impl Layout {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     passes: [Option<Pass>; 2],
+    overview_first: bool,
 }
 
 impl Plan {
@@ -244,7 +248,13 @@ impl Plan {
     pub fn of(pass: Pass) -> Self {
         Self {
             passes: [Some(pass), None],
+            overview_first: false,
         }
+    }
+
+    /// The pass of the tiles, or of all of the image.
+    pub fn tiled(&self) -> Pass {
+        self.passes[usize::from(self.overview_first)].expect("the overview does not stand alone")
     }
 
     /// The passes, in the order of what they write.
@@ -267,6 +277,7 @@ impl Plan {
     pub fn trimmed(self, unit: usize) -> Self {
         Self {
             passes: self.passes.map(|pass| pass.map(|pass| pass.trimmed(unit))),
+            ..self
         }
     }
 }
