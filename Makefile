@@ -23,8 +23,8 @@ endif
 BUILD_INPUTS := pyproject.toml requirements.lock Cargo.toml Cargo.lock \
 	$(shell find rust -name '*.rs' -o -name '*.c' -o -name '*.py' -o -name Cargo.toml)
 
-.PHONY: run test test-all lint test-rust test-python fuzz sanitize check-arm test-arm sdist wheel \
-	wheels bench lock clean
+.PHONY: run test test-all lint test-rust test-python fuzz sanitize check-arm test-arm wheel-arm \
+	sdist wheel wheels bench bench-program bench-program-arm screenshots lock clean
 
 run: $(VENV)/run.stamp ## preprocess IMAGES (a folder or files) and print what happened
 	rm -rf build/run
@@ -32,10 +32,13 @@ run: $(VENV)/run.stamp ## preprocess IMAGES (a folder or files) and print what h
 
 test: lint check-arm test-rust test-python fuzz wheel ## everything
 
+test-all: ARM_CASES = 256
 test-all: test sanitize test-arm ## the same with long random campaigns, recorded
 	$(BIN)/pytest tests/parity/test_random.py --resize-cases 3000 --path-cases 1500 \
 		--record tests/record/$(DATE)-still-images.txt
-	$(BIN)/pytest tests/parity/test_video.py --video-cases 600 \
+	$(BIN)/pytest tests/integration/test_dropin_random.py --image-drop-in-cases 2000 \
+		--video-drop-in-cases 1000 --record tests/record/$(DATE)-drop-ins.txt
+	$(BIN)/pytest tests/parity/test_video_processors.py --video-cases 600 \
 		--record tests/record/$(DATE)-videos.txt
 	$(BIN)/pytest -q tests/parity/test_sampling.py --sampling-cases 50000 --timeout 3600 > build/sampling.txt \
 		|| { cat build/sampling.txt; exit 1; }
@@ -78,21 +81,35 @@ fuzz sanitize:
 	@echo "no $@: it takes x86-64 Linux"
 endif
 
-# The core off x86-64, with Debian's compiler, which has a standard library for ARM, and its emulator.
-# qemu finds the C library of Debian's arm64 by itself.
+# 64-bit ARM, with Debian's compiler, which has a standard library for it, and an emulator. qemu finds
+# the C library of Debian's arm64 by itself.
 ARM := aarch64-unknown-linux-gnu
 ARM_CARGO := RUSTC=/usr/bin/rustc RUSTFLAGS=-Dwarnings CARGO_TARGET_DIR=build/arm \
 	CARGO_BUILD_TARGET=$(ARM) CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=qemu-aarch64 \
 	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc /usr/bin/cargo
 
 ifneq ($(wildcard /usr/lib/rustlib/$(ARM)),)
+ARM_CASES ?= 32
 check-arm: ## compile the core for ARM
 	$(ARM_CARGO) check --locked --package qvl-core
 
-test-arm: ## run its tests in an emulator
-	$(ARM_CARGO) test --locked --package qvl-core --lib
+# The oldest processor there is, and the newest that qemu knows.
+test-arm: ## run its tests in an emulator, each property for ARM_CASES cases
+	QEMU_CPU=cortex-a53 PROPTEST_CASES=$(ARM_CASES) \
+		$(ARM_CARGO) test --locked --package qvl-core --lib -- kernels:: resize:: rows::
+	QEMU_CPU=max PROPTEST_CASES=$(ARM_CASES) $(ARM_CARGO) test --locked --package qvl-core --lib
+
+wheel-arm: $(VENV)/wheels.stamp ## build the wheel for ARM, in build/wheels-arm, and try it in the emulator
+	rm -rf build/wheels-arm
+	PATH="$(CURDIR)/$(BIN):$$PATH" RUSTC=/usr/bin/rustc CARGO=/usr/bin/cargo CARGO_TARGET_DIR=build/arm \
+		$(BIN)/maturin build --release --out build/wheels-arm --target $(ARM) \
+		--zig --compatibility $(PLATFORM) --auditwheel check
+	tests/arm/run $(BIN)/pip build/wheels-arm/*.whl
+
+bench-program-arm:
+	$(ARM_CARGO) bench --locked --package qvl-core --bench kernels --no-run --message-format=json
 else
-check-arm test-arm:
+check-arm test-arm wheel-arm:
 	@echo "no $@: it takes Debian's arm64 packages, which .ci/run installs"
 	@test -z "$$CI"
 endif
@@ -146,8 +163,14 @@ ifneq ($(PLATFORM),)
 		| grep 'is consistent with the following platform tag: "$(PLATFORM)_' || exit; done
 endif
 
+bench-program:
+	cargo bench --locked --package qvl-core --bench kernels --no-run --message-format=json
+
 bench: $(VENV)/bench.stamp ## time IMAGES (a folder or files) against transformers, on this machine
 	$(BIN)/qvl-fast bench images $(IMAGES)
+
+screenshots: $(VENV)/test.stamp ## take those of docs/view.md anew, with chromium
+	$(BIN)/python docs/screenshots.py
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -332,7 +332,7 @@ def test_options_are_refused_as_by_stock():
 def test_an_image_that_cannot_be_used_is_named():
     processor = Qwen2VLImageProcessor()
     with pytest.raises(ImageError, match="200") as caught:
-        processor([PICTURE, PIXELS[:1].repeat(2, 1)])
+        processor([PICTURE, PIXELS[:2].repeat(3, axis=1)])
     assert caught.value.index == 1
     # Where stock divides by zero, or fails to reshape.
     with pytest.raises(ImageError) as caught:

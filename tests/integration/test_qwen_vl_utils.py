@@ -4,6 +4,7 @@ import base64
 import inspect
 import io
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,9 @@ from PIL import Image
 from qwen_vl_utils import vision_process
 
 from qvl_fast import ImageError, ImageProcessor
+from qvl_fast._input.errors import VideoError
 from qvl_fast.integrations import qwen_vl_utils as ours
+from qvl_fast.integrations.qwen_vl_utils.sampling import sampled_indices
 
 MODES = ("RGB", "RGBA", "L", "LA", "P", "PA", "1", "I;16", "CMYK")
 
@@ -173,6 +176,63 @@ def test_random_videos(utils_cases):
         assert outcome(ours.fetch_video, *arguments) == expected, case
 
 
+VIDEO = Path(__file__).parents[3] / "shared/data/cookbook/v_rBMQFpHspmo.mp4"
+
+
+@pytest.mark.skipif(not VIDEO.exists(), reason="the cookbook's video is not there")
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        {"nframes": 6},
+        {"fps": 0.1},
+        {"fps": 1.5, "video_start": 3.3, "video_end": 7.25, "max_frames": 5},
+        {"min_frames": 9, "video_end": 5, "resized_height": 90, "resized_width": 120},
+    ],
+)
+def test_files(sampling, monkeypatch):
+    pytest.importorskip("av")
+    monkeypatch.setattr(vision_process, "FORCE_QWENVL_VIDEO_READER", "torchcodec")
+    vision_process.get_video_reader_backend.cache_clear()
+    for source in (str(VIDEO), f"file://{VIDEO}"):
+        element = {"video": source, "max_pixels": 200_000, **sampling}
+        (frames, metadata), sample_fps = ours.fetch_video(element, 16, True, True)
+        (expected, their_metadata), their_fps = stock.fetch_video(element, 16, True, True)
+        assert comparable(frames) == comparable(expected)
+        assert sample_fps == their_fps
+        # Whose reader it was is the one thing in which they differ.
+        assert (metadata.pop("video_backend"), their_metadata.pop("video_backend")) == (
+            "pyav",
+            "torchcodec",
+        )
+        assert metadata == their_metadata
+
+
+def test_random_sampling(utils_cases):
+    for number, rng in utils_cases:
+        for _ in range(20):
+            total, fps = int(rng.integers(1, 5000)), float(rng.choice([23.976, 25, 29.97, 7.5]))
+            element = {}
+            if rng.random() < 0.3:
+                element["nframes"] = int(rng.integers(1, 100))
+            if rng.random() < 0.3:
+                element["fps"] = float(rng.uniform(0.1, 40))
+            for name in ("min_frames", "max_frames"):
+                if rng.random() < 0.3:
+                    element[name] = int(rng.integers(1, 400))
+            for name in ("video_start", "video_end"):
+                if rng.random() < 0.3:
+                    element[name] = float(rng.uniform(-5, 100))
+            expected = outcome(stock_indices, element, total, fps)
+            found = outcome(sampled_indices, element, total, fps)
+            assert found == expected, f"case {number}: {element}, {total} at {fps}"
+
+
+def stock_indices(element, total, fps):
+    first, last, among = vision_process.calculate_video_frame_range(element, total, fps)
+    count = vision_process.smart_nframes(element, among, fps)
+    return torch.linspace(first, last, count).round().long().tolist(), among
+
+
 def test_photographs(photographs):
     content = [{"type": "image", "image": f"file://{file}"} for file in photographs[:8]]
     conversation = [{"role": "user", "content": content}]
@@ -284,10 +344,12 @@ def test_conversations(kwargs, metadata):
         ([{"content": [{"image": b"no image"}]}], ImageError, "cannot be decoded"),
         ([{"content": [{"image": "data:image/png;base64,!!"}]}], ImageError, "cannot be decoded"),
         ([{"content": [{"image": "no/such.png"}]}], FileNotFoundError, "no/such.png"),
-        ([{"content": [{"image": Image.new("RGB", (3000, 10))}]}], ValueError, "factor of at most"),
+        ([{"content": [{"image": Image.new("RGB", (3000, 10))}]}], ValueError, "aspect ratio"),
         ([{"content": [{"image": Image.new("RGB", (0, 10))}]}], ValueError, "no pixels"),
         ([{"content": [{"video": []}]}], ValueError, "at least one picture"),
-        ([{"content": [{"video": torch.zeros(2, 3, 9, 9)}]}], TypeError, "list of pictures"),
+        ([{"content": [{"video": torch.zeros(2, 3, 9, 9)}]}], TypeError, "video must be a path"),
+        ([{"content": [{"video": b"no video"}]}], VideoError, "cannot be"),
+        ([{"content": [{"video": "no/such.mp4"}]}], FileNotFoundError, "no/such.mp4"),
     ],
 )
 def test_bad_input(messages, error, words):
@@ -338,7 +400,7 @@ def test_megatron_bridge_imports_before():
     # What only ours says shows whose it is.
     with pytest.raises(ValueError, match="messages must hold at least one message"):
         importer.process_vision_info([])
-    with pytest.raises(ValueError, match="differ by a factor of at most 200"):
+    with pytest.raises(ValueError, match="must be at most 200, got 1000"):
         stock.smart_resize(1, 1000, 28)
 
     ours.uninstall()
@@ -386,6 +448,18 @@ def test_ms_swift_sets_constants(monkeypatch):
     assert video.shape[2:] == (56, 112)
     batch = ImageProcessor("qwen2.5-vl", do_resize=False)(image)
     assert batch.image_grid_thw.tolist() == [[1, 6, 10]]
+
+
+@pytest.mark.parametrize("name", ["MAX_RATIO", "FRAME_FACTOR"])
+def test_constants_that_must_stay(monkeypatch, name):
+    monkeypatch.setattr(vision_process, name, 3)
+    with pytest.raises(ValueError, match=rf"{name} of qwen_vl_utils must be \d+, got 3"):
+        ours.fetch_video({"video": [Image.new("RGB", (100, 100))] * 2})
+
+
+def test_no_least_area():
+    element = {"image": Image.new("RGB", (100, 75)), "min_pixels": 0}
+    assert ours.fetch_image(element).size == stock.fetch_image(element).size
 
 
 def test_model_seq_len_bounds_a_video(monkeypatch):

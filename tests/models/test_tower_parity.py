@@ -7,7 +7,7 @@ import torch
 
 import qvl_fast
 from qvl_fast.config import TOWERS
-from qvl_fast.models.qwen2_5 import RmsNorm
+from qvl_fast.models.layers import RmsNorm
 
 BATCHES = {
     "image": [[1, 8, 8]],

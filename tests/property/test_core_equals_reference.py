@@ -1,7 +1,9 @@
 """The Rust core equals its readable twin on whatever hypothesis thinks of."""
 
+from typing import NamedTuple
+
 import numpy as np
-import torch
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -73,29 +75,61 @@ def normalizations(draw: st.DrawFn) -> qvl_fast.ImageConfig:
     )
 
 
-@given(
-    normalizations(), st.integers(1, 5), st.integers(1, 3), st.integers(1, 3),
-    st.booleans(), REFERENCES, st.integers(0, 2**32 - 1),
-)  # fmt: skip
+class Case(NamedTuple):
+    frames: NDArray[np.uint8]
+    config: qvl_fast.ImageConfig
+    temporal: str
+    name: str
+
+    @property
+    def layout(self):
+        config = self.config
+        return config.patch_size, config.temporal_patch_size, config.merge_size, self.temporal
+
+    def expected(self):
+        config = self.config
+        table = reference.normalization_table(
+            self.name,
+            config.rescale_factor if config.do_rescale else None,
+            config.image_mean if config.do_normalize else None,
+            config.image_std if config.do_normalize else None,
+        )
+        return reference.patchify(self.frames, table, *self.layout)
+
+    def ours(self, dtype):
+        return qvl_fast.patchify(
+            self.frames, self.config, dtype=dtype, temporal=self.temporal, reference=self.name
+        )
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    config = draw(normalizations())
+    compact = draw(st.booleans())
+    count = 1 if compact else draw(st.integers(1, 5))
+    height, width = (draw(st.integers(1, 3)) * config.factor for _ in range(2))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    frames = generator.integers(0, 256, (count, height, width, 3), np.uint8)
+    return Case(frames, config, "compact" if compact else "full", draw(REFERENCES))
+
+
+@given(cases())
 @settings(max_examples=300)
-def test_patchify(config, count, blocks_high, blocks_wide, compact, name, seed):
-    count, temporal = (1, "compact") if compact else (count, "full")
-    shape = (count, blocks_high * config.factor, blocks_wide * config.factor, 3)
-    frames = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-    table = reference.normalization_table(
-        name,
-        config.rescale_factor if config.do_rescale else None,
-        config.image_mean if config.do_normalize else None,
-        config.image_std if config.do_normalize else None,
-    )
-    layout = (config.patch_size, config.temporal_patch_size, config.merge_size, temporal)
-    expected = reference.patchify(frames, table, *layout)
+def test_patchify(case):
+    expected = case.expected()
+    assert np.array_equal(case.ours("float32"), expected)
+    assert np.array_equal(case.ours("float16"), reference.round_to_float16(expected))
+    raw = reference.patchify_raw(case.frames, *case.layout)
+    assert np.array_equal(case.ours("uint8"), raw)
 
-    def ours(dtype):
-        return qvl_fast.patchify(frames, config, dtype=dtype, temporal=temporal, reference=name)
 
-    assert np.array_equal(ours("float32"), expected)
-    assert np.array_equal(ours("float16"), reference.round_to_float16(expected))
-    bits = ours("bfloat16").view(dtype=torch.int16).numpy().view(np.uint16)
-    assert np.array_equal(bits, reference.round_to_bfloat16(expected))
-    assert np.array_equal(ours("uint8"), reference.patchify_raw(frames, *layout))
+@pytest.fixture(scope="module")
+def torch():
+    return pytest.importorskip("torch", reason="NumPy has no bfloat16")
+
+
+@given(case=cases())
+@settings(max_examples=300)
+def test_patchify_to_bfloat16(torch, case):
+    bits = case.ours("bfloat16").view(dtype=torch.int16).numpy().view(np.uint16)
+    assert np.array_equal(bits, reference.round_to_bfloat16(case.expected()))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qvl_fast import _native
-from qvl_fast._input.arrays import is_tensor, tensor_memory
+from qvl_fast._input.arrays import is_array, is_tensor, tensor_memory
 from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.torch import import_torch
 from qvl_fast.config.checks import check_choice
@@ -36,6 +36,36 @@ def dtype_name(dtype: DType | torch.dtype) -> DType:
     name = str(dtype).removeprefix("torch.") if _is_torch_dtype(dtype) else dtype
     check_choice("dtype", name, DType)
     return cast("DType", name)
+
+
+def rows_dtype(rows: Any) -> DType:
+    """The name of the element type of rows that somebody passes.
+
+    Raises:
+        TypeError: they are not an array or tensor of a type that rows have.
+    """
+    if not is_array(rows):
+        raise TypeError(f"rows must be an array or a tensor, got {type(rows).__name__}")
+    try:
+        return dtype_name(rows.dtype if is_tensor(rows) else rows.dtype.name)
+    except ValueError:
+        raise TypeError(
+            f"rows must be of float32, float16, bfloat16 or uint8, got {rows.dtype}"
+        ) from None
+
+
+def row_memory(rows: Rows) -> NDArray[Any]:
+    """Rows as an array over the same memory, bfloat16 as bit patterns in uint16.
+
+    Raises:
+        TypeError: NumPy cannot view the tensor.
+    """
+    value: Any = rows
+    if not is_tensor(value):
+        return value
+    if rows_dtype(value) == "bfloat16":
+        return tensor_memory("rows", value.view(import_torch().int16)).view(np.uint16)
+    return tensor_memory("rows", value)
 
 
 def check_form(return_tensors: ReturnTensors, dtype: DType) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import asdict
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -28,8 +29,9 @@ def stock_processor(ours: ImageProcessor, **options: Any) -> Callable[[Any], tor
         A function; its rows are of the type that the stock processor gives.
     """
     kind = Qwen2VLImageProcessor if ours.reference == "torchvision" else Qwen2VLImageProcessorPil
-    size = {"shortest_edge": ours.config.min_pixels, "longest_edge": ours.config.max_pixels}
-    stock: Any = kind(size=size, **options)
+    settings = asdict(ours.config)
+    size = {"shortest_edge": settings.pop("min_pixels"), "longest_edge": settings.pop("max_pixels")}
+    stock: Any = kind(size=size, **(settings | options))
     return lambda images: stock(images, return_tensors="pt")["pixel_values"]
 
 

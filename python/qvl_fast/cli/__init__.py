@@ -22,8 +22,10 @@ from qvl_fast.processors.image import ImageProcessor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# What `qvl-fast diff` compares with, and the reference that equals it.
+_STOCK: dict[str, Reference] = {"transformers": "torchvision", "transformers-pil": "pillow"}
 # The extra of this package that brings what a command needs.
-_EXTRAS = {"rich": "cli", "safetensors": "cli", "torch": "torch"}
+_EXTRAS = {"rich": "cli", "safetensors": "cli", "torch": "torch", "transformers": "bench"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_inspect(commands.add_parser("inspect", help="sizes, grids and tokens of image files"))
+    _add_view(commands.add_parser("view", help="pictures of what the model sees"))
+    _add_diff(commands.add_parser("diff", help="whether another processor sees the same"))
     _add_preprocess(commands.add_parser("preprocess", help="image files to rows in safetensors"))
     _add_doctor(commands.add_parser("doctor", help="what this build has and finds"))
     bench = commands.add_parser("bench", help="what things cost on this machine")
@@ -93,6 +97,72 @@ def _inspect(args: argparse.Namespace) -> int:
     return inspect(args.files, args.config or list(PRESETS.values()))
 
 
+def _add_view(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Show images as a model sees them: tokens, windows, position ids, boxes and what smaller "
+        "budgets lose. Several images make one page. Exits with 1 if a file could not be read."
+    )
+    parser.add_argument("files", nargs="+", type=Path, metavar="IMAGE")
+    _add_one_config(parser)
+    parser.add_argument(
+        "--max-pixels", type=positive_integer, metavar="N", help="of the resized image"
+    )
+    parser.add_argument(
+        "--boxes", type=Path, metavar="FILE", help="the model's answer about the image, as text"
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("view.html"),
+        metavar="FILE",
+        help="page (.html) or, of one image, picture to write; default: %(default)s",
+    )
+    parser.set_defaults(run=_view, parser=parser)
+
+
+def _view(args: argparse.Namespace) -> int:
+    from qvl_fast.cli.view import view
+
+    return view(args.files, args.config, max_pixels=args.max_pixels, boxes=args.boxes, out=args.out)
+
+
+def _add_diff(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Compare the rows of an image with those that transformers makes of it, decoding included. "
+        "Exits with 1 if they differ."
+    )
+    parser.add_argument("file", type=Path, metavar="IMAGE")
+    _add_one_config(parser)
+    parser.add_argument(
+        "--with",
+        dest="other",
+        choices=_STOCK,
+        default="transformers",
+        help="its default backend or the one over Pillow; default: %(default)s",
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="FILE", help="picture of what differs to write"
+    )
+    parser.set_defaults(run=_diff, parser=parser)
+
+
+def _diff(args: argparse.Namespace) -> int:
+    from qvl_fast.cli.diff import diff
+
+    return diff(args.file, args.config, _STOCK[args.other], out=args.out)
+
+
+def _add_one_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=model_config,
+        default="qwen2.5-vl",
+        metavar="NAME_OR_DIRECTORY",
+        help="preset or checkpoint directory; default: %(default)s",
+    )
+
+
 def _add_preprocess(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Write the rows and grids of image files to OUT/rows-00000.safetensors and so on, and "
@@ -107,13 +177,7 @@ def _add_preprocess(parser: argparse.ArgumentParser) -> None:
         help="an image, or a folder of images",
     )
     parser.add_argument("-o", "--out", required=True, type=Path, help="folder to write to")
-    parser.add_argument(
-        "--config",
-        type=model_config,
-        default="qwen2.5-vl",
-        metavar="NAME_OR_DIRECTORY",
-        help="preset or checkpoint directory; default: %(default)s",
-    )
+    _add_one_config(parser)
     parser.add_argument("--reference", choices=get_args(Reference), default="torchvision")
     parser.add_argument("--dtype", choices=get_args(DType), default="float32")
     parser.add_argument("--temporal", choices=get_args(Temporal), default="full")
@@ -195,13 +259,7 @@ def _add_bench_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="an image, or a folder of images"
     )
-    parser.add_argument(
-        "--config",
-        type=model_config,
-        default="qwen2.5-vl",
-        metavar="NAME_OR_DIRECTORY",
-        help="preset or checkpoint directory; default: %(default)s",
-    )
+    _add_one_config(parser)
     parser.add_argument(
         "--threads",
         type=positive_integer,

@@ -3,6 +3,7 @@
 from qvl_fast.config.checks import MAX_INTEGER, positive_integer
 from qvl_fast.config.grounding import GroundingConfig
 from qvl_fast.config.image import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, ImageConfig
+from qvl_fast.config.layout import Layout
 from qvl_fast.config.model import (
     PRESETS,
     AnyImageConfig,
@@ -18,23 +19,29 @@ from qvl_fast.config.model import (
 from qvl_fast.config.rope import RopeConfig
 from qvl_fast.config.tower import TOWERS, TowerConfig
 from qvl_fast.config.video import VideoConfig
+from qvl_fast.config.vit import BARE_VIT_TYPES, VIT_TYPES, VITS, VitConfig
 
 __all__ = [
+    "BARE_VIT_TYPES",
     "MAX_INTEGER",
     "OPENAI_CLIP_MEAN",
     "OPENAI_CLIP_STD",
     "PRESETS",
     "TOWERS",
+    "VITS",
+    "VIT_TYPES",
     "AnyImageConfig",
     "AnyRopeConfig",
     "AnyTowerConfig",
     "AnyVideoConfig",
     "GroundingConfig",
     "ImageConfig",
+    "Layout",
     "ModelConfig",
     "RopeConfig",
     "TowerConfig",
     "VideoConfig",
+    "VitConfig",
     "image_config",
     "positive_integer",
     "rope_config",

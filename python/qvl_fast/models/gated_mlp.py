@@ -1,14 +1,11 @@
-"""The MLP of Qwen2.5-VL, and layers that are wider in memory than in a state dict."""
+"""The gated MLP, and layers that are wider in memory than in a state dict."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from qvl_fast.config import TowerConfig
 
 # What the fast matrix products of GPUs want of every row's length, in bytes.
 _ALIGNMENT = 16
@@ -17,11 +14,11 @@ _ALIGNMENT = 16
 class GatedMlp(nn.Module):
     """SwiGLU."""
 
-    def __init__(self, config: TowerConfig) -> None:
+    def __init__(self, width: int, mlp_width: int, *, bias: bool = True) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(config.width, config.mlp_width)
-        self.up_proj = nn.Linear(config.width, config.mlp_width)
-        self.down_proj = nn.Linear(config.mlp_width, config.width)
+        self.gate_proj = nn.Linear(width, mlp_width, bias=bias)
+        self.up_proj = nn.Linear(width, mlp_width, bias=bias)
+        self.down_proj = nn.Linear(mlp_width, width, bias=bias)
 
     def pad(self) -> None:
         """See :meth:`VisionTower.pad_mlp`.
@@ -37,7 +34,7 @@ class GatedMlp(nn.Module):
             self.down_proj = PaddedLinear(self.down_proj, more_in=extra)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, W)`` to the same."""
+        """``(..., W)`` to the same."""
         # In place: where memory is fresh it costs more than the arithmetic.
         return self.down_proj(F.silu(self.gate_proj(x)).mul_(self.up_proj(x)))
 

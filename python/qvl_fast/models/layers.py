@@ -1,4 +1,4 @@
-"""What the towers of all generations are built from.
+"""What the towers are built from.
 
 Shapes: N patches, T = N / m² tokens of m x m patches, W channels, H heads of D = W / H channels.
 Modules and parameters have the names of transformers' modules, so that state dicts, adapters and
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import torch
 import torch.nn.functional as F
@@ -20,12 +20,31 @@ from qvl_fast.models.dtypes import compute_dtype, wide_dtype
 from qvl_fast.models.rotary import rotated
 
 if TYPE_CHECKING:
-    from qvl_fast.config import ImageConfig, TowerConfig
+    from qvl_fast.config import ImageConfig, TowerConfig, VitConfig
     from qvl_fast.models.layout import Context
 
 Norm: TypeAlias = Callable[[int], nn.Module]
 
 LayerNorm: Norm = partial(nn.LayerNorm, eps=1e-6)
+
+
+class RmsNorm(nn.RMSNorm):
+    """Divide each patch by its root mean square, computed in float32 or wider."""
+
+    def __init__(self, width: int, eps: float = 1e-6) -> None:
+        super().__init__(width, eps=eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, W)`` to the same."""
+        dtype = torch.promote_types(x.dtype, self.weight.dtype)
+        weight = self.weight.to(dtype)
+        if not x.is_cpu:
+            return F.rms_norm(x.to(dtype), self.normalized_shape, weight, self.eps)
+        # There it takes more passes over memory than this.
+        wide = x.to(wide_dtype(dtype))
+        norm = cast("Tensor", torch.linalg.vector_norm(wide, dim=-1, keepdim=True))  # (N, 1)
+        scale = torch.rsqrt(norm.square() / x.shape[-1] + cast("float", self.eps))
+        return weight * (wide * scale).to(dtype)
 
 
 class PatchConvolution(nn.Conv3d):
@@ -47,7 +66,7 @@ class PatchEmbedding(nn.Module):
     rounded once more than the weight that plain rows meet.
     """
 
-    def __init__(self, config: TowerConfig, *, bias: bool) -> None:
+    def __init__(self, config: TowerConfig | VitConfig, *, bias: bool) -> None:
         super().__init__()
         kernel = (config.temporal_patch_size, config.patch_size, config.patch_size)
         self.sides = (3, *kernel)

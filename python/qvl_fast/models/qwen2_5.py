@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from qvl_fast.models.dtypes import wide_dtype
 from qvl_fast.models.gated_mlp import GatedMlp
-from qvl_fast.models.layers import Block, Merger, PatchEmbedding
+from qvl_fast.models.layers import Block, Merger, PatchEmbedding, RmsNorm
 from qvl_fast.models.tower import TowerOutput, VisionTower
 
 if TYPE_CHECKING:
@@ -18,25 +15,6 @@ if TYPE_CHECKING:
     from qvl_fast.index.grids import Grids
     from qvl_fast.index.plans import IndexPlan
     from qvl_fast.models.attention import Choice
-
-
-class RmsNorm(nn.RMSNorm):
-    """Divide each patch by its root mean square, computed in float32 or wider."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width, eps=1e-6)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(N, W)`` to the same."""
-        dtype = torch.promote_types(x.dtype, self.weight.dtype)
-        weight = self.weight.to(dtype)
-        if not x.is_cpu:
-            return F.rms_norm(x.to(dtype), self.normalized_shape, weight, self.eps)
-        # There it takes more passes over memory than this.
-        wide = x.to(wide_dtype(dtype))
-        norm = cast("Tensor", torch.linalg.vector_norm(wide, dim=-1, keepdim=True))  # (N, 1)
-        scale = torch.rsqrt(norm.square() / x.shape[-1] + cast("float", self.eps))
-        return weight * (wide * scale).to(dtype)
 
 
 class Qwen2_5VisionTower(VisionTower):  # noqa: N801  (the model's name)
@@ -55,7 +33,8 @@ class Qwen2_5VisionTower(VisionTower):  # noqa: N801  (the model's name)
         shape = self.config
         self.patch_embed = PatchEmbedding(shape, bias=False)
         self.blocks = nn.ModuleList(
-            Block(shape, RmsNorm, GatedMlp(shape)) for _ in range(shape.depth)
+            Block(shape, RmsNorm, GatedMlp(shape.width, shape.mlp_width))
+            for _ in range(shape.depth)
         )
         self.merger = Merger(shape, RmsNorm)
 

@@ -1,31 +1,26 @@
-"""What the towers of all generations share: their input, their options, weights from elsewhere."""
+"""What the towers of all generations share: the plan of their rows, and the order that suits it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 import torch
-import torch.utils.checkpoint
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from qvl_fast.config import TowerConfig, image_config, tower_config
-from qvl_fast.config.checks import check_choice
+from qvl_fast.config import TowerConfig, tower_config
 from qvl_fast.index.grids import grid_array
 from qvl_fast.index.plans import IndexPlan, plan
-from qvl_fast.models.attention import Choice, Kernel, choose_kernel
-from qvl_fast.models.dtypes import compute_dtype
-from qvl_fast.models.gated_mlp import GatedMlp
+from qvl_fast.models.base import Tower
 from qvl_fast.models.layout import Context, Layout, lay_out
 
 if TYPE_CHECKING:
-    from qvl_fast.config import ImageConfig, ModelConfig
+    from qvl_fast.config import ModelConfig
     from qvl_fast.index.grids import Grids
-    from qvl_fast.models.layers import PatchEmbedding
+    from qvl_fast.models.attention import Choice
 
 
 class TowerOutput(NamedTuple):
@@ -71,39 +66,29 @@ pytree._register_namedtuple(  # pyright: ignore[reportPrivateUsage]
 )
 
 
-class VisionTower(nn.Module):
+class VisionTower(Tower):
     """Rows to tokens; the base of the generations.
 
     Args:
         config: a preset's name, a :class:`~qvl_fast.ModelConfig` or a
             :class:`~qvl_fast.TowerConfig`.
-        attention: ``"flash-attn-3"``, ``"flash-attn"``, ``"varlen-flash"`` or ``"varlen-cudnn"``
-            (PyTorch's), ``"sdpa"``, or ``"auto"`` for the first of them but cuDNN's that runs where
-            the activations are and in their type; :attr:`kernel` says which.
-
-    Attributes:
-        gradient_checkpointing: whether blocks compute their activations anew in the backward pass
-            instead of keeping them.
+        attention: as for :class:`Tower`.
     """
 
     # The `model_type` of checkpoints with this tower.
     model_types: ClassVar[tuple[str, ...]]
     has_windows: ClassVar[bool] = False
     has_position_table: ClassVar[bool] = False
-    patch_embed: PatchEmbedding
 
     def __init__(self, config: str | ModelConfig | TowerConfig, attention: Choice) -> None:
-        super().__init__()
         self.config = tower_config(config)
+        super().__init__(self.config.head_dim, attention)
         windows, table = self.config.window_size, self.config.position_table_side
         if (self.has_windows, self.has_position_table) != (windows is not None, table is not None):
             raise ValueError(
                 f"config is not one of a {type(self).__name__}: it has window_size={windows} and "
                 f"position_table_side={table}"
             )
-        check_choice("attention", attention, Choice)
-        self.attention: Choice = attention
-        self.gradient_checkpointing = False
 
     def forward(self, rows: Tensor, plan: IndexPlan | Grids) -> TowerOutput:
         """Rows to tokens.
@@ -155,94 +140,10 @@ class VisionTower(nn.Module):
             weights = {name: x.detach().clone() for name, x in weights.items()}
         return cls.from_weights(config, weights, attention=attention)
 
-    @classmethod
-    def from_weights(
-        cls, config: TowerConfig, weights: Mapping[str, Tensor], *, attention: Choice = "auto"
-    ) -> Self:
-        """A tower that takes over tensors, under the names of :meth:`state_dict`.
-
-        Tensors become parameters that are trained; parameters stay as they are, frozen or not.
-
-        Raises:
-            ValueError: a tensor is missing, not known or of another shape; the message lists them.
-        """
-        with torch.device("meta"):
-            tower = cls(config, attention=attention)
-        wanted = tower.state_dict()
-        problems = {
-            "missing": [name for name in wanted if name not in weights],
-            "unexpected": [name for name in weights if name not in wanted],
-            "of another shape": [
-                f"{name} {tuple(x.shape)} instead of {tuple(wanted[name].shape)}"
-                for name, x in weights.items()
-                if name in wanted and x.shape != wanted[name].shape
-            ],
-        }
-        if any(problems.values()):
-            listed = "; ".join(
-                f"{what}: {', '.join(names)}" for what, names in problems.items() if names
-            )
-            raise ValueError(f"the weights do not fit a {cls.__name__}: {listed}")
-        # What is assigned takes the flag of what was there.
-        for name, parameter in tower.named_parameters():
-            given = weights[name]
-            parameter.requires_grad_(not isinstance(given, nn.Parameter) or given.requires_grad)
-        tower.load_state_dict(weights, assign=True)
-        return tower
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the weights."""
-        return self.patch_embed.proj.weight.dtype
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.patch_embed.proj.weight.device
-
     @property
     def spatial_merge_size(self) -> int:
         """Side, in patches, of a token; the stock module's name for it."""
         return self.config.merge_size
-
-    @property
-    def kernel(self) -> Kernel:
-        """What computes attention, given where the weights are and their type or autocast's.
-
-        Raises:
-            ValueError: the one that was asked for cannot run; the message says why.
-        """
-        return self._kernel_for(self.patch_embed.proj.weight)
-
-    def pad_mlp(self) -> None:
-        """Widen the MLPs with zeros to a whole number of 16 bytes, where their width is none.
-
-        For half precision on a GPU, where the matrix products of Qwen2.5-VL's odd 3420 are slow.
-        The tokens stay the same, and so do state dicts; adapters made for the stock width do not
-        fit. In training the zeros stay zeros. Call it in the type that is to be computed in.
-        """
-        for module in self.modules():
-            if isinstance(module, GatedMlp):
-                module.pad()
-
-    def fold_normalization(self, config: str | ModelConfig | ImageConfig) -> None:
-        """Take uint8 rows from now on, and leave their normalization to the patch embedding.
-
-        No weight changes: the patch embedding computes the one that it needs, in float32.
-
-        Args:
-            config: how the rows would have been normalized: a preset's name, a
-                :class:`~qvl_fast.ModelConfig` or an :class:`~qvl_fast.ImageConfig`.
-        """
-        self.patch_embed.fold(image_config(config))
-
-    def unfold_normalization(self) -> None:
-        """Take normalized rows again."""
-        self.patch_embed.unfold()
-
-    def extra_repr(self) -> str:
-        """The choice of attention, for the module's repr."""
-        return f"attention={self.attention!r}"
 
     def _tensors(self, rows: Tensor, plan_or_grid: IndexPlan | Grids) -> IndexPlan:
         """The plan of the rows, as tensors.
@@ -289,11 +190,3 @@ class VisionTower(nn.Module):
         """The layout for activations, and what attention needs in it: for frames and windows."""
         layout = lay_out(index, self._kernel_for(x), self.config)
         return layout, *layout.contexts(index, self.config, x.dtype)
-
-    def _kernel_for(self, x: Tensor) -> Kernel:
-        return choose_kernel(self.attention, x.device, compute_dtype(x), self.config.head_dim)
-
-    def _run(self, block: nn.Module, x: Tensor, context: Context) -> Tensor:
-        if self.gradient_checkpointing and torch.is_grad_enabled():
-            return torch.utils.checkpoint.checkpoint(block, x, context, use_reentrant=False)
-        return block(x, context)

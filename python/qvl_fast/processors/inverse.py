@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qvl_fast._input.arrays import is_array, is_tensor, tensor_memory
-from qvl_fast._output.rows import DType, Rows, dtype_name
-from qvl_fast._output.torch import import_torch
+from qvl_fast._output.rows import DType, Rows, row_memory, rows_dtype
 from qvl_fast.config import AnyImageConfig, ImageConfig, image_config
 from qvl_fast.index.grids import Grids, grid_array
 from qvl_fast.processors.base import Reference, resolve_reference
@@ -131,7 +129,7 @@ def fingerprint(
         True
     """
     settings = image_config(config)
-    dtype = _dtype(rows)
+    dtype = rows_dtype(rows)
     if dtype != "uint8":
         table = _pixel_values(settings, dtype, resolve_reference(reference))
         apart = min(len(values) for values, _ in table)
@@ -144,13 +142,13 @@ def fingerprint(
     if (pixels == pixels[:, :, :1]).all():
         pixels = pixels[:, :, :1]
     digest = hashlib.blake2b(f"{pixels.shape}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 
 def _pixels(rows: Rows, config: ImageConfig, reference: Reference) -> NDArray[np.uint8]:
     """The pixels of rows, ``(N, 3, frames, patch * patch)``."""
-    dtype = _dtype(rows)
+    dtype = rows_dtype(rows)
     area = config.patch_size**2
     widths = {3 * frames * area: frames for frames in (1, config.temporal_patch_size)}
     if rows.ndim != 2 or rows.shape[1] not in widths:
@@ -158,7 +156,7 @@ def _pixels(rows: Rows, config: ImageConfig, reference: Reference) -> NDArray[np
         raise ValueError(
             f"rows must have shape (N, {expected}) for this configuration, got {tuple(rows.shape)}"
         )
-    values = _numbers(rows, dtype).reshape(len(rows), 3, widths[rows.shape[1]], area)
+    values = row_memory(rows).reshape(len(rows), 3, widths[rows.shape[1]], area)
     if dtype == "uint8":
         return values
     table = _pixel_values(config, dtype, resolve_reference(reference))
@@ -188,7 +186,7 @@ def _pixel_values(
     every = np.arange(side * side).reshape(1, side, side, 1) % 256
     frames = every.repeat(3, axis=3).astype(np.uint8)
     made = patchify(frames, config, dtype=dtype, temporal="compact", reference=reference)
-    channels = _as_float(_numbers(made, dtype)).reshape(len(made), 3, -1).swapaxes(0, 1)
+    channels = _as_float(row_memory(made)).reshape(len(made), 3, -1).swapaxes(0, 1)
     pixels = patchify(frames, config, dtype="uint8", temporal="compact")
     levels = np.asarray(pixels).reshape(len(made), 3, -1)[:, 0].ravel()
     order = np.argsort(levels, kind="stable")
@@ -199,28 +197,8 @@ def _pixel_values(
     return table
 
 
-def _dtype(rows: Any) -> DType:
-    if not is_array(rows):
-        raise TypeError(f"rows must be an array or a tensor, got {type(rows).__name__}")
-    try:
-        return dtype_name(rows.dtype if is_tensor(rows) else rows.dtype.name)
-    except ValueError:
-        raise TypeError(
-            f"rows must be of float32, float16, bfloat16 or uint8, got {rows.dtype}"
-        ) from None
-
-
-def _numbers(rows: Any, dtype: DType) -> NDArray[Any]:
-    """Rows as an array over the same memory, bfloat16 as bit patterns in uint16."""
-    if not is_tensor(rows):
-        return rows
-    if dtype == "bfloat16":
-        return tensor_memory("rows", rows.view(import_torch().int16)).view(np.uint16)
-    return tensor_memory("rows", rows)
-
-
 def _as_float(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Numbers of :func:`_numbers` as the float32 that they stand for."""
+    """Numbers of :func:`row_memory` as the float32 that they stand for."""
     if values.dtype == np.uint16:
         return (values.astype(np.uint32) << 16).view(np.float32)
     return values.astype(np.float32)

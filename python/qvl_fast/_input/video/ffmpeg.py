@@ -109,7 +109,14 @@ class FFmpegReader:
             duration = count / fps
         sideways = quarter_turns(frame) % 2
         height, width = (frame.width, frame.height) if sideways else (frame.height, frame.width)
-        return VideoMetadata(count, fps, width, height, duration, video_backend="pyav")
+        return VideoMetadata(
+            total_num_frames=count,
+            fps=fps,
+            width=width,
+            height=height,
+            duration=duration,
+            video_backend="pyav",
+        )
 
 
 def _watched(

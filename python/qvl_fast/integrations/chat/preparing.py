@@ -21,6 +21,7 @@ from qvl_fast.integrations.qwen_vl_utils.image import (
     fetch_pixels,
     image_source,
     in_parallel,
+    located,
 )
 from qvl_fast.processors.image import ImageProcessor
 
@@ -36,6 +37,7 @@ def prepare(
     *,
     road: Road | None = None,
     config: AnyRopeConfig | None = None,
+    positions: str | None = None,
     exif: bool = False,
     fetch: Fetch = FETCH,
     **template: Any,
@@ -62,6 +64,8 @@ def prepare(
             else ``"processor"``.
         config: how the model numbers its tokens: a configuration of transformers, a preset's name
             or a :class:`qvl_fast.RopeConfig`; that of the released models by default.
+        positions: the version of transformers whose position ids the model was trained with; see
+            :func:`qvl_fast.mrope_position_ids`.
         exif: whether the utilities turn files upright by their EXIF orientation; the processor's
             road always does.
         fetch: finds what a text names; by default a :class:`Fetcher`, which has limits.
@@ -83,6 +87,12 @@ def prepare(
             cannot be met, or a text without a placeholder for each image or video.
         AssertionError: as :func:`qvl_fast.integrations.qwen_vl_utils.smart_resize`.
         ImportError: torch or transformers is not installed.
+
+    Example:
+        >>> image = {"type": "image", "image": "samples/coffee.png"}
+        >>> inputs = prepare([{"role": "user", "content": [image]}], processor)
+        >>> inputs["pixel_values"].shape, inputs["image_grid_thw"].tolist()
+        (torch.Size([1176, 1176]), [[1, 28, 42]])
     """
     from transformers import BatchFeature
 
@@ -111,6 +121,7 @@ def prepare(
         video_grid_thw=inputs.get("video_grid_thw"),
         second_per_grid_ts=inputs.get("second_per_grid_ts"),
         attention_mask=inputs["attention_mask"],
+        positions=positions,
     )
     return BatchFeature({name: torch.as_tensor(value) for name, value in inputs.items()})
 
@@ -130,8 +141,7 @@ def _image_rows(request: Request) -> dict[str, Any]:
         if request.road != "processor":
             patch_size = request.image_config.patch_size
             return fetch_pixels(element, patch_size, exif=request.exif, fetch=request.fetch)
-        source = image_source(element)
-        return request.fetch(source) if isinstance(source, str) else source
+        return located(image_source(element), request.fetch)
 
     return process(in_parallel(arriving, elements))
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal
 
-from qvl_fast.config import ImageConfig, image_config
+from qvl_fast.config import ImageConfig
 from qvl_fast.config.checks import check_choice
 from qvl_fast.integrations.conversations import (
     Messages,
@@ -27,6 +27,8 @@ _FAMILIES = {
     "Qwen2_5_VLProcessor": "qwen2.5-vl",
     "Qwen3VLProcessor": "qwen3-vl",
 }
+# What a processor says of how it makes rows.
+_SETTINGS = ("resample", "do_convert_rgb", *(entry.name for entry in fields(ImageConfig)))
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,15 @@ class Request:
     @cached_property
     def image_config(self) -> ImageConfig:
         """The settings of the processor, for images that arrive by this road."""
-        config = image_config(self.processor.image_processor)
-        return config.override(do_resize=False) if self.road == "utils" else config
+        stock = self.processor.image_processor
+        # Not by its to_dict, which copies more than is read here and takes longer than the rest of
+        # a count.
+        settings = {name: getattr(stock, name) for name in _SETTINGS if hasattr(stock, name)}
+        settings["size"] = dict(stock.size)
+        settings["image_processor_type"] = type(stock).__name__
+        if self.road == "utils":
+            settings["do_resize"] = False
+        return ImageConfig.from_dict(settings)
 
 
 def read_request(

@@ -7,20 +7,24 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from PIL import Image
 
+from qvl_fast._input.names import describe
+from qvl_fast._input.video.clips import is_file
 from qvl_fast._output.torch import import_torch
 from qvl_fast.index.placeholders import video_timestamps
 from qvl_fast.integrations.chat.request import Request
-from qvl_fast.integrations.qwen_vl_utils.image import Element
-from qvl_fast.integrations.qwen_vl_utils.video import fetch_video, open_video, video_size
+from qvl_fast.integrations.qwen_vl_utils.image import Element, located
+from qvl_fast.integrations.qwen_vl_utils.video import fetch_video, open_file, open_video, video_size
+from qvl_fast.processors.sampling import choose
+from qvl_fast.processors.video import VideoProcessor
 
 
 class VideoRows(NamedTuple):
     """A video as the model reads it.
 
     Attributes:
-        rows: ``(N, columns)``, a tensor; without memory if only the grid was asked for.
+        rows: ``(N, columns)``, a tensor; without memory or None if only the grid was asked for.
         grid: ``(t, h, w)`` in patches.
-        metadata: a ``VideoMetadata`` of transformers.
+        metadata: of the video and its frames, a ``VideoMetadata`` of transformers or ours.
     """
 
     rows: Any
@@ -46,32 +50,19 @@ def video_rows(element: Element, request: Request, *, hollow: bool) -> VideoRows
     Raises:
         Exception: as :func:`fetch_video`, and what the video processor raises.
     """
-    patch_size: int = request.processor.video_processor.patch_size
-    options: dict[str, Any] = {}
-    if request.road == "processor":
-        video = element["video"]
-        if isinstance(video, str) or (
-            isinstance(video, list | tuple) and any(isinstance(each, str) for each in video)
-        ):
-            raise NotImplementedError(
-                "video must be frames in memory so far for road='processor', got a path or an "
-                "address"
-            )
-        video = _hollow(video) if hollow else video
+    video, metadata = element["video"], None
+    if request.road != "processor":
+        video, metadata = _of_utils(element, request, hollow=hollow)
+    elif is_file(video):
+        return _of_file(video, request, hollow=hollow)
     else:
-        reading: dict[str, Any] = {"exif": request.exif, "fetch": request.fetch}
-        if hollow:
-            torch = import_torch()
-            count, height, width = video_size(element, patch_size, **reading)
-            video = torch.empty((count, 3, height, width), device="meta")
-            metadata = open_video(element, patch_size, **reading).metadata
-        else:
-            video, metadata = fetch_video(
-                element, patch_size, return_video_metadata=True, **reading
-            )
+        shape = _shape(video)
+        video = _hollow(shape) if hollow else video
+    options: dict[str, Any] = {}
+    if metadata is not None:
         options = {"video_metadata": [metadata], "do_sample_frames": False}
-        if request.road == "utils":
-            options["do_resize"] = False
+    if request.road == "utils":
+        options["do_resize"] = False
     result = request.processor.video_processor(
         [video], return_metadata=True, return_tensors="pt", **options
     )
@@ -79,11 +70,63 @@ def video_rows(element: Element, request: Request, *, hollow: bool) -> VideoRows
     return VideoRows(result["pixel_values_videos"], tuple(grid), result["video_metadata"][0])
 
 
-def _hollow(video: Any) -> Any:
-    """A tensor of a video's shape, without memory."""
+def _of_file(source: Any, request: Request, *, hollow: bool) -> VideoRows:
+    """The rows of a file, by our own processor of videos, which does not keep all its frames."""
+    place = located(source, request.fetch)
+    processor = VideoProcessor(request.processor.video_processor)
+    if not hollow:
+        batch = processor(place, return_tensors="pt")
+        (grid,) = batch["video_grid_thw"].tolist()
+        return VideoRows(batch["pixel_values_videos"], tuple(grid), batch.video_metadata[0])
+    with open_file(place) as file:
+        metadata = choose(processor.config, file.metadata)
+    if metadata.height is None or metadata.width is None:
+        raise ValueError(f"video must say how large its frames are, got {metadata}")
+    count = len(metadata.frames_indices or ())
+    height, width = processor.resized_size(count, metadata.height, metadata.width)
+    config = processor.config
+    groups = -(-count // config.temporal_patch_size)
+    return VideoRows(
+        None, (groups, height // config.patch_size, width // config.patch_size), metadata
+    )
+
+
+def _of_utils(element: Element, request: Request, *, hollow: bool) -> tuple[Any, Any]:
+    """A video as ``fetch_video`` returns it, and its metadata."""
+    patch_size = request.processor.video_processor.patch_size
+    reading: dict[str, Any] = {"exif": request.exif, "fetch": request.fetch}
+    if not hollow:
+        return fetch_video(element, patch_size, return_video_metadata=True, **reading)
+    with open_video(element, patch_size, **reading) as video:
+        count, height, width = video_size(element, video, patch_size)
+        return _hollow((count, 3, height, width)), video.metadata
+
+
+def _shape(video: Any) -> tuple[int, ...]:
+    """The shape of frames in memory, as the video processor stacks them.
+
+    Raises:
+        TypeError: they are not in memory. The video processor would fetch them, without limits.
+        ValueError: there are none.
+    """
+    if hasattr(video, "shape"):
+        return tuple(video.shape)
+    frames = cast("list[Any]", video) if isinstance(video, list | tuple) else [video]
+    for frame in frames:
+        if not isinstance(frame, Image.Image) and not hasattr(frame, "shape"):
+            raise TypeError(
+                "video must be a file, an array, or a list of images or arrays for "
+                f"road='processor', got {describe(frame)}; road='utils' takes pictures in files"
+            )
+    if not frames:
+        raise ValueError("video must hold at least one frame, got none")
+    first = frames[0]
+    if isinstance(first, Image.Image):
+        return len(frames), first.height, first.width, 3
+    return len(frames), *first.shape
+
+
+def _hollow(shape: tuple[int, ...]) -> Any:
+    """A tensor of uint8 with a shape, and without memory."""
     torch = import_torch()
-    if not hasattr(video, "shape"):
-        frame = cast("list[Any]", video)[0]
-        size = (frame.height, frame.width, 3) if isinstance(frame, Image.Image) else frame.shape
-        return torch.empty((len(video), *size), dtype=torch.uint8, device="meta")
-    return torch.empty(tuple(video.shape), dtype=torch.uint8, device="meta")
+    return torch.empty(shape, dtype=torch.uint8, device="meta")

@@ -23,7 +23,17 @@ FPS_MIN_FRAMES = 4
 FPS_MAX_FRAMES = 768
 MODEL_SEQ_LEN = environment.model_seq_len()
 
+_FIXED = ("MAX_RATIO", "FRAME_FACTOR")
+
 
 def constant(name: str) -> Any:
-    """The value that a constant has now."""
-    return getattr(sys.modules.get("qwen_vl_utils.vision_process"), name, globals()[name])
+    """The value that a constant has now.
+
+    Raises:
+        ValueError: it is one that the core computes with, and has been changed.
+    """
+    default = globals()[name]
+    value = getattr(sys.modules.get("qwen_vl_utils.vision_process"), name, default)
+    if name in _FIXED and value != default:
+        raise ValueError(f"{name} of qwen_vl_utils must be {default}, got {value}")
+    return value

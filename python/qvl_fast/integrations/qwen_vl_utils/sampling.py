@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from qvl_fast import _native
 from qvl_fast._output.torch import import_torch
 from qvl_fast.integrations.qwen_vl_utils.constants import constant
-
-_logger = logging.getLogger(__name__)
 
 
 def sampled_indices(element: Mapping[str, Any], total: int, fps: float) -> tuple[list[int], int]:
     """The frames to take of a video, evenly spread.
 
-    Semantics: ``smart_nframes`` and ``calculate_video_frame_range``. The spread is torch's, whose
-    last bit depends on the processor.
+    Semantics: ``smart_nframes`` and ``calculate_video_frame_range``. Torch itself spreads them, as
+    it depends on the processor which of two frames it takes now and then.
 
     Args:
         element: of a message: ``video_start`` and ``video_end`` in seconds, and ``nframes`` or
@@ -36,8 +34,7 @@ def sampled_indices(element: Mapping[str, Any], total: int, fps: float) -> tuple
     first, last = _frame_range(element, total, fps)
     among = last - first + 1
     count = smart_nframes(element, among, fps)
-    spread = import_torch().linspace(first, last, count).round().long()
-    return spread.tolist(), among
+    return import_torch().linspace(first, last, count).round().long().tolist(), among
 
 
 def smart_nframes(element: Mapping[str, Any], total_frames: int, video_fps: float) -> int:
@@ -57,21 +54,17 @@ def smart_nframes(element: Mapping[str, Any], total_frames: int, video_fps: floa
             f"a video takes fps or nframes, got fps={element['fps']} and "
             f"nframes={element['nframes']}"
         )
-    step = constant("FRAME_FACTOR")
-    if "nframes" in element:
-        count = round(element["nframes"] / step) * step
-    else:
-        least = math.ceil(element.get("min_frames", constant("FPS_MIN_FRAMES")) / step) * step
-        most = element.get("max_frames", min(constant("FPS_MAX_FRAMES"), total_frames))
-        most = math.floor(most / step) * step
-        wanted = total_frames / video_fps * element.get("fps", constant("FPS"))
-        if wanted > total_frames:
-            _logger.warning("%s frames are wanted of a video of %s", wanted, total_frames)
-        count = min(max(wanted, least), most, total_frames)
-        count = math.floor(count / step) * step
-    if not step <= count <= total_frames:
-        raise ValueError(f"nframes must be between {step} and {total_frames}, got {count}")
-    return count
+    constant("FRAME_FACTOR")
+    rates = None
+    if "nframes" not in element:
+        rates = element.get("fps", constant("FPS")), video_fps
+    return _native.utilities_nframes(
+        total_frames,
+        element.get("nframes"),
+        rates,
+        min_frames=element.get("min_frames", constant("FPS_MIN_FRAMES")),
+        max_frames=element.get("max_frames", min(constant("FPS_MAX_FRAMES"), total_frames)),
+    )
 
 
 def _frame_range(element: Mapping[str, Any], total: int, fps: float) -> tuple[int, int]:

@@ -1,15 +1,12 @@
-"""The sizes that images and frames are resized to: the rules of ``qwen_vl_utils`` 0.0.14.
-
-They are not those of the processors: a side may come out as 0, and a message may ask for a size.
-"""
+"""The sizes that ``qwen_vl_utils`` 0.0.14 resizes images and frames to, from what messages say."""
 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping
 from typing import Any
 
+from qvl_fast import _native
 from qvl_fast.integrations.qwen_vl_utils.constants import constant
 
 _logger = logging.getLogger(__name__)
@@ -38,7 +35,7 @@ def smart_resize(
 
     Raises:
         AssertionError: ``min_pixels`` exceeds ``max_pixels``.
-        ValueError: a side is not positive, or more than ``MAX_RATIO`` times the other.
+        ValueError: a side is not positive, or more than 200 times the other.
 
     Example:
         >>> smart_resize(1080, 1920, factor=28)
@@ -49,24 +46,9 @@ def smart_resize(
     most: float = constant("IMAGE_MAX_TOKEN_NUM") * token if max_pixels is None else max_pixels
     if least > most:
         raise AssertionError(f"min_pixels must be at most max_pixels={most}, got {least}")
-    if min(height, width) <= 0:
-        raise ValueError(f"height and width must be positive, got {height} and {width}")
-    ratio = max(height, width) / min(height, width)
-    if ratio > constant("MAX_RATIO"):
-        raise ValueError(
-            f"height and width must differ by a factor of at most {constant('MAX_RATIO')}, got "
-            f"{height} and {width}"
-        )
-    sides = (height, width)
-    resized = [max(factor, round(side / factor) * factor) for side in sides]
-    area = resized[0] * resized[1]
-    if area > most:
-        shrinking = math.sqrt(height * width / most)
-        resized = [math.floor(side / shrinking / factor) * factor for side in sides]
-    elif area < least:
-        growing = math.sqrt(least / (height * width))
-        resized = [math.ceil(side * growing / factor) * factor for side in sides]
-    return resized[0], resized[1]
+    constant("MAX_RATIO")
+    # No area is less than 1: bounds below that, 0 among them, are none.
+    return _native.utilities_smart_resize(height, width, factor, max(least, 1), most)
 
 
 def image_target(
@@ -110,8 +92,10 @@ def frame_target(
     token = factor * factor
     min_pixels = element.get("min_pixels", constant("VIDEO_MIN_TOKEN_NUM") * token)
     total_pixels = element.get("total_pixels", constant("MODEL_SEQ_LEN") * token * 0.9)
-    share = total_pixels / frames * constant("FRAME_FACTOR")
-    limit = max(min(constant("VIDEO_MAX_TOKEN_NUM") * token, share), int(min_pixels * 1.05))
+    constant("FRAME_FACTOR")
+    limit = _native.utilities_frame_pixels(
+        frames, min_pixels, constant("VIDEO_MAX_TOKEN_NUM") * token, total_pixels
+    )
     max_pixels = element.get("max_pixels", limit)
     if max_pixels > limit:
         _logger.warning("max_pixels=%s of a video exceeds its limit of %s", max_pixels, limit)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,12 +18,17 @@ from qvl_fast.integrations.qwen_vl_utils.image import (
     fetch_pixels,
     fetch_size,
     in_parallel,
+    located,
 )
+from qvl_fast.integrations.qwen_vl_utils.sampling import sampled_indices
 from qvl_fast.integrations.qwen_vl_utils.sizes import frame_target
+from qvl_fast.threads import default_num_threads
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
+
+    from qvl_fast._input.video.file import VideoFile
 
 
 def fetch_video(
@@ -41,12 +48,17 @@ def fetch_video(
     twice, each picture first as an image of its own whose sides are multiples of
     ``4 * image_patch_size``.
 
+    Files are decoded by PyAV, with the pixels of torchcodec, which theirs takes by default.
+
     Args:
-        ele: has the video in ``"video"``: a list or tuple of pictures, each as
-            :func:`fetch_image` takes it. ``"min_pixels"`` and ``"max_pixels"`` bound the area of a
-            frame and ``"total_pixels"`` that of all, or ``"resized_height"`` and
-            ``"resized_width"`` ask for a size; ``"sample_fps"`` and ``"raw_fps"`` are the rates
-            that pictures were sampled at and filmed at.
+        ele: has the video in ``"video"``: a path, ``file://`` and a path, an http or https URL,
+            the bytes of a file, or a list or tuple of pictures, each as :func:`fetch_image` takes
+            it. ``"min_pixels"`` and ``"max_pixels"`` bound the area of a frame and
+            ``"total_pixels"`` that of all, or ``"resized_height"`` and ``"resized_width"`` ask for
+            a size. Of a file ``"fps"`` or ``"nframes"`` says how many frames are taken, between
+            ``"min_frames"`` and ``"max_frames"``, ``"video_start"`` and ``"video_end"`` in seconds
+            from where. For pictures ``"sample_fps"`` and ``"raw_fps"`` are the rates that they were
+            sampled at and filmed at.
         image_patch_size: side of a patch in pixels: 14, or 16 for Qwen3-VL.
         return_video_sample_fps: whether to return ``(..., sample_fps)``.
         return_video_metadata: whether to return ``(frames, metadata)`` in place of the frames.
@@ -58,24 +70,24 @@ def fetch_video(
         rate as asked for.
 
     Raises:
-        ImageError: a picture cannot be used.
-        AssertionError, ValueError: bounds that cannot be met, or pictures of different sizes.
+        ImageError: a picture cannot be used, or an address is not allowed.
+        VideoError: a file cannot be decoded.
+        AssertionError, ValueError: bounds that cannot be met, no frames to take, or pictures of
+            different sizes.
         TypeError: ``"video"`` is something else.
-        ImportError: torch is not installed.
+        OSError: a path cannot be read, or an address not be reached.
+        ImportError: torch is not installed, or PyAV for a file.
     """
-    video = open_video(ele, image_patch_size, exif=exif, fetch=fetch)
-    frames = video.frames()
+    with open_video(ele, image_patch_size, exif=exif, fetch=fetch) as video:
+        frames = video.frames()
     count, height, width, _ = frames.shape
     resized = _resized(frames, frame_target(ele, count, (height, width), image_patch_size))
     result = (resized, video.metadata) if return_video_metadata else resized
     return (result, video.sample_fps) if return_video_sample_fps else result
 
 
-def video_size(
-    element: Element, image_patch_size: int, *, exif: bool, fetch: Fetch
-) -> tuple[int, int, int]:
+def video_size(element: Element, video: Video, image_patch_size: int) -> tuple[int, int, int]:
     """``(T, height, width)`` of what :func:`fetch_video` returns; no pixels are decoded."""
-    video = open_video(element, image_patch_size, exif=exif, fetch=fetch)
     count = len(video.metadata["frames_indices"])
     return count, *frame_target(element, count, video.size(), image_patch_size)
 
@@ -102,22 +114,61 @@ class Video(Protocol):
         ...
 
 
-def open_video(element: Element, image_patch_size: int, *, exif: bool, fetch: Fetch) -> Video:
-    """The video of an element of a message.
+@contextmanager
+def open_video(
+    element: Element, image_patch_size: int, *, exif: bool, fetch: Fetch
+) -> Generator[Video]:
+    """The video of an element of a message; a file is closed afterwards.
 
     Raises:
         KeyError: there is none.
-        TypeError: it is neither a list nor a tuple of pictures.
-        ValueError: there are no pictures.
+        Exception: as :func:`fetch_video`.
     """
     source = element["video"]
-    if isinstance(source, str):
-        raise NotImplementedError(
-            "video must be a list of pictures so far, got a path or an address: decode it first"
-        )
-    if not isinstance(source, list | tuple):
-        raise TypeError(f"video must be a list of pictures, got {type(source).__name__}")
-    return _Pictures(element, image_patch_size, exif=exif, fetch=fetch)
+    if isinstance(source, list | tuple):
+        yield _Pictures(element, image_patch_size, exif=exif, fetch=fetch)
+    else:
+        with open_file(located(source, fetch)) as file:
+            yield _Sampled(element, file)
+
+
+def open_file(source: Any) -> VideoFile:
+    """A file of a video, to be closed.
+
+    Raises:
+        VideoError, TypeError, OSError, ImportError: as :func:`fetch_video`.
+    """
+    # Imported here for who has no PyAV.
+    from qvl_fast._input.video.file import VideoFile
+
+    return VideoFile(source, num_threads=default_num_threads())
+
+
+class _Sampled:
+    """A file, and the frames to take of it."""
+
+    def __init__(self, element: Element, file: VideoFile) -> None:
+        whole = file.metadata
+        if whole.fps is None:
+            raise ValueError(f"video must say how many frames a second it has, got {whole}")
+        indices, among = sampled_indices(element, int(whole.total_num_frames), whole.fps)
+        self._file = file
+        self.sample_fps: float = len(indices) / among * whole.fps
+        self.metadata = {
+            "fps": whole.fps,
+            "frames_indices": indices,
+            "total_num_frames": among,
+            "video_backend": whole.video_backend,
+        }
+
+    def size(self) -> tuple[int, int]:
+        whole = self._file.metadata
+        if whole.height is None or whole.width is None:
+            raise ValueError(f"video must say how large its frames are, got {whole}")
+        return whole.height, whole.width
+
+    def frames(self) -> NDArray[np.uint8]:
+        return np.stack(list(self._file.frames(self.metadata["frames_indices"])))
 
 
 class _Pictures:

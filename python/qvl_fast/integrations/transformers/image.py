@@ -30,6 +30,8 @@ _CHANNELS = (1, 3, 4)
 # Its types are those of its documentation, which are narrower than what it takes.
 _Stock: Any = transformers.Qwen2VLImageProcessor
 _infer_channels: Any = infer_channel_dimension_format
+# In transformers the arguments of a class are found beside it, by this name.
+Qwen2VLImageProcessorKwargs = _Stock.valid_kwargs
 
 
 class Qwen2VLImageProcessor(_Stock):
@@ -77,7 +79,8 @@ class Qwen2VLImageProcessor(_Stock):
         ]
         if not flat:
             raise NotReproducedError("without an image")
-        return processor(flat, return_tensors="pt")
+        rows: Any = processor(flat, return_tensors="pt")
+        return rows
 
 
 def _processor_of_call(

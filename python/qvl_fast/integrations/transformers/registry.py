@@ -33,9 +33,9 @@ def register(*, default: bool = False, device_policy: DevicePolicy | None = None
 
     From then on ``AutoImageProcessor.from_pretrained(directory, backend="qvl_fast")`` and
     ``AutoVideoProcessor.from_pretrained(directory, backend="qvl_fast")`` return them, for every
-    model whose processor is one of those that they stand in for. They go into a whole processor as
-    ``AutoProcessor.from_pretrained(directory, image_processor=...)``. Do not pass ``backend=`` to
-    AutoProcessor itself: it reaches the tokenizer, which keeps and saves it.
+    model whose processor is one of those that they stand in for. Assign them to the attributes
+    ``image_processor`` and ``video_processor`` of a whole processor. Do not pass ``backend=`` to
+    AutoProcessor: it reaches the tokenizer, which keeps and saves it.
 
     Code of a repository's own, loaded with ``trust_remote_code=True``, goes before ours as it goes
     before that of transformers. To register again replaces what was registered before.

@@ -35,6 +35,9 @@ _Stock: Any = object
 _Qwen2VLStock: Any = transformers.Qwen2VLVideoProcessor
 _Qwen3VLStock: Any = transformers.Qwen3VLVideoProcessor
 _infer_channels: Any = infer_channel_dimension_format
+# In transformers the arguments of a class are found beside it, by these names.
+Qwen2VLVideoProcessorInitKwargs = _Qwen2VLStock.valid_kwargs
+Qwen3VLVideoProcessorInitKwargs = _Qwen3VLStock.valid_kwargs
 
 
 class _Clips(list[torch.Tensor]):

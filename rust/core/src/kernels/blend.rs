@@ -10,6 +10,9 @@ use crate::filter::Reference;
 pub(crate) fn over_white(isa: Isa, colours: &mut [u8], alphas: &[u8], reference: Reference) {
     match isa.backend() {
         Backend::Scalar => scalar::over_white(colours, alphas, reference),
+        // NEON is what the compiler makes of it anyway.
+        #[cfg(target_arch = "aarch64")]
+        Backend::Neon => scalar::over_white(colours, alphas, reference),
         #[cfg(target_arch = "x86_64")]
         Backend::Avx2 | Backend::Avx512 => x86_64::over_white(isa, colours, alphas, reference),
     }

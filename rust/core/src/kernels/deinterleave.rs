@@ -2,8 +2,8 @@
 
 use super::isa::{Backend, Isa};
 use super::scalar;
-#[cfg(target_arch = "x86_64")]
-use super::x86_64;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use super::vector;
 use crate::pixels::Bytes;
 
 /// Writes byte `c` of every `N` of `pixels` to plane `c`, which is as long as there are pixels. The last bytes
@@ -13,7 +13,7 @@ pub(crate) fn deinterleave<const N: usize>(isa: Isa, pixels: Bytes<'_>, planes: 
     assert!(planes.iter().all(|plane| plane.len() == width));
     match isa.backend() {
         Backend::Scalar => scalar::deinterleave(pixels, planes),
-        #[cfg(target_arch = "x86_64")]
-        Backend::Avx2 | Backend::Avx512 => x86_64::deinterleave(isa, pixels, planes),
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        _ => vector::deinterleave(isa, pixels, planes),
     }
 }

@@ -2,8 +2,8 @@
 
 use super::isa::{Backend, Isa};
 use super::staged::Staged;
-#[cfg(target_arch = "x86_64")]
-use super::x86_64;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use super::vector;
 use super::{Pair, plane_stride, scalar};
 use crate::error::Result;
 use crate::filter::Axis;
@@ -24,8 +24,8 @@ enum Kernel {
     /// The width stays as it is.
     Keep(Isa),
     Scalar(Axis),
-    #[cfg(target_arch = "x86_64")]
-    X86(x86_64::Horizontal),
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    Vector(vector::Horizontal),
 }
 
 impl Horizontal {
@@ -41,11 +41,11 @@ impl Horizontal {
         let target = axis.len();
         let (kernel, reach) = match isa.backend() {
             Backend::Scalar => (Kernel::Scalar(axis), width),
-            #[cfg(target_arch = "x86_64")]
-            Backend::Avx2 | Backend::Avx512 => {
-                let pass = x86_64::Horizontal::new(&axis, isa)?;
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+            _ => {
+                let pass = vector::Horizontal::new(&axis, isa)?;
                 let reach = pass.reach().max(width);
-                (Kernel::X86(pass), reach)
+                (Kernel::Vector(pass), reach)
             }
         };
         Ok(Self {
@@ -73,12 +73,12 @@ impl Horizontal {
         match &self.kernel {
             Kernel::Keep(isa) => match isa.backend() {
                 Backend::Scalar => scalar::keep(lines, self.width, out),
-                #[cfg(target_arch = "x86_64")]
-                Backend::Avx2 | Backend::Avx512 => x86_64::keep(*isa, lines, stride, ahead, out),
+                #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+                _ => vector::keep(*isa, lines, stride, ahead, out),
             },
             Kernel::Scalar(axis) => scalar::resample(axis, lines, out),
-            #[cfg(target_arch = "x86_64")]
-            Kernel::X86(pass) => pass.run(lines, ahead, out),
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+            Kernel::Vector(pass) => pass.run(lines, ahead, out),
         }
     }
 }

@@ -34,6 +34,9 @@ pub(super) enum Backend {
     /// The same and AVX-512 with BW, VL, VBMI and VNNI: servers since about 2019, desktops since Zen 4.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// NEON, which every 64-bit ARM has.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Isa {
@@ -57,6 +60,10 @@ impl Isa {
             {
                 found.push(Self(Backend::Avx512));
             }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if cfg!(target_endian = "little") {
+            found.push(Self(Backend::Neon));
         }
         found
     }
@@ -88,6 +95,8 @@ impl Isa {
             Backend::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Backend::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Backend::Neon => "neon",
         }
     }
 

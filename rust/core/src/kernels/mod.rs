@@ -2,23 +2,25 @@
 //!
 //! Each operation has a door, which chooses the backend of an [`Isa`]: [`deinterleave`], [`blend`],
 //! [`horizontal`], [`vertical`], [`rows`]. The scalar backend is the oracle: every other equals it on every input, and
-//! is only added together with the suite that executes it. Kernels see slices and tables alone; where
+//! is only added together with the suite that executes it. The others are written once, in `vector`, over the
+//! registers that `x86_64` and `aarch64` have. Kernels see slices and tables alone; where
 //! pixels come from and what becomes of them is for `resize` and `rows` to know.
 //!
 //! Scanlines are resampled two at a time, 2k and 2k + 1, and what comes of them stays together as a
 //! [`Pair`]: 16-bit neighbours are what the multiply-add of the vertical pass takes from memory, so
 //! that pass shuffles nothing.
 #![cfg_attr(
-    not(target_arch = "x86_64"),
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
     expect(
         dead_code,
-        unused_imports,
         unused_mut,
         unused_variables,
         reason = "only vector kernels need them, and there are none for this processor"
     )
 )]
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 pub(crate) mod band;
 pub(crate) mod blend;
 pub(crate) mod deinterleave;
@@ -29,6 +31,8 @@ mod scalar;
 pub(crate) mod staged;
 mod taps;
 pub(crate) mod values;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod vector;
 pub(crate) mod vertical;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

@@ -4,19 +4,19 @@ use super::band::{Band, RowShape};
 use super::isa::{Backend, Isa};
 use super::scalar;
 use super::values::Values;
-#[cfg(target_arch = "x86_64")]
-use super::x86_64;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use super::vector;
 
 /// Element types that the backends of this processor can store.
-#[cfg(target_arch = "x86_64")]
-pub trait Store: x86_64::Store {}
-#[cfg(target_arch = "x86_64")]
-impl<T: x86_64::Store> Store for T {}
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub trait Store: vector::Store {}
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+impl<T: vector::Store> Store for T {}
 
 /// Element types that the backends of this processor can store.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub trait Store {}
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 impl<T> Store for T {}
 
 /// Writes the rows of one band. With `stream` they bypass the cache, which helps where they are too
@@ -35,14 +35,29 @@ pub(crate) fn write_band<T: Store + Copy>(
     let (_, last) = shape.corner((rows.len() / shape.columns()).saturating_sub(1));
     let right = last / scanlines * scanlines + scanlines;
     assert!((1..=shape.slots).contains(&bands.len()));
-    for band in bands {
-        assert!(band.samples().len() >= 3 * scanlines * band.stride() && right <= band.stride());
-    }
+    assert!(bands.iter().all(|band| band.holds(scanlines, right)));
     match isa.backend() {
         Backend::Scalar => scalar::write_band(bands, shape, values, rows),
-        #[cfg(target_arch = "x86_64")]
-        Backend::Avx2 | Backend::Avx512 => {
-            x86_64::write_band(isa, bands, shape, values, rows, stream);
-        }
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        _ => vector::write_band(isa, bands, shape, values, rows, stream),
+    }
+}
+
+/// Writes one channel of `width` pixels of each scanline of a band, as many as fill `plane`.
+///
+/// Panics if the band does not hold them.
+pub(crate) fn write_plane<T: Store + Copy>(
+    isa: Isa,
+    band: Band<'_>,
+    channel: usize,
+    width: usize,
+    values: &Values<T>,
+    plane: &mut [T],
+) {
+    assert!(channel < 3 && band.holds(plane.len() / width, width));
+    match isa.backend() {
+        Backend::Scalar => scalar::write_plane(band, channel, width, values, plane),
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        _ => vector::write_plane(band, channel, width, values, plane),
     }
 }

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::isa::{Backend, Isa};
 use super::taps::{Taps, Weights, halves};
-#[cfg(target_arch = "x86_64")]
-use super::x86_64;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use super::vector;
 use super::{Pair, scalar};
 use crate::error::Result;
 use crate::filter::Axis;
@@ -111,10 +111,8 @@ impl Vertical {
         let weights = self.weights(position, pairs);
         match self.isa.backend() {
             Backend::Scalar => scalar::combine(lines, weights, self.precision, out),
-            #[cfg(target_arch = "x86_64")]
-            Backend::Avx2 | Backend::Avx512 => {
-                x86_64::combine(self.isa, lines, weights, self.precision, out);
-            }
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+            _ => vector::combine(self.isa, lines, weights, self.precision, out),
         }
     }
 

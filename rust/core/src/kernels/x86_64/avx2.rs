@@ -6,40 +6,56 @@ use crate::kernels::Pair;
 use crate::kernels::taps::LOW_BITS;
 
 /// Bytes of a register.
-pub(super) const BYTES: usize = 32;
+pub(in crate::kernels) const BYTES: usize = 32;
 /// 32-bit sums, or pairs, in a register.
-pub(super) const SUMS: usize = 8;
+pub(in crate::kernels) const SUMS: usize = 8;
+/// Samples that become pairs at once.
+pub(in crate::kernels) const WIDENED: usize = SUMS;
 
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) fn splat(value: i32) -> __m256i {
+pub(in crate::kernels) fn splat(value: i32) -> __m256i {
     _mm256_set1_epi32(value)
+}
+
+/// Sums that begin at `value`.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(in crate::kernels) fn begin(value: i32) -> __m256i {
+    splat(value)
+}
+
+/// What [`pair_up`] and [`pack`] shift by.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(in crate::kernels) fn shift(precision: u32) -> __m128i {
+    _mm_cvtsi32_si128(precision as i32)
 }
 
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) fn load(bytes: &[u8; BYTES]) -> __m256i {
+pub(in crate::kernels) fn load(bytes: &[u8; BYTES]) -> __m256i {
     // SAFETY: 32 bytes, of any alignment.
     unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
 }
 
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) fn load_pairs(pairs: &[Pair; SUMS]) -> __m256i {
+pub(in crate::kernels) fn load_pairs(pairs: &[Pair; SUMS]) -> __m256i {
     // SAFETY: 8 times 4 bytes.
     unsafe { _mm256_loadu_si256(pairs.as_ptr().cast()) }
 }
 
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) fn store_pairs(register: __m256i, pairs: &mut [Pair; SUMS]) {
+pub(in crate::kernels) fn store_pairs(register: __m256i, pairs: &mut [Pair; SUMS]) {
     // SAFETY: 8 times 4 bytes.
     unsafe { _mm256_storeu_si256(pairs.as_mut_ptr().cast(), register) };
 }
 
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) fn store(register: __m256i, bytes: &mut [u8; BYTES]) {
+pub(in crate::kernels) fn store(register: __m256i, bytes: &mut [u8; BYTES]) {
     // SAFETY: 32 bytes.
     unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), register) };
 }
@@ -50,7 +66,7 @@ pub(super) fn store(register: __m256i, bytes: &mut [u8; BYTES]) {
 /// 16 readable bytes at `samples + offsets[0]` and at `samples + offsets[1]`.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) unsafe fn load_samples(samples: *const u8, offsets: [u32; 2]) -> __m256i {
+pub(in crate::kernels) unsafe fn load_samples(samples: *const u8, offsets: [u32; 2]) -> __m256i {
     // SAFETY: 16 bytes each, by the contract above.
     unsafe {
         let first = _mm_loadu_si128(samples.add(offsets[0] as usize).cast());
@@ -68,21 +84,21 @@ pub(super) unsafe fn load_samples(samples: *const u8, offsets: [u32; 2]) -> __m2
 /// ```
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) fn pick(samples: __m256i, pattern: __m256i) -> __m256i {
+pub(in crate::kernels) fn pick(samples: __m256i, pattern: __m256i) -> __m256i {
     _mm256_shuffle_epi8(samples, pattern)
 }
 
 /// In every 32 bits the sum of `sums` and of two products of 16 bits.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) fn multiply_add(sums: __m256i, words: __m256i, weights: __m256i) -> __m256i {
+pub(in crate::kernels) fn multiply_add(sums: __m256i, words: __m256i, weights: __m256i) -> __m256i {
     _mm256_add_epi32(sums, _mm256_madd_epi16(words, weights))
 }
 
 /// Sums of lower halves of weights and of upper ones, together.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) fn join(low: __m256i, high: __m256i) -> __m256i {
+pub(in crate::kernels) fn join(low: __m256i, high: __m256i) -> __m256i {
     _mm256_add_epi32(low, _mm256_slli_epi32::<{ LOW_BITS as i32 }>(high))
 }
 
@@ -95,9 +111,9 @@ pub(super) fn join(low: __m256i, high: __m256i) -> __m256i {
 /// ```
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) fn pair_up(a: __m256i, b: __m256i, precision: __m128i) -> __m256i {
-    let a = _mm256_sra_epi32(a, precision);
-    let b = _mm256_slli_epi32::<16>(_mm256_sra_epi32(b, precision));
+pub(in crate::kernels) fn pair_up(a: __m256i, b: __m256i, shift: __m128i) -> __m256i {
+    let a = _mm256_sra_epi32(a, shift);
+    let b = _mm256_slli_epi32::<16>(_mm256_sra_epi32(b, shift));
     let both = _mm256_blend_epi16::<0b1010_1010>(a, b);
     let positive = _mm256_max_epi16(both, _mm256_setzero_si256());
     _mm256_min_epi16(positive, _mm256_set1_epi16(255))
@@ -114,22 +130,17 @@ pub(super) fn pair_up(a: __m256i, b: __m256i, precision: __m128i) -> __m256i {
 /// ```
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) fn pack(sums: [__m256i; 4], precision: __m128i) -> __m256i {
+pub(in crate::kernels) fn pack(sums: [__m256i; 4], shift: __m128i) -> __m256i {
     let [a, b, c, d] = sums;
-    let words = |x, y| {
-        _mm256_packs_epi32(
-            _mm256_sra_epi32(x, precision),
-            _mm256_sra_epi32(y, precision),
-        )
-    };
+    let words = |x, y| _mm256_packs_epi32(_mm256_sra_epi32(x, shift), _mm256_sra_epi32(y, shift));
     let packed = _mm256_packus_epi16(words(a, b), words(c, d));
     _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
 }
 
-/// Bytes as the lower halves of 16-bit neighbours, those of `b` as the upper halves.
+/// Samples of scanlines a and b as pairs.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) fn widen(a: &[u8; SUMS], b: &[u8; SUMS]) -> __m256i {
+pub(in crate::kernels) fn widen(a: &[u8; WIDENED], b: &[u8; WIDENED], out: &mut [Pair; WIDENED]) {
     // SAFETY: 8 bytes each.
     let (a, b) = unsafe {
         (
@@ -137,5 +148,5 @@ pub(super) fn widen(a: &[u8; SUMS], b: &[u8; SUMS]) -> __m256i {
             _mm_loadl_epi64(b.as_ptr().cast()),
         )
     };
-    _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b))
+    store_pairs(_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b)), out);
 }

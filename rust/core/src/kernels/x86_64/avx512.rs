@@ -7,40 +7,56 @@ use crate::kernels::Pair;
 use crate::kernels::taps::LOW_BITS;
 
 /// Bytes of a register.
-pub(super) const BYTES: usize = 64;
+pub(in crate::kernels) const BYTES: usize = 64;
 /// 32-bit sums, or pairs, in a register.
-pub(super) const SUMS: usize = 16;
+pub(in crate::kernels) const SUMS: usize = 16;
+/// Samples that become pairs at once.
+pub(in crate::kernels) const WIDENED: usize = SUMS;
 
 #[target_feature(enable = "avx512f")]
 #[inline]
-pub(super) fn splat(value: i32) -> __m512i {
+pub(in crate::kernels) fn splat(value: i32) -> __m512i {
     _mm512_set1_epi32(value)
+}
+
+/// Sums that begin at `value`.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(in crate::kernels) fn begin(value: i32) -> __m512i {
+    splat(value)
+}
+
+/// What [`pair_up`] and [`pack`] shift by.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(in crate::kernels) fn shift(precision: u32) -> __m128i {
+    _mm_cvtsi32_si128(precision as i32)
 }
 
 #[target_feature(enable = "avx512f")]
 #[inline]
-pub(super) fn load(bytes: &[u8; BYTES]) -> __m512i {
+pub(in crate::kernels) fn load(bytes: &[u8; BYTES]) -> __m512i {
     // SAFETY: 64 bytes, of any alignment.
     unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
 
 #[target_feature(enable = "avx512f")]
 #[inline]
-pub(super) fn load_pairs(pairs: &[Pair; SUMS]) -> __m512i {
+pub(in crate::kernels) fn load_pairs(pairs: &[Pair; SUMS]) -> __m512i {
     // SAFETY: 16 times 4 bytes.
     unsafe { _mm512_loadu_si512(pairs.as_ptr().cast()) }
 }
 
 #[target_feature(enable = "avx512f")]
 #[inline]
-pub(super) fn store_pairs(register: __m512i, pairs: &mut [Pair; SUMS]) {
+pub(in crate::kernels) fn store_pairs(register: __m512i, pairs: &mut [Pair; SUMS]) {
     // SAFETY: 16 times 4 bytes.
     unsafe { _mm512_storeu_si512(pairs.as_mut_ptr().cast(), register) };
 }
 
 #[target_feature(enable = "avx512f")]
 #[inline]
-pub(super) fn store(register: __m512i, bytes: &mut [u8; BYTES]) {
+pub(in crate::kernels) fn store(register: __m512i, bytes: &mut [u8; BYTES]) {
     // SAFETY: 64 bytes.
     unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), register) };
 }
@@ -51,7 +67,10 @@ pub(super) fn store(register: __m512i, bytes: &mut [u8; BYTES]) {
 /// 64 readable bytes at `samples + offset`.
 #[target_feature(enable = "avx512f")]
 #[inline]
-pub(super) unsafe fn load_samples(samples: *const u8, [offset, _]: [u32; 2]) -> __m512i {
+pub(in crate::kernels) unsafe fn load_samples(
+    samples: *const u8,
+    [offset, _]: [u32; 2],
+) -> __m512i {
     // SAFETY: by the contract above.
     unsafe { _mm512_loadu_si512(samples.add(offset as usize).cast()) }
 }
@@ -65,7 +84,7 @@ pub(super) unsafe fn load_samples(samples: *const u8, [offset, _]: [u32; 2]) -> 
 /// ```
 #[target_feature(enable = "avx512vbmi")]
 #[inline]
-pub(super) fn pick(samples: __m512i, pattern: __m512i) -> __m512i {
+pub(in crate::kernels) fn pick(samples: __m512i, pattern: __m512i) -> __m512i {
     const LOWER_BYTES: u64 = 0x5555_5555_5555_5555;
     _mm512_maskz_permutexvar_epi8(LOWER_BYTES, pattern, samples)
 }
@@ -73,14 +92,14 @@ pub(super) fn pick(samples: __m512i, pattern: __m512i) -> __m512i {
 /// In every 32 bits the sum of `sums` and of two products of 16 bits.
 #[target_feature(enable = "avx512vnni")]
 #[inline]
-pub(super) fn multiply_add(sums: __m512i, words: __m512i, weights: __m512i) -> __m512i {
+pub(in crate::kernels) fn multiply_add(sums: __m512i, words: __m512i, weights: __m512i) -> __m512i {
     _mm512_dpwssd_epi32(sums, words, weights)
 }
 
 /// Sums of lower halves of weights and of upper ones, together.
 #[target_feature(enable = "avx512f")]
 #[inline]
-pub(super) fn join(low: __m512i, high: __m512i) -> __m512i {
+pub(in crate::kernels) fn join(low: __m512i, high: __m512i) -> __m512i {
     _mm512_add_epi32(low, _mm512_slli_epi32::<LOW_BITS>(high))
 }
 
@@ -88,10 +107,10 @@ pub(super) fn join(low: __m512i, high: __m512i) -> __m512i {
 /// [`super::avx2::pair_up`].
 #[target_feature(enable = "avx512bw")]
 #[inline]
-pub(super) fn pair_up(a: __m512i, b: __m512i, precision: __m128i) -> __m512i {
+pub(in crate::kernels) fn pair_up(a: __m512i, b: __m512i, shift: __m128i) -> __m512i {
     const UPPER_WORDS: u32 = 0xaaaa_aaaa;
-    let a = _mm512_sra_epi32(a, precision);
-    let b = _mm512_slli_epi32::<16>(_mm512_sra_epi32(b, precision));
+    let a = _mm512_sra_epi32(a, shift);
+    let b = _mm512_slli_epi32::<16>(_mm512_sra_epi32(b, shift));
     let both = _mm512_mask_blend_epi16(UPPER_WORDS, a, b);
     let positive = _mm512_max_epi16(both, _mm512_setzero_si512());
     _mm512_min_epi16(positive, _mm512_set1_epi16(255))
@@ -108,23 +127,18 @@ pub(super) fn pair_up(a: __m512i, b: __m512i, precision: __m128i) -> __m512i {
 /// ```
 #[target_feature(enable = "avx512bw")]
 #[inline]
-pub(super) fn pack(sums: [__m512i; 4], precision: __m128i) -> __m512i {
+pub(in crate::kernels) fn pack(sums: [__m512i; 4], shift: __m128i) -> __m512i {
     let [a, b, c, d] = sums;
-    let words = |x, y| {
-        _mm512_packs_epi32(
-            _mm512_sra_epi32(x, precision),
-            _mm512_sra_epi32(y, precision),
-        )
-    };
+    let words = |x, y| _mm512_packs_epi32(_mm512_sra_epi32(x, shift), _mm512_sra_epi32(y, shift));
     let packed = _mm512_packus_epi16(words(a, b), words(c, d));
     let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     _mm512_permutexvar_epi32(order, packed)
 }
 
-/// Bytes as the lower halves of 16-bit neighbours, those of `b` as the upper halves.
+/// Samples of scanlines a and b as pairs.
 #[target_feature(enable = "avx512bw")]
 #[inline]
-pub(super) fn widen(a: &[u8; SUMS], b: &[u8; SUMS]) -> __m512i {
+pub(in crate::kernels) fn widen(a: &[u8; WIDENED], b: &[u8; WIDENED], out: &mut [Pair; WIDENED]) {
     // SAFETY: 16 bytes each.
     let (a, b) = unsafe {
         (
@@ -134,5 +148,5 @@ pub(super) fn widen(a: &[u8; SUMS], b: &[u8; SUMS]) -> __m512i {
     };
     let (front, back) = (_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b));
     let both = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(front), back);
-    _mm512_cvtepu8_epi16(both)
+    store_pairs(_mm512_cvtepu8_epi16(both), out);
 }

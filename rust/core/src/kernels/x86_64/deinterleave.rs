@@ -2,55 +2,15 @@
 
 use std::arch::x86_64::*;
 
-use crate::kernels::isa::{Backend, Isa};
-use crate::kernels::scalar;
 use crate::pixels::Bytes;
 
 /// Pixels that are taken at once: a register of each plane.
-const PIXELS: usize = 32;
-
-/// Bytes of that many pixels, of four bytes at most.
-const BYTES: usize = 4 * PIXELS;
-
-/// See [`crate::kernels::deinterleave::deinterleave`].
-pub(in crate::kernels) fn deinterleave<const N: usize>(
-    isa: Isa,
-    pixels: Bytes<'_>,
-    planes: [&mut [u8]; N],
-) {
-    match (isa.backend(), N) {
-        // SAFETY: the processor has AVX2, as it has with AVX-512.
-        (Backend::Avx2 | Backend::Avx512, 3 | 4) => unsafe { blocks(pixels, planes) },
-        _ => scalar::deinterleave(pixels, planes),
-    }
-}
-
-#[target_feature(enable = "avx2")]
-fn blocks<const N: usize>(pixels: Bytes<'_>, mut planes: [&mut [u8]; N]) {
-    let whole = pixels.len() / (N * PIXELS) * PIXELS;
-    for x in (0..whole).step_by(PIXELS) {
-        let separate = block::<N>(pixels.slice(N * x..N * (x + PIXELS)));
-        for (plane, samples) in planes.iter_mut().zip(separate) {
-            plane[x..x + PIXELS].copy_from_slice(&samples);
-        }
-    }
-    let rest = pixels.slice(N * whole..pixels.len());
-    if !rest.is_empty() {
-        let mut padded = [0; BYTES];
-        rest.copy_to(&mut padded);
-        let separate = block::<N>(padded[..N * PIXELS].into());
-        for (plane, samples) in planes.iter_mut().zip(separate) {
-            let plane = &mut plane[whole..];
-            let length = plane.len();
-            plane.copy_from_slice(&samples[..length]);
-        }
-    }
-}
+pub(in crate::kernels) const PIXELS: usize = 32;
 
 /// The samples of a block of pixels, by channel.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn block<const N: usize>(pixels: Bytes<'_>) -> [[u8; PIXELS]; 4] {
+pub(in crate::kernels) fn block<const N: usize>(pixels: Bytes<'_>) -> [[u8; PIXELS]; 4] {
     let part = |index: usize| lanes(pixels, 16 * index, 16 * N);
     let registers = if N == 3 {
         let [red, green, blue] = of_three([part(0), part(1), part(2)]);

@@ -1,27 +1,24 @@
-//! Kernels for x86-64.
-//!
-//! What a kernel needs of a register is in [`avx2`] and [`avx512`], under the same names; kernels that
-//! are the same for both are written once, in a macro that is expanded over each.
+//! Registers of x86-64, and the operations that they have to themselves.
 #![expect(
     unsafe_code,
-    reason = "loads and stores that are checked before the loop that they are in"
+    reason = "loads and stores of a register, at places that their types or callers answer for"
 )]
 
-mod ahead;
-mod avx2;
-mod avx512;
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+pub(super) mod avx2;
+pub(super) mod avx512;
 mod blend;
-mod columns;
-mod deinterleave;
-mod dots;
-mod horizontal;
-mod keep;
-mod rows;
-mod vertical;
+pub(super) mod deinterleave;
+pub(super) mod dots;
+pub(super) mod elements;
+pub(super) mod stream;
 
 pub(super) use blend::over_white;
-pub(super) use deinterleave::deinterleave;
-pub(super) use horizontal::Horizontal;
-pub(super) use keep::keep;
-pub(super) use rows::{Store, write_band};
-pub(super) use vertical::combine;
+
+/// Asks for the cache line at `address`.
+#[inline]
+pub(super) fn prefetch(address: *const u8) {
+    // SAFETY: a hint, which reads nothing and may name any address.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+}

@@ -2,12 +2,15 @@
 
 use super::columns::Columns;
 use super::dots::Dots;
-use super::{avx2, avx512};
 use crate::error::Result;
 use crate::filter::Axis;
 use crate::kernels::Pair;
+#[cfg(target_arch = "aarch64")]
+use crate::kernels::aarch64::neon;
 use crate::kernels::isa::{Backend, Isa};
 use crate::kernels::staged::Staged;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::x86_64::{avx2, avx512};
 use crate::pixels::Bytes;
 
 /// A horizontal pass that changes the width.
@@ -22,8 +25,13 @@ pub(in crate::kernels) enum Horizontal {
 impl Horizontal {
     pub(in crate::kernels) fn new(axis: &Axis, isa: Isa) -> Result<Self> {
         let (columns, lane_columns, lane_bytes) = match isa.backend() {
+            Backend::Scalar => (1, 1, 0),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 => (avx2::SUMS, avx2::SUMS / 2, avx2::BYTES / 2),
+            #[cfg(target_arch = "x86_64")]
             Backend::Avx512 => (avx512::SUMS, avx512::SUMS, avx512::BYTES),
-            _ => (avx2::SUMS, avx2::SUMS / 2, avx2::BYTES / 2),
+            #[cfg(target_arch = "aarch64")]
+            Backend::Neon => (neon::SUMS, neon::SUMS, neon::BYTES),
         };
         Ok(
             match Columns::new(axis, isa, columns, lane_columns, lane_bytes)? {

@@ -1,7 +1,6 @@
 //! Memory that is read next, fetched into a cache while the processor computes.
 
-use std::arch::x86_64::*;
-
+use super::processor::prefetch;
 use crate::pixels::Bytes;
 
 /// Bytes that a processor fetches at once.
@@ -31,9 +30,7 @@ impl<'a> Ahead<'a> {
     pub(super) fn step(&mut self) {
         for scanline in self.scanlines {
             for index in self.next..self.next + self.per_step {
-                let at = scanline.as_ptr().wrapping_add(CACHE_LINE * index);
-                // SAFETY: a hint, which reads nothing and may name any address.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+                prefetch(scanline.as_ptr().wrapping_add(CACHE_LINE * index));
             }
         }
         self.next += self.per_step;

@@ -4,12 +4,9 @@
 //! one load holds the samples of several; one shuffle gathers two neighbouring taps of every column and
 //! widens them, one multiply-add multiplies. Nothing is transposed.
 
-use std::arch::x86_64::*;
-
 use bytemuck::{Pod, Zeroable};
 
 use super::ahead::Ahead;
-use super::{avx2, avx512};
 use crate::error::Result;
 use crate::filter::Axis;
 use crate::kernels::isa::{Backend, Isa};
@@ -134,22 +131,29 @@ impl Columns {
     pub(super) fn run(&self, lines: &Staged, ahead: &[Bytes<'_>], out: &mut [Pair]) {
         assert!(lines.stride() >= self.reach && lines.planes().len() == 6 * lines.stride());
         let ahead = Ahead::new(ahead, self.offsets.len());
-        match self.isa.backend() {
-            Backend::Scalar => {}
-            // SAFETY: the processor has the instructions of an `Isa`, and planes are as long as the reach.
-            Backend::Avx2 => unsafe { with_avx2::run(self, lines, ahead, out) },
-            // SAFETY: as above.
-            Backend::Avx512 => unsafe { with_avx512::run(self, lines, ahead, out) },
+        // SAFETY: the processor has the instructions of an `Isa`, and planes are as long as the reach.
+        unsafe {
+            match self.isa.backend() {
+                Backend::Scalar => {}
+                #[cfg(target_arch = "x86_64")]
+                Backend::Avx2 => with_avx2::run(self, lines, ahead, out),
+                #[cfg(target_arch = "x86_64")]
+                Backend::Avx512 => with_avx512::run(self, lines, ahead, out),
+                #[cfg(target_arch = "aarch64")]
+                Backend::Neon => with_neon::run(self, lines, ahead, out),
+            }
         }
     }
 }
 
 macro_rules! kernel {
-    ($module:ident, $register:ident, $features:literal, [$(($pairs:literal, $per_load:literal)),*]) => {
+    ($module:ident, $register:path, $features:literal, [$(($pairs:literal, $per_load:literal)),*]) => {
         mod $module {
             use super::*;
-            use $register::{
-                BYTES, join, load, load_samples, multiply_add, pair_up, pick, splat, store_pairs,
+            use $register as register;
+            use register::{
+                BYTES, begin, join, load, load_samples, multiply_add, pair_up, pick, shift, splat,
+                store_pairs,
             };
 
             /// # Safety
@@ -192,8 +196,8 @@ macro_rules! kernel {
             ) {
                 let pairs = if PAIRS == 0 { table.pairs } else { PAIRS };
                 let per_load = if PER_LOAD == 0 { table.per_load } else { PER_LOAD };
-                let (half, zero) = (splat(scalar::half(table.precision)), splat(0));
-                let precision = _mm_cvtsi32_si128(table.precision as i32);
+                let (half, zero) = (begin(scalar::half(table.precision)), begin(0));
+                let shift = shift(table.precision);
                 let (samples, stride) = (lines.planes().as_ptr(), lines.stride());
                 let records: &[[u8; BYTES]] = bytemuck::cast_slice(&table.records);
                 let records = records.chunks_exact(per_load + pairs * (1 + usize::from(WIDE)));
@@ -210,7 +214,7 @@ macro_rules! kernel {
                     for (line, sums) in sums.iter_mut().enumerate() {
                         let mut highs = [zero; 3];
                         for first in (0..pairs).step_by(per_load) {
-                            let mut loaded = [zero; 3];
+                            let mut loaded = [splat(0); 3];
                             for (channel, loaded) in loaded.iter_mut().enumerate() {
                                 let at = (3 * line + channel) * stride + 2 * first;
                                 // SAFETY: the reach ends after the last load of the last group, and
@@ -237,7 +241,7 @@ macro_rules! kernel {
                         }
                     }
                     for (channel, out) in [red, green, blue].into_iter().enumerate() {
-                        store_pairs(pair_up(sums[0][channel], sums[1][channel], precision), out);
+                        store_pairs(pair_up(sums[0][channel], sums[1][channel], shift), out);
                     }
                 }
             }
@@ -245,9 +249,10 @@ macro_rules! kernel {
     };
 }
 
+#[cfg(target_arch = "x86_64")]
 kernel!(
     with_avx2,
-    avx2,
+    crate::kernels::x86_64::avx2,
     "avx2",
     [
         (1, 1),
@@ -263,9 +268,10 @@ kernel!(
         (8, 2)
     ]
 );
+#[cfg(target_arch = "x86_64")]
 kernel!(
     with_avx512,
-    avx512,
+    crate::kernels::x86_64::avx512,
     "avx512f,avx512bw,avx512vbmi,avx512vnni",
     [
         (1, 1),
@@ -277,5 +283,24 @@ kernel!(
         (7, 7),
         (8, 6),
         (8, 5)
+    ]
+);
+#[cfg(target_arch = "aarch64")]
+kernel!(
+    with_neon,
+    crate::kernels::aarch64::neon,
+    "neon",
+    [
+        (1, 1),
+        (2, 2),
+        (3, 3),
+        (4, 4),
+        (5, 5),
+        (5, 4),
+        (6, 4),
+        (6, 3),
+        (7, 3),
+        (7, 2),
+        (8, 2)
     ]
 );

@@ -1,8 +1,5 @@
 //! The vertical pass: pairs of scanlines to a scanline.
 
-use std::arch::x86_64::*;
-
-use super::{avx2, avx512};
 use crate::kernels::Pair;
 use crate::kernels::isa::{Backend, Isa};
 use crate::kernels::scalar;
@@ -25,21 +22,32 @@ pub(in crate::kernels) fn combine(
     unsafe {
         match (isa.backend(), wide) {
             (Backend::Scalar, _) => scalar::combine(lines, weights, precision, out),
+            #[cfg(target_arch = "x86_64")]
             (Backend::Avx2, false) => with_avx2::combine::<false>(lines, weights, precision, out),
+            #[cfg(target_arch = "x86_64")]
             (Backend::Avx2, true) => with_avx2::combine::<true>(lines, weights, precision, out),
+            #[cfg(target_arch = "x86_64")]
             (Backend::Avx512, false) => {
                 with_avx512::combine::<false>(lines, weights, precision, out);
             }
+            #[cfg(target_arch = "x86_64")]
             (Backend::Avx512, true) => with_avx512::combine::<true>(lines, weights, precision, out),
+            #[cfg(target_arch = "aarch64")]
+            (Backend::Neon, false) => with_neon::combine::<false>(lines, weights, precision, out),
+            #[cfg(target_arch = "aarch64")]
+            (Backend::Neon, true) => with_neon::combine::<true>(lines, weights, precision, out),
         }
     }
 }
 
 macro_rules! kernel {
-    ($module:ident, $register:ident, $features:literal) => {
+    ($module:ident, $register:path, $features:literal) => {
         mod $module {
             use super::*;
-            use $register::{BYTES, SUMS, join, load_pairs, multiply_add, pack, splat, store};
+            use register::{
+                BYTES, SUMS, begin, join, load_pairs, multiply_add, pack, shift, splat, store,
+            };
+            use $register as register;
 
             /// # Safety
             /// `lines` are as long as `out`, whole registers of it, and as many as the weights.
@@ -50,8 +58,8 @@ macro_rules! kernel {
                 precision: u32,
                 out: &mut [u8],
             ) {
-                let (half, zero) = (splat(scalar::half(precision)), splat(0));
-                let precision = _mm_cvtsi32_si128(precision as i32);
+                let (half, zero) = (begin(scalar::half(precision)), begin(0));
+                let shift = shift(precision);
                 for (block, out) in out.as_chunks_mut::<BYTES>().0.iter_mut().enumerate() {
                     let (mut low, mut high) = ([half; 4], [zero; 4]);
                     for (index, line) in lines.iter().enumerate() {
@@ -81,15 +89,23 @@ macro_rules! kernel {
                             *low = join(*low, high);
                         }
                     }
-                    store(pack(low, precision), out);
+                    store(pack(low, shift), out);
                 }
             }
         }
     };
 }
 
-kernel!(with_avx2, avx2, "avx2");
-kernel!(with_avx512, avx512, "avx512f,avx512bw,avx512vnni");
+#[cfg(target_arch = "x86_64")]
+kernel!(with_avx2, crate::kernels::x86_64::avx2, "avx2");
+#[cfg(target_arch = "x86_64")]
+kernel!(
+    with_avx512,
+    crate::kernels::x86_64::avx512,
+    "avx512f,avx512bw,avx512vnni"
+);
+#[cfg(target_arch = "aarch64")]
+kernel!(with_neon, crate::kernels::aarch64::apart, "neon");
 
 /// Two weights side by side in a word, the first in the lower half.
 fn word([a, b]: [i16; 2]) -> i32 {

@@ -1,0 +1,147 @@
+"""What a model sees of an image, as a picture and as a page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from qvl_fast._input.names import describe
+from qvl_fast.boxes.spaces import model_config
+from qvl_fast.views import page
+from qvl_fast.views.drawing import draw, png
+from qvl_fast.views.places import Place, places_of
+from qvl_fast.views.seen import Seen, decoded, see, with_budget
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from qvl_fast._input.source import ImageSource
+    from qvl_fast.boxes import Region
+    from qvl_fast.config import ModelConfig
+
+# The budgets, in tokens, that a page shows beside the model's own.
+_BUDGETS = (64, 256, 1024, 4096)
+
+
+@dataclass(frozen=True)
+class View:
+    """What a model sees of an image. Notebooks show it as a page.
+
+    Attributes:
+        name: of the image.
+        seen: the resized pixels, the grid, position ids and windows.
+        smaller: the same with smaller budgets, the smallest first.
+        places: boxes, points and outlines, with what the model can still resolve of them.
+        scores: float64 (tokens,) from 0 to 1, or None.
+    """
+
+    name: str
+    seen: Seen
+    smaller: Sequence[Seen] = ()
+    places: Sequence[Place] = ()
+    scores: NDArray[np.float64] | None = field(default=None, repr=False)
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """A PIL picture of the resized size: the pixels, tokens, windows, scores and boxes."""
+        boxes = [place.resized for place in self.places if place.resized is not None]
+        return draw(self.seen, boxes=boxes, scores=self.scores)
+
+    @cached_property
+    def html(self) -> str:
+        """A page by itself, without anything that would have to be fetched."""
+        return gallery([self])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the page, or the picture if the name does not end in .html.
+
+        Raises:
+            ValueError: Pillow writes no files that end so.
+            OSError: the file cannot be written.
+        """
+        path = Path(path)
+        if path.suffix.lower() == ".html":
+            path.write_text(self.html, encoding="utf-8")
+        else:
+            self.image.save(path)
+
+    def _repr_html_(self) -> str:
+        return page.framed(self.html)
+
+    def _repr_png_(self) -> bytes:
+        return png(self.image)
+
+
+def view(
+    image: ImageSource,
+    config: str | ModelConfig,
+    boxes: ArrayLike | str | Sequence[Region] | None = None,
+    scores: ArrayLike | None = None,
+) -> View:
+    """What a model sees of an image.
+
+    Args:
+        image: whatever a processor takes.
+        config: a preset's name or a :class:`ModelConfig`.
+        boxes: (N, 2 * points) pixels of the original image; or the model's answer, as text or
+            parsed.
+        scores: (tokens,) numbers, such as attention; the lowest is shown as nothing, the highest as
+            full colour.
+
+    Raises:
+        ImageError, OSError, TypeError: an image that cannot be used, as from a processor.
+        BoxError: boxes outside the image or with corners swapped, each by its index. Those of an
+            answer are listed on the page instead.
+        ValueError: an unknown preset, or scores that are not one finite number for each token.
+
+    Example:
+        >>> shown = view("samples/coffee.png", "qwen2.5-vl", boxes=[[180, 20, 400, 210]])
+        >>> shown.image.size, shown.places[0].note
+        ((588, 392), '8 x 8 tokens, 216 x 186 pixels of what the model sees')
+    """
+    model = model_config(config)
+    source = decoded(image)
+    seen = see(source, model)
+    rows, columns = seen.tokens
+    budgets = [tokens for tokens in _BUDGETS if tokens < rows * columns]
+    return View(
+        name=os.fspath(image) if isinstance(image, str | os.PathLike) else describe(image),
+        seen=seen,
+        smaller=[see(source, with_budget(model, tokens)) for tokens in budgets],
+        places=[] if boxes is None else places_of(boxes, seen),
+        scores=None if scores is None else _scaled(scores, rows * columns),
+    )
+
+
+def gallery(views: Sequence[View]) -> str:
+    """One page for several images, with an index."""
+    return page.filled([_content(view) for view in views])
+
+
+def _scaled(scores: ArrayLike, tokens: int) -> NDArray[np.float64]:
+    values = np.asarray(scores, np.float64)
+    if values.shape != (tokens,) or not np.isfinite(values).all():
+        raise ValueError(
+            f"scores must be a finite number for each of {tokens} tokens, got shape {values.shape}"
+        )
+    lowest, highest = values.min(), values.max()
+    return (values - lowest) / (highest - lowest or 1.0)
+
+
+def _content(view: View) -> dict[str, Any]:
+    seen = view.seen
+    return {
+        "name": view.name,
+        "config": seen.config.name,
+        "original": seen.original,
+        "steps": [page.step(step) for step in (*view.smaller, seen)],
+        "places": [place.shown for place in view.places],
+        "scores": None if view.scores is None else np.round(view.scores, 3).tolist(),
+    }

@@ -1,0 +1,30 @@
+//! Kernels in vectors, for processors whose instructions we use by name.
+//!
+//! What a kernel needs of registers is in a module for each kind of them, under the same names:
+//! `x86_64::avx2`, `x86_64::avx512`, `aarch64::neon`. A kernel is written once, in a macro that is expanded
+//! over each, or with what [`processor`] has where one kind does for all backends of a processor.
+#![expect(
+    unsafe_code,
+    reason = "loads and stores that are checked before the loop that they are in"
+)]
+
+mod ahead;
+mod columns;
+mod deinterleave;
+mod dots;
+mod horizontal;
+mod keep;
+mod rows;
+mod vertical;
+
+#[cfg(target_arch = "aarch64")]
+use super::aarch64 as processor;
+#[cfg(target_arch = "x86_64")]
+use super::x86_64 as processor;
+
+pub(super) use deinterleave::deinterleave;
+pub(super) use dots::TAPS;
+pub(super) use horizontal::Horizontal;
+pub(super) use keep::keep;
+pub(super) use rows::{Store, write_band, write_plane};
+pub(super) use vertical::combine;

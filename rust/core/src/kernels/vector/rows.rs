@@ -1,0 +1,214 @@
+//! Patch rows from bands of samples.
+
+use super::processor::elements::Constants;
+use crate::kernels::band::{Band, RowShape};
+use crate::kernels::isa::{Backend, Isa};
+use crate::kernels::scalar;
+use crate::kernels::values::{Affine, Values};
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::x86_64::stream;
+
+/// Samples that become elements at once.
+const SAMPLES: usize = 8;
+
+/// Element types that are stored eight at a time.
+pub trait Store: Sized {
+    /// Whether elements are computed from samples, rather than the samples themselves.
+    const COMPUTED: bool;
+
+    /// Stores the elements of eight samples, normalised by `constants` if they are computed, and rescaled
+    /// before that if `RESCALES`.
+    ///
+    /// # Safety
+    /// A processor with a vector backend; 8 readable bytes at `samples` and 8 writable elements at `out`.
+    unsafe fn store<const RESCALES: bool>(
+        out: *mut Self,
+        samples: *const u8,
+        constants: &Constants,
+    );
+}
+
+impl Store for u8 {
+    const COMPUTED: bool = false;
+
+    #[inline]
+    unsafe fn store<const RESCALES: bool>(out: *mut Self, samples: *const u8, _: &Constants) {
+        // SAFETY: by the trait's contract.
+        unsafe { std::ptr::copy_nonoverlapping(samples, out, SAMPLES) };
+    }
+}
+
+/// See [`crate::kernels::rows::write_band`], which has checked that the bands hold all patches.
+pub(in crate::kernels) fn write_band<T: Store + Copy>(
+    isa: Isa,
+    bands: &[Band<'_>],
+    shape: RowShape,
+    values: &Values<T>,
+    rows: &mut [T],
+    stream: bool,
+) {
+    let Some((affine, rescales)) =
+        arithmetic(values).filter(|_| shape.patch >= SAMPLES && isa.backend() != Backend::Scalar)
+    else {
+        return scalar::write_band(bands, shape, values, rows);
+    };
+    // SAFETY: every vector backend of the processor has these instructions. Patches have eight samples
+    // at least, and bands hold all of them.
+    unsafe {
+        match (shape.patch, rescales) {
+            (14, false) => write_rows::<T, 14, false>(bands, shape, &affine, rows, stream),
+            (14, true) => write_rows::<T, 14, true>(bands, shape, &affine, rows, stream),
+            (16, false) => write_rows::<T, 16, false>(bands, shape, &affine, rows, stream),
+            (16, true) => write_rows::<T, 16, true>(bands, shape, &affine, rows, stream),
+            (_, false) => write_rows::<T, 0, false>(bands, shape, &affine, rows, stream),
+            (_, true) => write_rows::<T, 0, true>(bands, shape, &affine, rows, stream),
+        }
+    }
+}
+
+/// See [`crate::kernels::rows::write_plane`], which has checked that the band holds the plane.
+pub(in crate::kernels) fn write_plane<T: Store + Copy>(
+    band: Band<'_>,
+    channel: usize,
+    width: usize,
+    values: &Values<T>,
+    plane: &mut [T],
+) {
+    let Some((affine, rescales)) = arithmetic(values).filter(|_| width >= SAMPLES) else {
+        return scalar::write_plane(band, channel, width, values, plane);
+    };
+    // SAFETY: every vector backend of the processor has these instructions. Scanlines have eight samples
+    // at least, and the band holds all of them.
+    unsafe {
+        if rescales {
+            write_lines::<T, true>(band, channel, width, &affine[channel], plane);
+        } else {
+            write_lines::<T, false>(band, channel, width, &affine[channel], plane);
+        }
+    }
+}
+
+/// The arithmetic that gives the elements of `values`, if there is one, and whether it rescales.
+fn arithmetic<T: Store>(values: &Values<T>) -> Option<([Affine; 3], bool)> {
+    let affine = match values.affine {
+        _ if !T::COMPUTED => [Affine::IDENTITY; 3],
+        affine => affine?,
+    };
+    let rescales = |affine: &Affine| affine.scale != Affine::IDENTITY.scale;
+    Some((affine, affine.iter().any(rescales)))
+}
+
+/// # Safety
+/// Scanlines of at least 8 pixels; a band that holds them.
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+unsafe fn write_lines<T: Store, const RESCALES: bool>(
+    band: Band<'_>,
+    channel: usize,
+    width: usize,
+    affine: &Affine,
+    plane: &mut [T],
+) {
+    let constants = Constants::new(affine);
+    for (y, run) in plane.chunks_exact_mut(width).enumerate() {
+        let samples = &band.plane(y, channel)[..width];
+        // SAFETY: as many samples as elements.
+        unsafe { write_run::<T, RESCALES>(samples.as_ptr(), &constants, run) };
+    }
+}
+
+/// # Safety
+/// As many samples as elements, eight or more.
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+#[inline]
+unsafe fn write_run<T: Store, const RESCALES: bool>(
+    samples: *const u8,
+    constants: &Constants,
+    run: &mut [T],
+) {
+    let (out, last) = (run.as_mut_ptr(), run.len() - SAMPLES);
+    // SAFETY: by the contract above; every store ends within the run.
+    unsafe {
+        for x in (0..last).step_by(SAMPLES) {
+            T::store::<RESCALES>(out.add(x), samples.add(x), constants);
+        }
+        // The last store is moved back to end where the run does.
+        T::store::<RESCALES>(out.add(last), samples.add(last), constants);
+    }
+}
+
+/// Patches of `PATCH` pixels, or of any number if that is 0.
+///
+/// # Safety
+/// Patches of at least 8 pixels; bands that hold all of them.
+#[cfg_attr(
+    target_arch = "aarch64",
+    expect(unused_variables, reason = "its stores do not bypass the cache")
+)]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+unsafe fn write_rows<T: Store + Copy, const PATCH: usize, const RESCALES: bool>(
+    bands: &[Band<'_>],
+    shape: RowShape,
+    affine: &[Affine; 3],
+    rows: &mut [T],
+    stream: bool,
+) {
+    let constants = [0, 1, 2].map(|channel| Constants::new(&affine[channel]));
+    let columns = shape.columns();
+    let write = |first: usize, rows: &mut [T]| {
+        for (index, row) in rows.chunks_exact_mut(columns).enumerate() {
+            let (top, left) = shape.corner(first + index);
+            // SAFETY: by the contract above, for the patch at this corner.
+            unsafe { write_row::<T, PATCH, RESCALES>(bands, shape, &constants, top, left, row) };
+        }
+    };
+    #[cfg(target_arch = "x86_64")]
+    if stream && stream::rows(rows, columns, write) {
+        return;
+    }
+    write(0, rows);
+}
+
+/// # Safety
+/// Patches of at least 8 pixels; bands that hold the one at `top` and `left`.
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+#[inline]
+unsafe fn write_row<T: Store + Copy, const PATCH: usize, const RESCALES: bool>(
+    bands: &[Band<'_>],
+    shape: RowShape,
+    constants: &[Constants; 3],
+    top: usize,
+    left: usize,
+    row: &mut [T],
+) {
+    let patch = if PATCH == 0 { shape.patch } else { PATCH };
+    let area = patch * patch;
+    for (channel, plane) in row.chunks_exact_mut(shape.slots * area).enumerate() {
+        let constants = &constants[channel];
+        for (slot, band) in plane.chunks_exact_mut(area).zip(bands) {
+            let line = 3 * band.stride();
+            let first = top * line + channel * band.stride() + left;
+            for (y, run) in slot.chunks_exact_mut(patch).enumerate() {
+                let out = run.as_mut_ptr();
+                // SAFETY: the band has `patch` samples from `left` on in each plane of a scanline; a
+                // run has as many elements, and every store ends within them.
+                unsafe {
+                    let samples = band.samples().as_ptr().add(first + y * line);
+                    for x in (0..patch - SAMPLES).step_by(SAMPLES) {
+                        T::store::<RESCALES>(out.add(x), samples.add(x), constants);
+                    }
+                    // The last store is moved back to end where the run does.
+                    let last = patch - SAMPLES;
+                    T::store::<RESCALES>(out.add(last), samples.add(last), constants);
+                }
+            }
+        }
+        // The last frame stands for those that its group lacks.
+        for slot in bands.len()..shape.slots {
+            plane.copy_within((slot - 1) * area..slot * area, slot * area);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+"""Pictures of what a model sees, checked by their pixels."""
+
+import json
+import re
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import qvl_fast
+from qvl_fast import ModelConfig, boxes, diff, view
+from qvl_fast.views import gallery
+
+GREY = np.full((280, 420, 3), 100, np.uint8)  # 10 x 15 tokens of Qwen2.5-VL, not resized.
+PLAIN = replace(ModelConfig.preset("qwen2.5-vl"), tower=None)  # Without windows.
+
+
+def data_of(page):
+    return json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
+
+
+def pixels_of(picture):
+    return np.asarray(picture).astype(int)
+
+
+def test_the_picture_is_what_the_rows_hold():
+    image = np.random.default_rng(0).integers(0, 256, (300, 500, 3), np.uint8)
+    seen = view(image, "qwen3-vl").seen
+    height, width = qvl_fast.ImageProcessor("qwen3-vl").resized_size(300, 500)
+    assert (seen.pixels == qvl_fast.resize(image, height, width)).all()
+    assert (seen.original, seen.tokens) == ((300, 500), (height // 32, width // 32))
+
+
+def test_lines_lie_where_tokens_begin():
+    picture = pixels_of(view(GREY, PLAIN).image)
+    expected = np.full((280, 420, 3), 100)
+    expected[::28] = expected[:, ::28] = round((100 + 255) / 2)
+    assert np.abs(picture - expected).max() <= 1
+
+
+def test_neighbouring_windows_have_different_colours():
+    seen = view(np.zeros((500, 700, 3), np.uint8), "qwen2.5-vl").seen
+    windows = seen.windows.reshape(seen.tokens)
+    picture = pixels_of(view(np.zeros((500, 700, 3), np.uint8), "qwen2.5-vl").image)
+    colours = picture[14::28, 14::28]  # The middle of each token.
+    for axis in (0, 1):
+        other_window = np.diff(windows, axis=axis) != 0
+        other_colour = (np.diff(colours, axis=axis) != 0).any(axis=-1)
+        assert (other_window == other_colour).all()
+    assert view(GREY, "qwen3-vl").seen.windows is None
+
+
+def test_windows_are_those_of_the_plan():
+    seen = view(np.zeros((500, 700, 3), np.uint8), "qwen2.5-vl").seen
+    plan = qvl_fast.plan(seen.grid_thw, "qwen2.5-vl")
+    bounds = plan.cu_window_seqlens // 4
+    for number, (first, last) in enumerate(pairwise(bounds)):
+        assert (seen.windows[plan.window_index[first:last]] == number).all()
+
+
+@pytest.mark.parametrize("config", ["qwen2-vl", "qwen3-vl"])
+def test_position_ids_are_those_of_the_language_model(config):
+    seen = view(GREY, config).seen
+    tokens = len(seen.positions)
+    ids, _ = qvl_fast.mrope_position_ids(
+        [[0, *[1] * tokens, 0]], config=config, image_grid_thw=seen.grid_thw
+    )
+    assert (ids[:, 0, 1:-1] == seen.positions.T).all()
+
+
+def test_scores_colour_their_tokens():
+    scores = np.zeros(150)
+    scores[17], scores[18] = 4.0, 2.0
+    picture = pixels_of(view(GREY, PLAIN, scores=scores).image)
+    middle = picture[14::28, 14::28].reshape(150, 3)
+    plain = (middle == 100).all(axis=1)
+    assert np.flatnonzero(~plain).tolist() == [17, 18]
+    orange = np.array([0xD5, 0x5E, 0x00])
+    assert np.abs(middle[17] - orange).sum() < np.abs(middle[18] - orange).sum()
+
+
+@pytest.mark.parametrize("scores", [np.zeros(149), np.full(150, np.nan), np.zeros((10, 15))])
+def test_scores_must_be_one_for_each_token(scores):
+    with pytest.raises(ValueError, match="scores must be a finite number for each of 150 tokens"):
+        view(GREY, PLAIN, scores=scores)
+
+
+def test_boxes_lie_where_the_arithmetic_says():
+    image = np.full((560, 840, 3), 100, np.uint8)
+    small = replace(PLAIN, image=PLAIN.image.override(max_pixels=280 * 420))
+    shown = view(image, small, boxes=[[100, 60, 300, 200]])  # Half of that when resized.
+    yellow = (pixels_of(shown.image) == [0xF0, 0xE4, 0x42]).all(axis=-1)
+    rows, columns = np.nonzero(yellow)
+    assert abs(rows.min() - 30) <= 1
+    assert abs(rows.max() - 100) <= 1
+    assert abs(columns.min() - 50) <= 1
+    assert abs(columns.max() - 150) <= 1
+    (place,) = shown.places
+    assert place.note == "5 x 3 tokens, 100 x 70 pixels of what the model sees"
+
+
+def test_answers_are_drawn_and_those_that_cannot_be_are_listed():
+    text = boxes.format([[0, 0, 40, 40]], (280, 420), PLAIN, labels=["cup"])
+    text += boxes.format([[5, 5]], (280, 420), PLAIN, labels=["dot"])
+    shown = view(GREY, PLAIN, text + '{"bbox_2d": [0, 0, 999, 999], "label": "far"}')
+    assert [place.label for place in shown.places] == ["cup", "dot", "far"]
+    assert shown.places[0].resized == (0, 0, 40, 40)
+    assert shown.places[2].resized is None
+    assert "must lie within 420 x 280" in shown.places[2].note
+    with pytest.raises(boxes.BoxError):
+        view(GREY, PLAIN, [[0, 0, 999, 999]])
+
+
+def test_the_page_holds_its_data_and_nothing_else_of_the_world():
+    shown = view(GREY, "qwen2.5-vl", [[0, 0, 40, 40]])
+    (image,) = data_of(shown.html)["images"]
+    assert [step["tokens"] for step in image["steps"]] == [
+        list(seen.tokens) for seen in (*shown.smaller, shown.seen)
+    ]
+    assert image["steps"][-1]["positions"] == shown.seen.positions.tolist()
+    assert image["steps"][-1]["windows"] == shown.seen.windows.tolist()
+    assert not re.search(r"https?://|//cdn|@import|url\(", shown.html.replace("http-equiv", ""))
+
+
+def test_text_from_outside_is_never_markup(tmp_path):
+    name = "<img src=x onerror=alert(1)>.png"
+    Image.fromarray(GREY).save(tmp_path / name)
+    hostile = '{"bbox_2d": [0, 0, 9, 9], "label": "</script><script>alert(1)</script>"}'
+    page = view(tmp_path / name, PLAIN, hostile).html
+    assert page.count("</script>") == 2  # Those of the template.
+    assert "<img" not in page
+    (image,) = data_of(page)["images"]
+    assert image["name"].endswith(name)
+    assert image["places"][0]["label"] == "</script><script>alert(1)</script>"
+
+
+def test_files_by_their_ending(tmp_path):
+    shown = view(GREY, PLAIN)
+    shown.save(tmp_path / "page.html")
+    shown.save(tmp_path / "picture.png")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == shown.html
+    with Image.open(tmp_path / "picture.png") as picture:
+        assert (pixels_of(picture) == pixels_of(shown.image)).all()
+    with pytest.raises(ValueError, match="unknown file extension"):
+        shown.save(tmp_path / "picture.xyz")
+
+
+def test_notebooks():
+    shown = view(GREY, PLAIN)
+    assert shown._repr_png_().startswith(b"\x89PNG")
+    frame = shown._repr_html_()
+    assert frame.startswith("<iframe srcdoc=")
+    assert 'sandbox="allow-scripts"' in frame
+    assert "<canvas" not in frame  # All of the page is escaped.
+
+
+def test_several_images_make_one_page():
+    page = gallery([view(GREY, PLAIN), view(GREY[:140], "qwen3-vl")])
+    assert [image["config"] for image in data_of(page)["images"]] == ["qwen2.5-vl", "qwen3-vl"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+@pytest.mark.parametrize("temporal", ["full", "compact"])
+def test_differences_are_counted_and_framed(dtype, temporal):
+    processor = qvl_fast.ImageProcessor(PLAIN, dtype=dtype, temporal=temporal, return_tensors="np")
+    image = GREY.copy()
+    a = processor(image)
+    image[28:42, 56:60, 1] += 3  # In patch 0 of token (1, 2).
+    image[0, 0, 2] -= 1
+    b = processor(image)
+    found = diff(a.pixel_values, b.pixel_values, a.image_grid_thw, PLAIN)
+    assert not found.equal
+    assert found.patches.tolist() == [0, 4 * (15 + 2)]
+    assert found.levels == pytest.approx(3, rel=1e-5)
+    assert str(found) == "2 of 600 patches differ, by at most 3 of 255 levels"
+    framed = (pixels_of(found.image) == [0xD5, 0x5E, 0x00]).all(axis=-1)
+    assert framed[28:56, 56:84].sum() == 28 * 28 - 24 * 24
+    assert framed.sum() == 2 * (28 * 28 - 24 * 24)
+
+
+def test_equal_rows():
+    rows = qvl_fast.ImageProcessor(PLAIN)(GREY)
+    found = diff(rows.pixel_values, rows.pixel_values.clone(), rows.image_grid_thw, PLAIN)
+    assert found.equal
+    assert str(found) == "equal"
+    assert found.levels == 0
+
+
+def test_rows_that_cannot_be_compared_are_refused():
+    rows = qvl_fast.ImageProcessor(PLAIN, return_tensors="np")(GREY)
+    with pytest.raises(ValueError, match="a and b must have the same shape"):
+        diff(rows.pixel_values, rows.pixel_values[:-1], rows.image_grid_thw, PLAIN)
+    with pytest.raises(ValueError, match="grid_thw must be that of one image"):
+        diff(rows.pixel_values, rows.pixel_values, [[1, 20, 15], [1, 20, 15]], PLAIN)
+    with pytest.raises(TypeError, match="b must be an array"):
+        diff(rows.pixel_values, "rows", rows.image_grid_thw, PLAIN)
