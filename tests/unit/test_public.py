@@ -22,6 +22,7 @@ PYTHON = [
 EXAMPLES = [
     *((name, getattr(qvl_fast, name).__doc__) for name in PYTHON),
     ("ImageProcessor", qvl_fast.ImageProcessor.__doc__),
+    ("VideoProcessor", qvl_fast.VideoProcessor.__doc__),
     ("ModelConfig.preset", qvl_fast.ModelConfig.preset.__doc__),
 ]
 STUBS = {
