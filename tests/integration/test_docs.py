@@ -32,7 +32,7 @@ def tokenizer(text):
     )
 
 
-def tiny_model():
+def tiny_model(image=IMAGE, video=VIDEO, vocabulary=VOCABULARY):
     torch.manual_seed(0)
     small = {"hidden_size": 32, "intermediate_size": 32}
     text = {
@@ -40,7 +40,7 @@ def tiny_model():
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
         "num_key_value_heads": 1,
-        "vocab_size": VOCABULARY,
+        "vocab_size": vocabulary,
         "pad_token_id": 0,
         "rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3]},
     }
@@ -53,7 +53,7 @@ def tiny_model():
     }
     return Qwen2_5_VLForConditionalGeneration(
         Qwen2_5_VLConfig(
-            text_config=text, vision_config=vision, image_token_id=IMAGE, video_token_id=VIDEO
+            text_config=text, vision_config=vision, image_token_id=image, video_token_id=video
         )
     )
 
@@ -124,6 +124,30 @@ def test_transformers():
     finally:
         names["drop_ins"].unregister()
     assert printed.getvalue() == "qvl_fast.integrations.transformers.image\nTrue\n"
+
+
+def test_messages(tiny_processor, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    processor = tiny_processor("qwen2.5-vl", {"min_pixels": 56**2, "max_pixels": 28**2 * 64}, {})
+    model = tiny_model(processor.image_token_id, processor.video_token_id, len(processor.tokenizer))
+    names = {"processor": processor, "model": model}
+    preparing, counting, utilities, installing, limiting = blocks("messages.md")
+    exec(preparing, names)
+    prompt = names["inputs"]["input_ids"]
+    assert names["answer"].shape == (1, prompt.shape[1] + 8)
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        exec(counting, names)
+    assert printed.getvalue() == f"2 {prompt.shape[1]}\n"
+    exec(utilities, names)
+    assert [image.size for image in names["images"]] == [(588, 392), (644, 420)]  # width, height
+    assert names["videos"] is None
+    exec(installing, names)
+    assert names["image"].size == (532, 364)
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        exec(limiting, names)
+    assert printed.getvalue() == "0 'samples/coffee.png' is a file, and allow_files is False\n"
 
 
 def test_serving():

@@ -51,6 +51,12 @@ def count_tokens(
 
     Raises:
         Exception: as :func:`prepare`, but pixels that cannot be decoded are not noticed.
+
+    Example:
+        >>> image = {"type": "image", "image": "samples/coffee.png"}
+        >>> messages = [{"role": "user", "content": [image]}]
+        >>> count_tokens(messages, processor) == prepare(messages, processor)["input_ids"].numel()
+        True
     """
     request = read_request(messages, processor, road, exif, fetch, template)
     counter = ImageProcessor(request.image_config, return_tensors="np")

@@ -86,6 +86,12 @@ def prepare(
             cannot be met, or a text without a placeholder for each image or video.
         AssertionError: as :func:`qvl_fast.integrations.qwen_vl_utils.smart_resize`.
         ImportError: torch or transformers is not installed.
+
+    Example:
+        >>> image = {"type": "image", "image": "samples/coffee.png"}
+        >>> inputs = prepare([{"role": "user", "content": [image]}], processor)
+        >>> inputs["pixel_values"].shape, inputs["image_grid_thw"].tolist()
+        (torch.Size([1176, 1176]), [[1, 28, 42]])
     """
     from transformers import BatchFeature
 
