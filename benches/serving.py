@@ -81,7 +81,7 @@ class Contestant:
         self.throughputs.clear()
 
     def figures(self) -> dict[str, float]:
-        """Of the rounds since."""
+        """Of what was measured since then."""
         return {
             "latency, median, ms": round(1000 * median(self.latencies), 2),
             "latency, p90, ms": round(1000 * quantiles(self.latencies, n=10)[8], 2),
