@@ -89,6 +89,13 @@ def test_the_versions_of_the_exactness_page_are_those_that_are_tested():
     assert dict(table) == {name: version(name).partition("+")[0] for name, _ in table}
 
 
+def test_every_variable_of_the_environment_is_told_of():
+    code = (ROOT / "python" / "qvl_fast" / "environment.py").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "resources.md").read_text(encoding="utf-8")
+    read = set(re.findall(r'os\.environ\.get\("(\w+)"', code))
+    assert read == set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE))
+
+
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_training():
     names = {}
