@@ -38,6 +38,12 @@ test-all: test sanitize test-arm ## the same with long random campaigns, recorde
 		--record tests/record/$(DATE)-still-images.txt
 	$(BIN)/pytest tests/integration/test_dropin_random.py --image-drop-in-cases 2000 \
 		--video-drop-in-cases 1000 --record tests/record/$(DATE)-drop-ins.txt
+	$(BIN)/pytest tests/parity/test_video_processors.py --video-cases 600 \
+		--record tests/record/$(DATE)-videos.txt
+	$(BIN)/pytest -q tests/parity/test_sampling.py --sampling-cases 50000 --timeout 3600 > build/sampling.txt \
+		|| { cat build/sampling.txt; exit 1; }
+	echo "$(DATE): sampling: 50000 random videos for each rule: $$(tail -n 1 build/sampling.txt)" \
+		>> tests/record/$(DATE)-videos.txt
 	$(BIN)/pytest -q tests/parity/test_index.py --index-cases 500 > build/index.txt \
 		|| { cat build/index.txt; exit 1; }
 	echo "$(DATE): 500 random batches for each function: $$(tail -n 1 build/index.txt)" \

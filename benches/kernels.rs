@@ -12,7 +12,7 @@ use std::hint::black_box;
 use criterion::Criterion;
 use half::{bf16, f16};
 use qvl_core::batch::{self, Image, Input, Owner};
-use qvl_core::filter::Axis;
+use qvl_core::filter::{Axis, Filter};
 use qvl_core::index::{Grids, interpolation_taps, position_ids, window_index};
 use qvl_core::resize::{Source, resize};
 use qvl_core::{
@@ -122,7 +122,8 @@ fn runs() -> Vec<Named> {
         runs.push(image::<u8>("uint8", isa, Temporal::Compact));
     }
     let weights = || {
-        let axis = Axis::new(black_box(SOURCE.1), TARGET.1, Reference::Torchvision);
+        let source = black_box(SOURCE.1);
+        let axis = Axis::new(source, TARGET.1, Filter::Bicubic, Reference::Torchvision);
         drop(black_box(axis));
     };
     runs.push(("weights".into(), Box::new(move || Box::new(weights))));
@@ -212,10 +213,8 @@ fn image<T: Element + 'static>(dtype: &str, isa: Isa, temporal: Temporal) -> Nam
         let bytes = noise(SOURCE.0 * SOURCE.1 * 3);
         let (writer, mut out) = writer::<T>(isa, temporal);
         Box::new(move || {
-            let image = Image {
-                frames: &[Input::Pixels(Pixels::Rgb.view(&bytes, SOURCE))],
-                target: TARGET,
-            };
+            let frames = [Input::Pixels(Pixels::Rgb.view(&bytes, SOURCE))];
+            let image = Image::resized(&frames, TARGET);
             let out = black_box(&mut out[..]);
             batch::write(&writer, &[image], &Nobody, out, 1, || Ok(())).expect("there is memory");
         })

@@ -9,12 +9,13 @@ from qvl_fast._input.source import ImageBatch, ImageSource
 from qvl_fast._input.video.clips import VideoBatch, VideoSource
 from qvl_fast._input.video.metadata import VideoMetadata
 from qvl_fast._native import smart_resize
-from qvl_fast._output.batch import ImageRows, VideoRows
+from qvl_fast._output.batch import ImagePlanes, ImageRows, VideoRows
 from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import DType, Rows, Temporal
 from qvl_fast.config import (
     GroundingConfig,
     ImageConfig,
+    Layout,
     ModelConfig,
     RopeConfig,
     TowerConfig,
@@ -22,7 +23,6 @@ from qvl_fast.config import (
 )
 from qvl_fast.index.grids import Grids, cu_seqlens, interpolation_taps, position_ids, window_index
 from qvl_fast.index.mrope import (
-    Advance,
     mm_token_type_ids,
     mrope_decode_position_ids,
     mrope_position_ids,
@@ -30,10 +30,11 @@ from qvl_fast.index.mrope import (
 from qvl_fast.index.packing import Packing, Strategy, block_diagonal_mask, pack
 from qvl_fast.index.placeholders import expand_placeholders, video_timestamps
 from qvl_fast.index.plans import EqualSegments, IndexPlan, plan
+from qvl_fast.index.position_classes import Advance
 from qvl_fast.index.rope import mrope_rotary, rotate, vision_rotary
 from qvl_fast.index.truncation import drop_truncated
 from qvl_fast.memory import memory_stats, release_memory
-from qvl_fast.processors.base import Decode, Reference
+from qvl_fast.processors.base import Decode, Form, Reference
 from qvl_fast.processors.functional import image_size, patchify, resize
 from qvl_fast.processors.image import ImageProcessor
 from qvl_fast.processors.inverse import fingerprint, unpatchify
@@ -52,15 +53,18 @@ __all__ = [
     "Decode",
     "Diff",
     "EqualSegments",
+    "Form",
     "Grids",
     "GroundingConfig",
     "ImageBatch",
     "ImageConfig",
     "ImageError",
+    "ImagePlanes",
     "ImageProcessor",
     "ImageRows",
     "ImageSource",
     "IndexPlan",
+    "Layout",
     "ModelConfig",
     "Packing",
     "Reference",

@@ -8,7 +8,9 @@ from qvl_fast.index.position_classes import PositionClass
 
 __all__ = [
     "Batch",
+    "Fit",
     "ImageHeader",
+    "Layout",
     "RowWriter",
     "arrow_pixels",
     "available_isas",
@@ -265,6 +267,9 @@ class RowWriter:
         rescale_factor: float | None,
         mean_std: tuple[tuple[float, float, float], tuple[float, float, float]] | None,
         isa: str,
+        tile: tuple[int, int] | None = None,
+        resample: str = "bicubic",
+        margin: Sequence[int] = (0, 0, 0),
     ) -> RowWriter: ...
     @property
     def columns(self) -> int:
@@ -283,8 +288,6 @@ class RowWriter:
         out: NDArray[np.float32 | np.float16 | np.uint16 | np.uint8],
     ) -> tuple[int, int, int]:
         """Resize frames ``(T, H, W, C)`` and write their rows to ``out``; returns the grid."""
-    def target(self, height: int, width: int, pixels: tuple[int, int] | None) -> tuple[int, int]:
-        """``(height, width)`` that a still image is resized to, of an area between ``pixels``."""
     def video_target(
         self,
         frames: int,
@@ -308,6 +311,66 @@ class RowWriter:
         Raises:
             ValueError: the size is not valid.
         """
+
+@final
+class Fit:
+    """How large an image becomes; sides are in pixels."""
+
+    @staticmethod
+    def keep() -> Fit:
+        """Images keep their size."""
+    @staticmethod
+    def area(factor: int, pixels: tuple[int, int], frames: int, small: str) -> Fit:
+        """Multiples of a factor, of an area between ``pixels``, which counts ``frames`` times.
+
+        Args:
+            factor: what sides become multiples of.
+            pixels: the least and the largest area.
+            frames: how often the area counts.
+            small: what becomes of an image with a side below the factor first: ``"keep"``,
+                ``"enlarge"`` or ``"enlarge_sides"``.
+        """
+    @staticmethod
+    def shrink(patch: int, factor: int, patches: int, side: int) -> Fit:
+        """At most so many patches in all and along a side, padded to multiples of a factor."""
+    @staticmethod
+    def stretch(height: int, width: int) -> Fit:
+        """One size for all."""
+    @staticmethod
+    def shortest(edge: int) -> Fit:
+        """The shorter side becomes so long."""
+    @staticmethod
+    def pinpoints(canvases: Sequence[tuple[int, int]]) -> Fit:
+        """Into the middle of the best of some canvases, ``(height, width)``."""
+    @staticmethod
+    def ratio(least: int, most: int) -> Fit:
+        """The grid of tiles whose aspect ratio is nearest."""
+
+@final
+class Layout:
+    """What of an image a model sees, and at which size.
+
+    Raises:
+        ValueError: settings that do not go together.
+    """
+
+    def __new__(
+        cls,
+        fit: Fit,
+        *,
+        tile: tuple[int, int] | None,
+        square: bool,
+        overview: str,
+        reference: str,
+    ) -> Layout: ...
+    def canvas(self, height: SupportsIndex, width: SupportsIndex) -> tuple[int, int]:
+        """``(height, width)`` of the canvas that an image of a size is put on."""
+    def grid(
+        self, writer: RowWriter, height: SupportsIndex, width: SupportsIndex
+    ) -> tuple[int, int, int]:
+        """The grid ``(tiles, h, w)`` of an image of a size as ``writer`` cuts it."""
+    def anyres_tokens(self, side: int, most_tiles: int | None, height: int, width: int) -> int:
+        """Tokens of an image whose tiles of ``side**2`` features are put together again."""
 
 @final
 class ImageHeader:
@@ -360,9 +423,18 @@ class Batch:
         Raises:
             ValueError: it cannot be cut into patches, or there is no frame.
         """
+    def end_image(self, layout: Layout) -> None:
+        """End an image, which ``layout`` says what becomes of.
+
+        Raises:
+            ValueError: its size is not valid, or its tiles cannot be cut into patches.
+        """
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """``(height, width)`` of the first frame of each image or video."""
     @property
     def grids(self) -> list[tuple[int, int, int]]:
-        """The grid ``(t, h, w)`` of each image or video."""
+        """The grid ``(t, h, w)`` of each; the tiles of an image count as groups of frames."""
     @property
     def rows(self) -> int:
         """Rows of all of them."""
@@ -373,6 +445,7 @@ class Batch:
         *,
         num_threads: int,
         reduced: bool,
+        padded: int | None = None,
     ) -> None:
         """Write the rows of all images or videos, one after another, to ``out``.
 
@@ -385,4 +458,5 @@ class Batch:
                 object that hands out some lines of it, four bytes a pixel. Threads call it.
             num_threads: that the call may use.
             reduced: whether a JPEG may be decoded at a fraction of its size.
+            padded: rows that each image has, those beyond its own being zeros.
         """

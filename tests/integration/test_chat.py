@@ -189,6 +189,23 @@ def test_a_model_reads_it(processor, model):
         assert torch.equal(model(**inputs).logits, model(**stock).logits)
 
 
+def test_positions_of_another_version(name, processor):
+    image = {"type": "image", "image": noise(np.random.default_rng(0))}
+    messages = [user(image), user({"type": "text", "text": "Describe"}, image)]
+    inputs = prepare(messages, processor, positions="4.57")
+    expected, _ = qvl_fast.mrope_position_ids(
+        inputs["mm_token_type_ids"],
+        config=name,
+        image_grid_thw=inputs["image_grid_thw"],
+        attention_mask=inputs["attention_mask"],
+        positions="4.57",
+        return_tensors="pt",
+    )
+    assert torch.equal(inputs["position_ids"], expected)
+    newest = prepare(messages, processor, positions="5.24")["position_ids"]
+    assert not torch.equal(newest, expected), "the padding of 4.57 has another id"
+
+
 # Roads.
 
 
@@ -312,10 +329,14 @@ def test_addresses_go_through_fetch(tiny_processor, road):
     )
     assert count == inputs["input_ids"].numel()
     closed = qvl_fast.integrations.qwen_vl_utils.Fetcher(allow_files=False)
-    messages = user({"type": "image", "image": "samples/coffee.png"})
-    for function in (prepare, count_tokens):
-        with pytest.raises(ImageError, match="allow_files is False"):
-            function(messages, processor, road=road, fetch=closed)
+    for kind, file in (
+        ("image", "samples/coffee.png"),
+        ("image", {"path": "samples/coffee.png"}),
+        ("video", "clip.mp4"),
+    ):
+        for function in (prepare, count_tokens):
+            with pytest.raises(ImageError, match="allow_files is False"):
+                function(user({"type": kind, kind: file}), processor, road=road, fetch=closed)
 
 
 def test_counting_decodes_nothing(tiny_processor, tmp_path):
@@ -400,6 +421,16 @@ def test_verl_filters_by_length(tiny_processor, tmp_path):
         ),
         (user({"type": "image", "image": "no/such.png"}), {}, FileNotFoundError, "no/such.png"),
         (user({"type": "image", "image": 3}), {}, TypeError, "image must be a path"),
+        (user({"type": "video", "video": ["https://host/a.png"]}), {}, TypeError, "in files"),
+        (user({"type": "video", "video": []}), {}, ValueError, "at least one frame, got none"),
+        (
+            user({"type": "video", "video": []}),
+            {"road": "utils"},
+            ValueError,
+            "at least one picture",
+        ),
+        (user({"type": "video", "video": 3}), {}, TypeError, "video must be a file, an array"),
+        (user({"type": "video", "video": "no/such.mp4"}), {}, FileNotFoundError, "no/such.mp4"),
         (
             user(
                 {"type": "image", "image": Image.new("RGB", (90, 90))},

@@ -153,7 +153,7 @@ def test_the_choice_goes_by_the_activations(monkeypatch, make_rows):
         seen.append((choice, device.type, dtype, head_dim))
         return "sdpa"
 
-    monkeypatch.setattr("qvl_fast.models.tower.choose_kernel", choose)
+    monkeypatch.setattr("qvl_fast.models.base.choose_kernel", choose)
     tower = Qwen2VisionTower("qwen2-vl-tiny")
     rows = make_rows([[1, 4, 4]], tower.config)
     tower(rows, [[1, 4, 4]])
@@ -186,7 +186,7 @@ def test_the_layout_of_varlen_kernels(
     rows = make_rows(mixed, tower.config)
     expected = tower(rows, mixed).tokens
     monkeypatch.setitem(attention._FUNCTIONS, "flash-attn-3", function)
-    monkeypatch.setattr("qvl_fast.models.tower.choose_kernel", lambda *_: "flash-attn-3")
+    monkeypatch.setattr("qvl_fast.models.base.choose_kernel", lambda *_: "flash-attn-3")
     assert relative_error(tower(rows, mixed).tokens, expected) < 1e-5
     assert tower(rows[:0], []).tokens.shape == (0, tower.config.out_width)
 

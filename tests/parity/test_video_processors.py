@@ -38,7 +38,8 @@ def random_config(rng, family):
     return base.override(
         patch_size=int(rng.choice([14, 16])),
         merge_size=int(rng.integers(1, 4)),
-        temporal_patch_size=int(rng.integers(1, 4)),
+        # Of an array the reference cannot take one frame alone: its index is then no list.
+        temporal_patch_size=int(rng.integers(2 if sampled and family == "qwen2-vl" else 1, 4)),
         min_pixels=least,
         max_pixels=most,
         cap_pixels_per_frame=[None, False, True][rng.integers(3)],

@@ -117,11 +117,11 @@ def answers(version, cases):
 
 def compare(version, count, seed):
     """A line that says how a version did, and how many cases differ."""
-    release = position_classes._release(version)
+    release = position_classes.parse_release(version)
     cases = {
         family: [random_case(family, np.random.default_rng([seed, n])) for n in range(count)]
         for family, (_, since) in FAMILIES.items()
-        if position_classes._release(since) <= release
+        if position_classes.parse_release(since) <= release
     }
     found = iter(answers(version, [case for some in cases.values() for case in some]))
     parts, differing = [], 0

@@ -174,7 +174,7 @@ def test_differences_are_counted_and_framed(dtype, temporal):
     assert not found.equal
     assert found.patches.tolist() == [0, 4 * (15 + 2)]
     assert found.levels == pytest.approx(3, rel=1e-5)
-    assert str(found) == "2 of 600 patches differ, by 3 levels at most"
+    assert str(found) == "2 of 600 patches differ, by at most 3 of 255 levels"
     framed = (pixels_of(found.image) == [0xD5, 0x5E, 0x00]).all(axis=-1)
     assert framed[28:56, 56:84].sum() == 28 * 28 - 24 * 24
     assert framed.sum() == 2 * (28 * 28 - 24 * 24)

@@ -48,19 +48,24 @@ ImageBatch: TypeAlias = "ImageSource | Iterable[ImageSource] | Iterable[Sequence
 Prepared: TypeAlias = "File | Image.Image | Pixels"
 
 
-def flatten(images: ImageBatch) -> list[Any]:
-    """One list of single images: one level of nesting is dissolved, 4-D arrays are split.
+def samples(images: ImageBatch) -> list[list[Any]]:
+    """The single images of each sample: a nested list holds those of one, 4-D arrays are split.
+
+    Images that are not nested are samples of their own.
 
     Raises:
         ValueError: there is no image.
     """
     items: list[Any] = list(cast("Any", images)) if _is_batch(images) else [images]
-    if all(isinstance(item, list | tuple) for item in items):
-        items = [image for nested in items for image in nested]
-    singles = [image for item in items for image in (item if _is_stack(item) else [item])]
-    if not singles:
+    nested = all(isinstance(item, list | tuple) for item in items)
+    groups = [_singles(item) for item in items] if nested else [[one] for one in _singles(items)]
+    if not any(groups):
         raise ValueError(f"images must hold at least one image, got {images!r:.80}")
-    return singles
+    return groups
+
+
+def _singles(items: Iterable[Any]) -> list[Any]:
+    return [image for item in items for image in (item if _is_stack(item) else [item])]
 
 
 def prepare(source: ImageSource) -> Prepared:

@@ -26,7 +26,8 @@ class BatchRows(dict[str, T]):
     """
 
     _ROWS: ClassVar[str]
-    _GRIDS: ClassVar[str]
+    # Entries that have a line for each item.
+    _LINES: ClassVar[tuple[str, ...]]
 
     def __getattr__(self, name: str) -> T:
         try:
@@ -37,7 +38,7 @@ class BatchRows(dict[str, T]):
             ) from None
 
     def __len__(self) -> int:
-        return len(self._grids()) if self._GRIDS in self else 0
+        return len(self._counts())
 
     def to(
         self,
@@ -80,22 +81,26 @@ class BatchRows(dict[str, T]):
         """A batch for each item, of views; further entries are left out."""
         result: list[Self] = []
         rows: Any = self[self._ROWS]
-        grids = self._grids()
         first = 0
-        for place, grid in enumerate(grids.tolist()):
-            end = first + prod(grid)
-            parts = {self._ROWS: rows[first:end], self._GRIDS: grids[place : place + 1]}
+        for place, count in enumerate(self._counts()):
+            parts = {self._ROWS: rows[first : first + count]}
+            for name in self._LINES:
+                if name in self:
+                    lines: Any = self[name]
+                    parts[name] = lines[place : place + 1]
             part = type(self)(parts)
             self._complete(part, place)
             result.append(part)
-            first = end
+            first += count
         return result
 
     def _complete(self, part: Any, place: int) -> None:
         """Give the batch of one item what else belongs to it."""
 
-    def _grids(self) -> Any:
-        return self[self._GRIDS]
+    def _counts(self) -> list[int]:
+        """How many rows each item has."""
+        grids: Any = self.get(self._LINES[0])
+        return [] if grids is None else [prod(grid) for grid in grids.tolist()]
 
     def _mapped(self, function: Callable[[torch.Tensor], torch.Tensor]) -> BatchRows[torch.Tensor]:
         result: Any = copy(self)
@@ -110,11 +115,39 @@ class ImageRows(BatchRows[T]):
 
     Attributes:
         pixel_values: ``(N, columns)``, the rows of all images one after another.
-        image_grid_thw: int64 ``(images, 3)``, the grid ``(1, h, w)`` of each, in patches.
+        image_grid_thw: int64 ``(images, 3)``, the grid ``(1, h, w)`` of each, in patches; of images
+            that are cut into tiles ``(tiles, h, w)``, in patches of a tile.
+        image_sizes: int64 ``(images, 2)``, height and width of each before any resizing; of those
+            whose tiles are put together again.
     """
 
     _ROWS = "pixel_values"
-    _GRIDS = "image_grid_thw"
+    _LINES = ("image_grid_thw", "image_sizes")
+
+
+class ImagePlanes(BatchRows[T]):
+    """The tiles of a batch of images as planes, as the stock models of most families take them.
+
+    Attributes:
+        pixel_values: ``(images, 3, height, width)`` where each has one tile; ``(tiles, 3, height,
+            width)``, or ``(images, most tiles, 3, height, width)`` with zeros after those of an
+            image.
+        num_patches: int64 ``(images,)``, the tiles of each, if they come one after another.
+        image_sizes: int64 ``(images, 2)``, height and width of each before any resizing, if there
+            are zeros.
+        batch_num_images: int64 ``(samples,)``, the images of each sample, if the layout depends on
+            that.
+    """
+
+    _ROWS = "pixel_values"
+    _LINES = ("image_sizes", "num_patches")
+
+    def _counts(self) -> list[int]:
+        if "num_patches" in self:
+            counts: Any = self["num_patches"]
+            return counts.tolist()
+        pixels: Any = self["pixel_values"]
+        return [1] * len(pixels)
 
 
 class VideoRows(BatchRows[T]):
@@ -133,7 +166,7 @@ class VideoRows(BatchRows[T]):
     """
 
     _ROWS = "pixel_values_videos"
-    _GRIDS = "video_grid_thw"
+    _LINES = ("video_grid_thw", "second_per_grid_ts")
 
     video_metadata: Sequence[VideoMetadata]
     timestamps: Sequence[Sequence[str]]
@@ -141,6 +174,3 @@ class VideoRows(BatchRows[T]):
     def _complete(self, part: Any, place: int) -> None:
         part.video_metadata = self.video_metadata[place : place + 1]
         part.timestamps = self.timestamps[place : place + 1]
-        if "second_per_grid_ts" in self:
-            seconds: Any = self["second_per_grid_ts"]
-            part["second_per_grid_ts"] = seconds[place : place + 1]

@@ -3,6 +3,7 @@
 from qvl_fast.config.checks import MAX_INTEGER, positive_integer
 from qvl_fast.config.grounding import GroundingConfig
 from qvl_fast.config.image import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, ImageConfig
+from qvl_fast.config.layout import Layout
 from qvl_fast.config.model import (
     PRESETS,
     AnyImageConfig,
@@ -35,6 +36,7 @@ __all__ = [
     "AnyVideoConfig",
     "GroundingConfig",
     "ImageConfig",
+    "Layout",
     "ModelConfig",
     "RopeConfig",
     "TowerConfig",

@@ -8,12 +8,21 @@ from numbers import Real
 from typing import Any, Self, cast
 
 from qvl_fast.config.checks import listed, number, positive_integer
+from qvl_fast.config.layout import Filter, Layout
 
 OPENAI_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 OPENAI_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
-# `PIL.Image.Resampling.BICUBIC`, the only filter that is reproduced.
-_BICUBIC = 3
+# The members of `PIL.Image.Resampling` that are reproduced.
+_FILTERS: Mapping[int, Filter] = {
+    1: "lanczos",
+    2: "bilinear",
+    3: "bicubic",
+    4: "box",
+    5: "hamming",
+}
+
+_QWEN = Layout()
 
 _INTEGERS = ("patch_size", "temporal_patch_size", "merge_size", "min_pixels", "max_pixels")
 _FLAGS = ("do_resize", "do_rescale", "do_normalize")
@@ -39,6 +48,8 @@ class ImageConfig:
         do_normalize: whether to subtract ``image_mean`` and divide by ``image_std``.
         image_mean: mean of each channel, after rescaling; one number stands for all three.
         image_std: standard deviation of each channel, likewise.
+        layout: what of an image the model sees, and at which size; Qwen's by default, which is
+            within the bounds above. Other families': see :class:`~qvl_fast.config.layout.Layout`.
 
     Raises:
         ValueError: a size is not positive, ``min_pixels`` exceeds ``max_pixels``, or mean or std
@@ -57,6 +68,7 @@ class ImageConfig:
     do_normalize: bool = True
     image_mean: tuple[float, float, float] = OPENAI_CLIP_MEAN
     image_std: tuple[float, float, float] = OPENAI_CLIP_STD
+    layout: Layout = _QWEN
 
     def __post_init__(self) -> None:
         """Check and canonicalise the types, so that equal configurations compare equal."""
@@ -68,6 +80,8 @@ class ImageConfig:
         object.__setattr__(self, "rescale_factor", number("rescale_factor", self.rescale_factor))
         for name in ("image_mean", "image_std"):
             object.__setattr__(self, name, _per_channel(name, getattr(self, name)))
+        if not isinstance(cast("object", self.layout), Layout):
+            raise TypeError(f"layout must be a Layout, got {self.layout!r}")
         if self.min_pixels > self.max_pixels:
             raise ValueError(
                 f"min_pixels must be at most max_pixels={self.max_pixels}, got {self.min_pixels}"
@@ -101,20 +115,45 @@ class ImageConfig:
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
-        """The configuration that an image processor's JSON describes.
+        """The configuration that the JSON of ``Qwen2VLImageProcessor`` describes.
 
         What is missing has the class default. As in the reference, a flag that is null is off, and
         the bounds of the area may be null. Settings that the reference ignores are ignored.
+        :meth:`ModelConfig.from_pretrained` reads the JSON of other classes too.
 
         Raises:
             ValueError: the settings ask for something that is not reproduced exactly, or another
                 setting is null.
             TypeError: a value has the wrong type.
         """
-        kind = settings.get("image_processor_type") or "Qwen2VLImageProcessor"
-        if kind.removesuffix("Fast").removesuffix("Pil") != "Qwen2VLImageProcessor":
+        if (kind := class_name(settings)) != "Qwen2VLImageProcessor":
             raise ValueError(f"image_processor_type must be 'Qwen2VLImageProcessor', got {kind!r}")
-        return cls().override(**settings_of(cls, settings))
+        return cls().updated(settings)
+
+    def updated(self, settings: Mapping[str, Any]) -> Self:
+        """A copy with what the JSON of an image processor says beside its layout.
+
+        Raises:
+            ValueError, TypeError: as :meth:`from_dict`.
+        """
+        values = settings_of(type(self), settings)
+        if "resample" in settings:
+            values["layout"] = replace(self.layout, filter=_filter(settings["resample"]))
+        return self.override(**values)
+
+
+def class_name(settings: Mapping[str, Any]) -> str:
+    """The class of an image processor by its name today; Qwen2-VL's if its JSON has none."""
+    kind = settings.get("image_processor_type") or settings.get("feature_extractor_type")
+    kind = str(kind or "Qwen2VLImageProcessor").replace("FeatureExtractor", "ImageProcessor")
+    return kind.removesuffix("Fast").removesuffix("Pil")
+
+
+def _filter(resample: Any) -> Filter:
+    if isinstance(resample, bool) or resample not in _FILTERS:
+        known = ", ".join(f"{number} ({name})" for number, name in _FILTERS.items())
+        raise ValueError(f"resample must be one of {known}, got {resample!r}")
+    return _FILTERS[resample]
 
 
 def settings_of(
@@ -131,13 +170,11 @@ def settings_of(
         ValueError: the settings ask for something that is not reproduced exactly, or another
             setting is null.
     """
-    if settings.get("resample", _BICUBIC) != _BICUBIC:
-        raise ValueError(f"resample must be 3 (bicubic), got {settings['resample']!r}")
-    if settings.get("do_convert_rgb", True) is not True:
+    if settings.get("do_convert_rgb", True) not in (True, None):
         raise ValueError(f"do_convert_rgb must be true, got {settings['do_convert_rgb']!r}")
     values = {
         name: settings[name]
-        for name in ("size", *(entry.name for entry in fields(kind)))
+        for name in ("size", *(entry.name for entry in fields(kind) if entry.name != "layout"))
         if name in settings
     }
     for name in [name for name, value in values.items() if value is None]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from qvl_fast.config.checks import listed, read_json
+from qvl_fast.config.families import IMAGES, from_json
 from qvl_fast.config.grounding import GroundingConfig
 from qvl_fast.config.image import ImageConfig
 from qvl_fast.config.rope import RopeConfig
@@ -100,7 +101,7 @@ class ModelConfig:
         preset = _MODEL_TYPES.get(config.get("model_type", ""))
         return cls(
             name=directory.name,
-            image=ImageConfig.from_dict(cast("dict[str, Any]", image)),
+            image=from_json(cast("dict[str, Any]", image)),
             video=_video(cast("dict[str, Any]", image), cast("dict[str, Any] | None", video), rope),
             tower=tower,
             rope=rope,
@@ -190,7 +191,7 @@ def _stock_parts(stock: Any) -> dict[str, Any]:
     if "video_processor_type" in settings:
         return {"video": VideoConfig.from_dict(settings)}
     if "image_processor_type" in settings:
-        return {"image": ImageConfig.from_dict(settings), **parts}
+        return {"image": from_json(settings), **parts}
     model_type = str(settings.get("model_type", ""))
     if (family := model_type.removesuffix("_vision")) in _MODEL_TYPES and family != model_type:
         return {"tower": TowerConfig.from_dict(settings, family)}
@@ -284,13 +285,22 @@ PRESETS: Mapping[str, ModelConfig] = {
     )
 }
 
+# Other models by the settings of their images alone: relatives of Qwen's, and other families.
+_IMAGES: Mapping[str, ImageConfig] = {
+    "colqwen2": _QWEN2,
+    "qwen2.5-omni": _QWEN2,
+    "qwen3-omni": _QWEN3,
+    "qwen3.5": _QWEN3,
+    **IMAGES,
+}
+
 # The same by the names of all sizes, which begin with the family's.
 _MODELS: Mapping[str, ModelConfig] = {
     name: replace(PRESETS[family], name=name, tower=tower)
     for name, tower in TOWERS.items()
     for family in PRESETS
     if name == family or name.startswith(f"{family}-")
-}
+} | {name: ModelConfig(name=name, image=image) for name, image in _IMAGES.items()}
 
 # `model_type` in a config.json -> the preset whose structure it has.
 _MODEL_TYPES: Mapping[str, ModelConfig] = {

@@ -116,6 +116,21 @@ class VitConfig:
             raise ValueError(f"preset must be one of {listed(VITS)}, got {name!r}") from None
 
     @classmethod
+    def from_qwen(cls, visual: Mapping[str, Any]) -> Self:
+        """The vision transformer that ``visual`` in the ``config.json`` of Qwen-VL describes.
+
+        What is missing is as in the one model that was released.
+
+        Raises:
+            TypeError, ValueError: as for the class.
+        """
+        size: dict[str, Any] = {"image_size": 448, "patch_size": 14, "mlp_ratio": 4.9231, **visual}
+        given = {name: size[key] for key, name in _QWEN_KEYS.items() if key in size}
+        width = given.get("width", VITS["qwen-vl"].width)
+        given["mlp_width"] = int(width * size["mlp_ratio"])
+        return cls(**_QWEN | given, side=size["image_size"] // size["patch_size"])
+
+    @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> Self:
         """The tower that a ``config.json`` describes, a whole model's or a vision module's.
 
@@ -363,6 +378,17 @@ _INTERNVIT = VitConfig(
     keep_class=False,
 )
 
+_QWEN: dict[str, Any] = {
+    "table_side": 16,
+    "depth": 48,
+    "width": 1664,
+    "mlp_width": 8192,
+    "class_token": False,
+    "norm_eps": 1e-6,
+    "activation": "gelu",
+}
+_QWEN_KEYS = {"patch_size": "patch_size", "layers": "depth", "width": "width", "heads": "heads"}
+
 VITS: Mapping[str, VitConfig] = {
     "clip-vit-l-336": VitConfig(),
     "llava-1.5": VitConfig(layers=(-2,), keep_class=False),
@@ -394,14 +420,5 @@ VITS: Mapping[str, VitConfig] = {
     "idefics": VitConfig(
         side=16, table_side=16, depth=32, width=1280, mlp_width=5120, activation="gelu"
     ),
-    "qwen-vl": VitConfig(
-        side=32,
-        table_side=16,
-        depth=48,
-        width=1664,
-        mlp_width=8192,
-        class_token=False,
-        norm_eps=1e-6,
-        activation="gelu",
-    ),
+    "qwen-vl": VitConfig(**_QWEN, side=32),
 }

@@ -116,7 +116,7 @@ def resolve(positions: str | None, advance: Advance | None, settings: RopeConfig
         installed = _installed()
         release = _NEWEST.since if installed is None or installed < since else installed
     else:
-        release = _release(positions)
+        release = parse_release(positions)
         if release < since:
             raise ValueError(
                 f"positions must be {'.'.join(map(str, since[:2]))} or later, the first version of "
@@ -230,7 +230,7 @@ def _first_version(settings: RopeConfig) -> tuple[int, int, int]:
     return (4, 45, 0) if _is_qwen2(settings) else (4, 49, 0)
 
 
-def _release(text: Any) -> tuple[int, int, int]:
+def parse_release(text: Any) -> tuple[int, int, int]:
     """The numbers of a version; what follows them, as in ``5.3.0.dev0``, says nothing here."""
     if not isinstance(text, str):
         raise TypeError(
@@ -247,6 +247,6 @@ def _release(text: Any) -> tuple[int, int, int]:
 def _installed() -> tuple[int, int, int] | None:
     """The installed version of transformers, which is not imported for it."""
     try:
-        return _release(version("transformers"))
+        return parse_release(version("transformers"))
     except PackageNotFoundError:
         return None

@@ -126,7 +126,8 @@ class RowStage:
         if not images:
             return []
         try:
-            return [*self._processor(images, return_tensors=self._tensors).split()]
+            rows: Any = self._processor(images, return_tensors=self._tensors)
+            return rows.split()
         except _ITS_FAULT as error:
             if len(images) == 1:
                 return [error]

@@ -12,11 +12,15 @@ Needs torch, which the package alone does not import. Read in the order in which
     attention  one function and its kernels; rotary and rotary_kernel before it
     qwen2, qwen2_5, qwen3   the generations
     vit        the vision transformer of the other families; vit_names, its checkpoints' names
+    adapters   between such a tower and a language model
+    qwen       the first Qwen-VL, made of both
     loading    from a checkpoint directory
     visual     in the place of a transformers model's vision module
 """
 
+from qvl_fast.models import adapters
 from qvl_fast.models.loading import load_vision_tower
+from qvl_fast.models.qwen import QwenVisionTower
 from qvl_fast.models.qwen2 import Qwen2VisionTower
 from qvl_fast.models.qwen2_5 import Qwen2_5VisionTower
 from qvl_fast.models.qwen3 import Qwen3VisionTower
@@ -28,10 +32,12 @@ __all__ = [
     "Qwen2VisionTower",
     "Qwen2_5VisionTower",
     "Qwen3VisionTower",
+    "QwenVisionTower",
     "TowerOutput",
     "VisionTower",
     "Visual",
     "VitTower",
+    "adapters",
     "load_vision_tower",
     "planes_to_rows",
 ]

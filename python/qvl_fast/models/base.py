@@ -56,26 +56,7 @@ class Tower(nn.Module):
         """
         with torch.device("meta"):
             tower: Self = cls(config, attention=attention)
-        wanted = tower.state_dict()
-        problems = {
-            "missing": [name for name in wanted if name not in weights],
-            "unexpected": [name for name in weights if name not in wanted],
-            "of another shape": [
-                f"{name} {tuple(x.shape)} instead of {tuple(wanted[name].shape)}"
-                for name, x in weights.items()
-                if name in wanted and x.shape != wanted[name].shape
-            ],
-        }
-        if any(problems.values()):
-            listed = "; ".join(
-                f"{what}: {', '.join(names)}" for what, names in problems.items() if names
-            )
-            raise ValueError(f"the weights do not fit a {cls.__name__}: {listed}")
-        # What is assigned takes the flag of what was there.
-        for name, parameter in tower.named_parameters():
-            given = weights[name]
-            parameter.requires_grad_(not isinstance(given, nn.Parameter) or given.requires_grad)
-        tower.load_state_dict(weights, assign=True)
+        take_over(tower, weights)
         return tower
 
     @property
@@ -134,3 +115,28 @@ class Tower(nn.Module):
         if self.gradient_checkpointing and torch.is_grad_enabled():
             return torch.utils.checkpoint.checkpoint(block, x, context, use_reentrant=False)
         return block(x, context)
+
+
+def take_over(tower: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Make tensors the parameters of a tower on the meta device; see :meth:`Tower.from_weights`."""
+    wanted = tower.state_dict()
+    problems = {
+        "missing": [name for name in wanted if name not in weights],
+        "unexpected": [name for name in weights if name not in wanted],
+        "of another shape": [
+            f"{name} {tuple(x.shape)} instead of {tuple(wanted[name].shape)}"
+            for name, x in weights.items()
+            if name in wanted and x.shape != wanted[name].shape
+        ],
+    }
+    if any(problems.values()):
+        listed = "; ".join(
+            f"{what}: {', '.join(names)}" for what, names in problems.items() if names
+        )
+        raise ValueError(f"the weights do not fit a {type(tower).__name__}: {listed}")
+    # What is assigned takes the flag of what was there.
+    for name, parameter in tower.named_parameters():
+        given = weights[name]
+        if isinstance(given, nn.Parameter):
+            parameter.requires_grad_(given.requires_grad)
+    tower.load_state_dict(weights, assign=True)

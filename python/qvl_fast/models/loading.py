@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qvl_fast.config import BARE_VIT_TYPES, VIT_TYPES, TowerConfig, VitConfig
 from qvl_fast.config.checks import listed, read_json
+from qvl_fast.models.qwen import QwenVisionTower
 from qvl_fast.models.qwen2 import Qwen2VisionTower
 from qvl_fast.models.qwen2_5 import Qwen2_5VisionTower
 from qvl_fast.models.qwen3 import Qwen3VisionTower
@@ -32,6 +33,7 @@ TOWER_CLASSES: dict[str, type[VisionTower]] = {
 
 # What stands before a tensor's name, as transformers 5 saves checkpoints and as they were released.
 _PREFIXES = ("model.visual.", "visual.")
+_QWEN_PREFIXES = ("transformer.visual.",)
 _VIT_PREFIXES = tuple(
     f"{model}{module}{inner}"
     for model in ("model.", "")
@@ -51,11 +53,12 @@ def load_vision_tower(
     attention: Choice = "auto",
     mmap: bool = False,
     pad_mlp: bool = False,
-) -> VisionTower | VitTower:
+) -> VisionTower | VitTower | QwenVisionTower:
     """The vision tower of a checkpoint, without the rest of the model.
 
     A :class:`VisionTower` for the Qwen-VL models; a :class:`VitTower` for CLIP, SigLIP, LLaVA,
-    LLaVA-NeXT, LLaVA-OneVision, InternVL, BLIP-2 and Idefics.
+    LLaVA-NeXT, LLaVA-OneVision, InternVL, BLIP-2 and Idefics; a :class:`QwenVisionTower` for the
+    first Qwen-VL.
 
     Reads ``config.json``, and from the safetensors files only the tensors of the tower. Nothing is
     downloaded.
@@ -80,13 +83,14 @@ def load_vision_tower(
     if config is None:
         raise FileNotFoundError(f"directory {str(directory)!r} has no config.json")
     model_type = config.get("model_type")
-    prefixes = _VIT_PREFIXES if model_type in VIT_TYPES else _PREFIXES
-    if model_type in BARE_VIT_TYPES:
-        prefixes = (*prefixes, "")
+    prefixes = _prefixes(model_type)
     tensors = (
         (name, tensor.to(device, dtype, copy=not mmap))
         for name, tensor in _vision_tensors(directory, prefixes)
     )
+    if model_type == "qwen":
+        vit = VitConfig.from_qwen(config.get("visual") or {})
+        return QwenVisionTower.from_checkpoint(vit, tensors, attention=attention)
     if model_type in VIT_TYPES:
         shape = VitConfig.from_dict(config)
         weights, kind = vit_weights(tensors, shape), VitTower
@@ -94,17 +98,23 @@ def load_vision_tower(
         shape = TowerConfig.from_dict(config.get("vision_config") or {}, model_type)
         weights, kind = dict(tensors), TOWER_CLASSES[model_type]
     else:
-        known = listed([*TOWER_CLASSES, *VIT_TYPES])
+        known = listed(["qwen", *TOWER_CLASSES, *VIT_TYPES])
         raise ValueError(
             f"model_type in {directory / 'config.json'} must be one of {known}, got {model_type!r}"
         )
-    if not weights:
-        wanted = " or ".join(map(repr, prefixes))
-        raise ValueError(f"no tensor in {directory} is a vision tower's: none begins with {wanted}")
     tower = kind.from_weights(shape, weights, attention=attention)
     if pad_mlp:
         tower.pad_mlp()
     return tower
+
+
+def _prefixes(model_type: Any) -> tuple[str, ...]:
+    """What may stand before the names of the tower's tensors; the longest that fits is first."""
+    if model_type == "qwen":
+        return _QWEN_PREFIXES
+    if model_type not in VIT_TYPES:
+        return _PREFIXES
+    return (*_VIT_PREFIXES, "") if model_type in BARE_VIT_TYPES else _VIT_PREFIXES
 
 
 def _vision_tensors(directory: Path, prefixes: tuple[str, ...]) -> Iterator[tuple[str, Tensor]]:
@@ -112,17 +122,22 @@ def _vision_tensors(directory: Path, prefixes: tuple[str, ...]) -> Iterator[tupl
     import safetensors
 
     safe_open: Any = safetensors.safe_open
-    prefix = re.compile("|".join(map(re.escape, prefixes)))  # The longest that fits is first.
+    prefix = re.compile("|".join(map(re.escape, prefixes)))
+    found = False
     for file in _files(directory, prefixes):
         with safe_open(file, framework="pt") as content:
             names = [name for name in content.keys() if name.startswith(prefixes)]  # noqa: SIM118
         for name in names:
+            found = True
             # Opened for each tensor: pages that were read count as this process's memory until
             # the file is no longer mapped.
             with safe_open(file, framework="pt") as content:
                 tensor = content.get_tensor(name)
-            yield prefix.sub("", name), tensor
+            yield prefix.sub("", name, count=1), tensor
             del tensor
+    if not found:
+        wanted = " or ".join(map(repr, prefixes))
+        raise ValueError(f"no tensor in {directory} is a vision tower's: none begins with {wanted}")
 
 
 def _files(directory: Path, prefixes: tuple[str, ...]) -> list[Path]:

@@ -23,12 +23,23 @@ from qvl_fast._output.rows import (
 from qvl_fast._output.torch import load_torch_early
 from qvl_fast.config import ImageConfig, ModelConfig, positive_integer
 from qvl_fast.config.checks import check_choice
+from qvl_fast.config.layout import (
+    Area,
+    Pinpoints,
+    Ratio,
+    Shortest,
+    Shrink,
+    Stretch,
+)
 from qvl_fast.threads import default_num_threads
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from qvl_fast.config.layout import Fit, Layout
+
+Form = Literal["rows", "planes"]
 Reference = Literal["torchvision", "pillow", "pillow-12", "pillow-13"]
 Decode = Literal["exact", "scaled"]
 Config = TypeVar("Config", bound=ImageConfig)
@@ -122,6 +133,14 @@ class Processor(Generic[Config]):
             }
         )
 
+    def _new_writer(self) -> _native.RowWriter:
+        """What writes the rows of this processor.
+
+        Raises:
+            ValueError: a setting that cannot be computed with.
+        """
+        return row_writer(self.config, self.dtype, self.temporal, self.reference)
+
     def _threads(self) -> int:
         """How many threads a call may use."""
         return self.num_threads or default_num_threads()
@@ -164,8 +183,7 @@ class Processor(Generic[Config]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             object.__setattr__(self, name, value)
-        writer = row_writer(self.config, self.dtype, self.temporal, self.reference)
-        object.__setattr__(self, "_writer", writer)
+        object.__setattr__(self, "_writer", self._new_writer())
         if self.return_tensors == "pt":
             load_torch_early()
 
@@ -183,18 +201,27 @@ def resolve_reference(reference: Reference) -> Literal["torchvision", "pillow-12
 
 
 def row_writer(
-    config: ImageConfig, dtype: DType, temporal: Temporal, reference: str
+    config: ImageConfig, dtype: DType, temporal: Temporal, reference: str, form: Form = "rows"
 ) -> _native.RowWriter:
-    """What writes the rows of a configuration.
+    """What writes the rows of a configuration, or its tiles as planes.
 
     Raises:
         ValueError: an unknown name, or a setting that cannot be computed with.
     """
     check_choice("temporal", temporal, Temporal)
+    tile = config.layout.tile
+    if form == "rows" and tile is not None and min(tile) < config.factor:
+        raise ValueError(
+            f"tile must be of at least {config.factor} pixels a side for rows, got {tile}"
+        )
     return _native.RowWriter(
         config.patch_size,
         config.temporal_patch_size,
-        config.merge_size,
+        1 if config.layout.raster else config.merge_size,
+        tile=tile if form == "planes" else None,
+        resample=config.layout.filter,
+        # As the reference rounds the colour that it pads squares with.
+        margin=[int(255 * mean) for mean in config.image_mean] if _pads(config.layout) else [0] * 3,
         temporal=temporal,
         dtype=dtype,
         reference=reference,
@@ -202,3 +229,40 @@ def row_writer(
         mean_std=(config.image_mean, config.image_std) if config.do_normalize else None,
         isa=environment.isa(),
     )
+
+
+def _pads(layout: Layout) -> bool:
+    return layout.square or (layout.together is not None and layout.together.square)
+
+
+def native_layout(config: ImageConfig, layout: Layout, reference: str) -> _native.Layout:
+    """The core's form of a layout.
+
+    Raises:
+        ValueError: settings that do not go together; names one and its value.
+    """
+    return _native.Layout(
+        _fit(config, layout.fit) if config.do_resize else _native.Fit.keep(),
+        tile=layout.tile,
+        square=layout.square,
+        overview=layout.overview,
+        reference=reference,
+    )
+
+
+def _fit(config: ImageConfig, fit: Fit) -> _native.Fit:
+    match fit:
+        case Area(frames, small):
+            pixels = config.min_pixels, config.max_pixels
+            count = config.temporal_patch_size if frames else 1
+            return _native.Fit.area(config.factor, pixels, count, small)
+        case Shrink(patches, side):
+            return _native.Fit.shrink(config.patch_size, config.factor, patches, side)
+        case Stretch(height, width):
+            return _native.Fit.stretch(height, width)
+        case Shortest(edge):
+            return _native.Fit.shortest(edge)
+        case Pinpoints(canvases):
+            return _native.Fit.pinpoints(canvases)
+        case Ratio(least, most):
+            return _native.Fit.ratio(least, most)

@@ -8,13 +8,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from qvl_fast._input.source import ImageBatch, flatten
-from qvl_fast._output.batch import ImageRows
+from qvl_fast import _native
+from qvl_fast._input.source import ImageBatch, samples
+from qvl_fast._output.batch import BatchRows, ImagePlanes, ImageRows
 from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import DType, Rows, Temporal, check_form, hand_out
 from qvl_fast.config import AnyImageConfig, ImageConfig, image_config
 from qvl_fast.config.checks import check_choice
-from qvl_fast.processors.base import Decode, Processor, Reference
+from qvl_fast.config.layout import AnyresTokens, Area, TileTokens
+from qvl_fast.processors.base import (
+    Decode,
+    Form,
+    Processor,
+    Reference,
+    native_layout,
+    row_writer,
+)
 from qvl_fast.processors.writing import Batch
 
 if TYPE_CHECKING:
@@ -22,10 +31,11 @@ if TYPE_CHECKING:
 
 
 class ImageProcessor(Processor[ImageConfig]):
-    """Images to patch rows and grids, equal bit for bit to the processors in transformers.
+    """Images to what a model takes, equal bit for bit to the processors in transformers.
 
     With ``reference="torchvision"`` equal to ``Qwen2VLImageProcessor``, with ``"pillow"`` to
-    ``Qwen2VLImageProcessorPil``, on the CPU. Its settings cannot be changed, so threads may share
+    ``Qwen2VLImageProcessorPil``, on the CPU; for other families to the processors of theirs. Its
+    settings cannot be changed, so threads may share
     it. It pickles, as do subclasses, and is cheap to make again.
 
     Args:
@@ -33,6 +43,10 @@ class ImageProcessor(Processor[ImageConfig]):
             transformers.
         reference: ``"torchvision"``, or ``"pillow"`` for the pass order of the installed Pillow,
             resolved here and shown in the repr; ``"pillow-12"`` and ``"pillow-13"`` force one.
+        form: ``"rows"``, patches in the order in which the towers of :mod:`qvl_fast.models` take
+            them, those of one tile after those of another; or ``"planes"``, whole tiles as the
+            stock models of most families take them. By default planes where images become tiles of
+            one size.
         dtype: ``"float32"``, ``"float16"``, ``"bfloat16"`` (both rounded from float32 to nearest
             even) or ``"uint8"``, the resized pixels without rescaling and normalisation. Also
             torch's own, such as ``torch.bfloat16``.
@@ -64,17 +78,21 @@ class ImageProcessor(Processor[ImageConfig]):
         ((1176, 1176), [[1, 28, 42]])
     """
 
-    __slots__ = ("decode",)
+    __slots__ = ("_layout", "_together", "decode", "form")
 
-    OPTIONS: ClassVar[tuple[str, ...]] = (*Processor.OPTIONS, "decode")
+    OPTIONS: ClassVar[tuple[str, ...]] = (*Processor.OPTIONS, "decode", "form")
 
+    _layout: _native.Layout
+    _together: _native.Layout | None
     decode: Decode
+    form: Form
 
     def __init__(
         self,
         config: AnyImageConfig,
         *,
         reference: Reference = "torchvision",
+        form: Form | None = None,
         dtype: DType | torch.dtype = "float32",
         temporal: Temporal = "full",
         num_threads: int | None = None,
@@ -84,8 +102,15 @@ class ImageProcessor(Processor[ImageConfig]):
         **overrides: Any,
     ) -> None:
         check_choice("decode", decode, Decode)
+        settings = image_config(config).override(**overrides)
+        tiled = settings.layout.tile is not None
+        if form is None:
+            form = "planes" if tiled else "rows"
+        check_choice("form", form, Form)
+        if form == "planes" and not tiled:
+            raise ValueError("form must be 'rows' for a layout without a tile, got 'planes'")
         self._make(
-            image_config(config).override(**overrides),
+            settings,
             reference=reference,
             dtype=dtype,
             temporal=temporal,
@@ -93,7 +118,20 @@ class ImageProcessor(Processor[ImageConfig]):
             pin_memory=pin_memory,
             return_tensors=return_tensors,
             decode=decode,
+            form=form,
         )
+
+    def _new_writer(self) -> _native.RowWriter:
+        return row_writer(self.config, self.dtype, self.temporal, self.reference, self.form)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        config, together = self.config, self.config.layout.together
+        layout = native_layout(config, config.layout, self.reference)
+        object.__setattr__(self, "_layout", layout)
+        if together is not None:
+            layout = native_layout(config, together, self.reference)
+        object.__setattr__(self, "_together", layout if together is not None else None)
 
     @overload
     def __call__(
@@ -105,7 +143,7 @@ class ImageProcessor(Processor[ImageConfig]):
         min_pixels: int | None = None,
         max_pixels: int | None = None,
         size: Mapping[str, int] | None = None,
-    ) -> ImageRows[Any]: ...
+    ) -> BatchRows[Any]: ...
     @overload
     def __call__(
         self,
@@ -116,7 +154,7 @@ class ImageProcessor(Processor[ImageConfig]):
         min_pixels: int | None = None,
         max_pixels: int | None = None,
         size: Mapping[str, int] | None = None,
-    ) -> ImageRows[torch.Tensor]: ...
+    ) -> BatchRows[torch.Tensor]: ...
     @overload
     def __call__(
         self,
@@ -127,7 +165,7 @@ class ImageProcessor(Processor[ImageConfig]):
         min_pixels: int | None = None,
         max_pixels: int | None = None,
         size: Mapping[str, int] | None = None,
-    ) -> ImageRows[NDArray[Any]]: ...
+    ) -> BatchRows[NDArray[Any]]: ...
     def __call__(
         self,
         images: ImageBatch,
@@ -137,14 +175,15 @@ class ImageProcessor(Processor[ImageConfig]):
         min_pixels: int | None = None,
         max_pixels: int | None = None,
         size: Mapping[str, int] | None = None,
-    ) -> ImageRows[Any]:
-        """Turn images into rows.
+    ) -> BatchRows[Any]:
+        """Turn images into rows or planes.
 
         Args:
-            images: an image, several as a list or from a generator, a list of lists, or a 4-D
-                array. An image is a path, bytes, a stream, a PIL image, a mapping with ``"bytes"``
-                or a ``"path"``, or a uint8 array or CPU tensor with 1, 3 or 4 channels first or
-                last (first where both could be).
+            images: an image, several as a list or from a generator, a list of lists (each the
+                images of a sample, where a layout depends on that), or a 4-D array. An image is a
+                path, bytes, a stream, a PIL image, a mapping with ``"bytes"`` or a ``"path"``, or a
+                uint8 array or CPU tensor with 1, 3 or 4 channels first or last (first where both
+                could be).
             out: where to write the rows, an array or CPU tensor of at least N rows. No array among
                 the images may share memory with it; a PIL image may, and is copied first.
             return_tensors: ``"pt"`` for torch tensors, ``"np"`` for arrays; either over the memory
@@ -154,8 +193,8 @@ class ImageProcessor(Processor[ImageConfig]):
             size: both, as ``{"shortest_edge": ..., "longest_edge": ...}``.
 
         Returns:
-            ``pixel_values``: ``(N, columns)`` of the processor's dtype. ``image_grid_thw``: int64
-            ``(images, 3)``.
+            :class:`~qvl_fast.ImageRows` or, in the form of planes, an
+            :class:`~qvl_fast.ImagePlanes`; each says what is in it.
 
         Raises:
             ImageError: an image cannot be used. It is a ValueError and a TypeError, and has the
@@ -169,44 +208,79 @@ class ImageProcessor(Processor[ImageConfig]):
         check_form(form, self.dtype)
         bounds = {"min_pixels": min_pixels, "max_pixels": max_pixels, "size": size}
         given = {name: value for name, value in bounds.items() if value is not None}
-        config = self.config.override(**given) if given else self.config
-        budget = _budget(config)
+        if given and not isinstance(self.config.layout.fit, Area):
+            raise ValueError(f"{min(given)} must be None for fit {self.config.layout.fit!r}")
+        layout = self._layout
+        if given:
+            config = self.config.override(**given)
+            layout = native_layout(config, config.layout, self.reference)
         batch = Batch(self._writer, into_out=out is not None)
-        for image in flatten(images):
-            batch.add_image(image, lambda size: self._writer.target(*size, budget))
+        groups = samples(images)
+        for sample in groups:
+            together = self._together if len(sample) > 1 else None
+            for image in sample:
+                batch.add_image(image, together or layout)
         grids = np.array(batch.grids, np.int64)
-        rows, out = self._storage(batch.rows, out, batch.arrays)
-        batch.write(rows, num_threads=self._threads(), reduced=self.decode == "scaled")
-        return ImageRows(
-            pixel_values=hand_out(rows, self.dtype, form, out),
-            image_grid_thw=hand_out(grids, "int64", form),
+        planes, stack = self.form == "planes", self.config.layout.stack
+        padded = int(grids[:, 0].max()) if planes and stack == "padded" else None
+        count = batch.rows if padded is None else padded * len(grids)
+        rows, out = self._storage(count, out, batch.arrays)
+        batch.write(
+            rows, num_threads=self._threads(), reduced=self.decode == "scaled", padded=padded
         )
+        pixel_values: Any = hand_out(rows, self.dtype, form, out)
+        companions: dict[str, Any] = {}
+        if stack == "padded":
+            companions["image_sizes"] = np.array(batch.sizes, np.int64)
+        if self._together is not None:
+            companions["batch_num_images"] = np.array([len(sample) for sample in groups], np.int64)
+        if planes:
+            images_of_tiles = () if padded is None else (len(grids), padded)
+            tile: Any = self.config.layout.tile
+            pixel_values = pixel_values.reshape(*(images_of_tiles or (len(rows),)), 3, *tile)
+            if stack == "flat":
+                companions["num_patches"] = grids[:, 0].copy()
+        else:
+            companions["image_grid_thw"] = grids
+        entries: dict[str, Any] = {
+            name: hand_out(value, "int64", form) for name, value in companions.items()
+        }
+        entries = {"pixel_values": pixel_values, **entries}
+        return ImagePlanes(entries) if planes else ImageRows(entries)
 
     def resized_size(self, height: int, width: int) -> tuple[int, int]:
         """``(height, width)`` in pixels that an image of this size is resized to.
 
+        Of an image that is cut into tiles, those of all of them together.
+
         Raises:
             ValueError: the size is not valid; see :func:`smart_resize`.
         """
-        return self._writer.target(height, width, _budget(self.config))
+        return self._layout.canvas(height, width)
 
     def num_patches(self, height: int, width: int) -> int:
-        """Rows that an image of ``height`` by ``width`` pixels fills.
+        """Rows that an image of ``height`` by ``width`` pixels fills; tiles, for planes.
 
         Raises:
             ValueError: the size is not valid; see :func:`smart_resize`.
         """
-        t, h, w = self._writer.grid(1, *self.resized_size(height, width))
+        t, h, w = self._layout.grid(self._writer, height, width)
         return t * h * w
 
     def num_tokens(self, height: int, width: int) -> int:
         """Tokens that an image of ``height`` by ``width`` pixels becomes in the language model.
 
         Raises:
-            ValueError: the size is not valid; see :func:`smart_resize`.
+            ValueError: the size is not valid; see :func:`smart_resize`. Or the layout does not say
+                what becomes of a tile.
         """
-        return self.num_patches(height, width) // self.config.merge_size**2
-
-
-def _budget(config: ImageConfig) -> tuple[int, int] | None:
-    return (config.min_pixels, config.max_pixels) if config.do_resize else None
+        match self.config.layout.tokens:
+            case TileTokens(count):
+                tiles, _, _ = self._layout.grid(self._writer, height, width)
+                return tiles * count
+            case AnyresTokens(side, most_tiles):
+                return self._layout.anyres_tokens(side, most_tiles, height, width)
+            case None if self.config.layout.tile is not None:
+                raise ValueError("tokens must be given in the layout to count them, got None")
+            case None:
+                return self.num_patches(height, width) // self.config.merge_size**2

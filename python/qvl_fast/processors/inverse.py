@@ -142,7 +142,7 @@ def fingerprint(
     if (pixels == pixels[:, :, :1]).all():
         pixels = pixels[:, :, :1]
     digest = hashlib.blake2b(f"{pixels.shape}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 

@@ -111,21 +111,20 @@ class Batch:
         self._frames: list[Frame | ClipFrame] = []
         self.arrays: list[NDArray[np.uint8]] = []
 
-    def add_image(
-        self, image: ImageSource, target: Callable[[tuple[int, int]], tuple[int, int]]
-    ) -> None:
+    def add_image(self, image: ImageSource, layout: _native.Layout) -> None:
         """Takes one more image.
 
         Args:
             image: the image.
-            target: the size that an image of a size is resized to, both ``(height, width)``.
+            layout: says what becomes of it.
 
         Raises:
             Exception: what the image is to blame for; see :func:`about_image`.
         """
         item = Item(image, about_image)
         try:
-            self._batch.end(*target(self._add_frame(image)))
+            self._add_frame(image)
+            self._batch.end_image(layout)
         except Exception as error:
             raise about_image(error, len(self._items), image) from error.__cause__
         self._items.append(item)
@@ -177,23 +176,37 @@ class Batch:
 
     @property
     def grids(self) -> list[tuple[int, int, int]]:
-        """``(t, h, w)`` of each, in groups of frames and in patches."""
+        """``(t, h, w)`` of each, in groups of frames, or tiles of an image, and in patches."""
         return self._batch.grids
 
-    def write(self, rows: NDArray[Any], *, num_threads: int, reduced: bool = False) -> None:
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """``(height, width)`` of each in pixels, before any resizing."""
+        return self._batch.sizes
+
+    def write(
+        self,
+        rows: NDArray[Any],
+        *,
+        num_threads: int,
+        reduced: bool = False,
+        padded: int | None = None,
+    ) -> None:
         """Decode and resize all frames, and write their rows one after another.
 
         Args:
             rows: ``(N, columns)``, exactly those of the images or videos.
             num_threads: that the call may use.
             reduced: whether a JPEG may be decoded at a fraction of its size.
+            padded: rows that each image has, those beyond its own being zeros; None if it has no
+                others.
 
         Raises:
             Exception: what an image or a video is to blame for; see :func:`about_image`.
         """
         opener = _Opener(self._frames)
         try:
-            self._batch.write(rows, opener, num_threads=num_threads, reduced=reduced)
+            self._batch.write(rows, opener, num_threads=num_threads, reduced=reduced, padded=padded)
         except Exception as error:
             # The core notes on an exception which image or video it was at.
             index: int | None = vars(error).pop("index", None)

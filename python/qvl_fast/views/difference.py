@@ -67,7 +67,7 @@ class Diff:
             return "equal"
         count = len(self.patches)
         total = self.seen.tokens[0] * self.seen.tokens[1] * self.seen.config.image.merge_size**2
-        return f"{count} of {total} patches differ, by {self.levels:.3g} levels at most"
+        return f"{count} of {total} patches differ, by at most {self.levels:.3g} of 255 levels"
 
 
 def diff(
@@ -92,6 +92,14 @@ def diff(
     Raises:
         TypeError: rows that are no arrays or CPU tensors.
         ValueError: rows of different shapes, or that do not fit grid and configuration.
+
+    Example:
+        >>> image = np.zeros((56, 56, 3), np.uint8)
+        >>> a = ImageProcessor("qwen2.5-vl", return_tensors="np")(image)
+        >>> image[0, 0] = 1
+        >>> b = ImageProcessor("qwen2.5-vl", return_tensors="np")(image)
+        >>> str(diff(a.pixel_values, b.pixel_values, a.image_grid_thw, "qwen2.5-vl"))
+        '1 of 16 patches differ, by at most 1 of 255 levels'
     """
     model = model_config(config)
     grids = grid_array(grid_thw)

@@ -100,6 +100,11 @@ def view(
         BoxError: boxes outside the image or with corners swapped, each by its index. Those of an
             answer are listed on the page instead.
         ValueError: an unknown preset, or scores that are not one finite number for each token.
+
+    Example:
+        >>> shown = view("samples/coffee.png", "qwen2.5-vl", boxes=[[180, 20, 400, 210]])
+        >>> shown.image.size, shown.places[0].note
+        ((588, 392), '8 x 8 tokens, 216 x 186 pixels of what the model sees')
     """
     model = model_config(config)
     source = decoded(image)

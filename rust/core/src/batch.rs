@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::decode::{self, Header};
 use crate::error::{Error, Result};
+use crate::geometry::{Pass, Plan};
 use crate::memory::{self, Buffer};
 use crate::parallel::{self, Step, Stopped, Work};
 use crate::pixels::PixelView;
-use crate::resize::{Bands, Failure, Pixels, Scanlines, Source, Tasks, first_scanline};
+use crate::resize::{Bands, Failure, Pixels, Scanlines, Source, Tasks};
 use crate::rows::{Element, RowWriter, Rows};
 
 /// One image of a batch, or one group of frames of a video.
@@ -18,8 +19,10 @@ pub struct Image<'a> {
     /// Where the pixels of its frames come from, all of one size: an image has one frame, a group as many
     /// as a row holds at most.
     pub frames: &'a [Input<'a>],
-    /// `(height, width)` that it is resized to, multiples of what the layout of the rows asks for.
-    pub target: (usize, usize),
+    /// What becomes of them: tiles that the writer can cut.
+    pub plan: Plan,
+    /// Rows of zeros that are written after its own.
+    pub padding: usize,
 }
 
 /// Where the pixels of a frame come from.
@@ -35,7 +38,7 @@ pub enum Input<'a> {
         header: Header,
         /// Its EXIF orientation, 1 to 8.
         orientation: u8,
-        /// Whether it may be decoded at a fraction of its size that is no smaller than the target.
+        /// Whether it may be decoded at a fraction of its size that is no smaller than what it is resized to.
         reduced: bool,
     },
     /// From the [`Owner`].
@@ -45,7 +48,17 @@ pub enum Input<'a> {
     },
 }
 
-impl Image<'_> {
+impl<'a> Image<'a> {
+    /// An image that is resized to `target`, `(height, width)`, and nothing else.
+    pub fn resized(frames: &'a [Input<'a>], target: (usize, usize)) -> Self {
+        let size = frames.first().map_or((0, 0), Input::size);
+        Self {
+            frames,
+            plan: Plan::of(Pass::resize(size, target)),
+            padding: 0,
+        }
+    }
+
     /// About how long it takes, in nanoseconds.
     fn cost(&self) -> u64 {
         self.frames.iter().map(Input::cost).sum()
@@ -53,6 +66,19 @@ impl Image<'_> {
 }
 
 impl Input<'_> {
+    /// `(height, width)` of the frame.
+    pub fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Pixels(view) => view.size(),
+            Self::File {
+                header,
+                orientation,
+                ..
+            } => oriented(header, *orientation),
+            Self::Owner { size } => *size,
+        }
+    }
+
     /// About how long it takes to get the pixels and to resize them, in nanoseconds.
     fn cost(&self) -> u64 {
         let (pixels, each) = match self {
@@ -187,11 +213,11 @@ fn split<'a, T: Element>(
     let (given, columns) = (out.len(), writer.columns());
     let mut parts = memory::with_capacity(images.len(), "parts of the output")?;
     let mut rows = 0;
-    for Image { frames, target } in images {
-        writer.check_group(frames.len())?;
-        let grid = writer.layout().grid(1, target.0, target.1)?;
-        rows += grid.patches();
-        parts.extend(out.split_off_mut(..grid.patches() * columns));
+    for image in images {
+        writer.check_group(image.frames.len())?;
+        let own = writer.grid(&image.plan)?.patches() + image.padding;
+        rows += own;
+        parts.extend(out.split_off_mut(..own * columns));
     }
     if rows * columns != given {
         let reason = format!("must hold {rows} x {columns} elements, got {given}");
@@ -244,6 +270,12 @@ struct Open<'a, T: Element, E> {
 
 type ImageTasks<'a, T, E> = Tasks<'a, Rows<'a, T>, E>;
 
+/// A pass and the bands of it that are to be written.
+type PassBands<'a, T> = (Pass, Bands<Vec<&'a mut [T]>>);
+
+/// Tasks of the passes of an image, or why there are none.
+type Opened<'a, T, E> = Result<Vec<ImageTasks<'a, T, E>>, Failure<E>>;
+
 impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     fn lock(&self) -> MutexGuard<'_, State<'a, T, O::Error>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -275,8 +307,19 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         let part = mem::take(&mut state.parts[index]);
         state.opening += 1;
         drop(state);
-        let (_, width) = self.images[index].target;
-        Some(self.open(index, self.writer.bands(width, part)))
+        Some(self.open(index, self.bands(index, part)))
+    }
+
+    /// The bands of each pass of an image that is written to `part`.
+    fn bands(&self, index: usize, mut part: &'a mut [T]) -> Result<Vec<PassBands<'a, T>>> {
+        let mut every = memory::with_capacity(2, "passes")?;
+        for pass in self.images[index].plan.passes() {
+            let (own, rest) = part.split_at_mut(self.writer.elements(pass));
+            every.push((pass, self.writer.bands(pass, own)?));
+            part = rest;
+        }
+        part.fill(T::default());
+        Ok(every)
     }
 
     /// Opens anew an image that somebody reads in order, for its last bands. None if there is no such image.
@@ -288,19 +331,21 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
             };
             let worth = header.skips && header.height * header.width >= DIVIDED;
             let bands = worth.then(|| open.tasks.divide()).flatten()?;
-            Some((open.index, bands))
+            // Only an image of one pass is read in order.
+            let pass = self.images[open.index].plan.passes().next()?;
+            Some((open.index, (pass, bands)))
         });
         let (index, bands) = divided?;
         state.opening += 1;
         drop(state);
-        Some(self.open(index, Ok(bands)))
+        Some(self.open(index, Ok(vec![bands])))
     }
 
     /// Opens an image for some of its bands.
     fn open(
         &self,
         index: usize,
-        bands: Result<Bands<&'a mut [T]>>,
+        bands: Result<Vec<PassBands<'a, T>>>,
     ) -> Step<(usize, Failure<O::Error>)> {
         let bands = bands.map_err(Failure::Core);
         let opened = bands.and_then(|bands| self.opened(index, bands));
@@ -308,7 +353,8 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         state.opening -= 1;
         match opened {
             Ok(tasks) => {
-                state.open.push(Arc::new(Open { index, tasks }));
+                let open = tasks.into_iter().map(|tasks| Open { index, tasks });
+                state.open.extend(open.map(Arc::new));
                 Step::Done
             }
             Err(failure) => {
@@ -318,38 +364,47 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         }
     }
 
-    fn opened(
-        &self,
-        index: usize,
-        bands: Bands<&'a mut [T]>,
-    ) -> Result<ImageTasks<'a, T, O::Error>, Failure<O::Error>> {
-        let Image { frames, target } = self.images[index];
-        let mut sources = memory::with_capacity(frames.len(), "frames").map_err(Failure::Core)?;
-        for frame in 0..frames.len() {
-            sources.push(self.source(index, frame, &bands)?);
+    fn opened(&self, index: usize, bands: Vec<PassBands<'a, T>>) -> Opened<'a, T, O::Error> {
+        let several = bands.len() > 1;
+        let frames = 0..self.images[index].frames.len();
+        let mut tasks: Vec<ImageTasks<'a, T, O::Error>> =
+            memory::with_capacity(bands.len(), "passes")?;
+        let mut kept: Vec<Source<'a, O::Error>> = Vec::new();
+        for (pass, bands) in bands {
+            let mut sources = memory::with_capacity(frames.len(), "frames")?;
+            for frame in frames.clone() {
+                sources.push(match kept.get(frame).and_then(Source::again) {
+                    Some(source) => source,
+                    None => self.source(index, frame, pass, several)?,
+                });
+            }
+            // A file may have been decoded at a fraction of its size.
+            let size = sources.first().map_or((0, 0), Source::size);
+            if sources.iter().any(|source| source.size() != size) {
+                let reason = "must have one size in all frames of a group";
+                return Err(Error::invalid("frames", reason).into());
+            }
+            if several {
+                kept = sources.iter().map_while(Source::again).collect();
+            }
+            let resampler = self.writer.resampler(pass.of_source(size)?)?;
+            tasks.push(
+                self.writer
+                    .tasks(resampler, sources, bands, self.stream, self.threads)?,
+            );
         }
-        // A file may have been decoded at a fraction of its size.
-        let size = sources.first().map_or((0, 0), Source::size);
-        if sources.iter().any(|source| source.size() != size) {
-            let reason = "must have one size in all frames of a group";
-            return Err(Error::invalid("frames", reason).into());
-        }
-        let resampler = self.writer.resampler(size, target)?;
-        let tasks = self
-            .writer
-            .tasks(resampler, sources, bands, self.stream, self.threads)?;
         Ok(tasks)
     }
 
-    /// The pixels of a frame, as far as `bands` are made of them.
+    /// The pixels of a frame for a pass; those of a file can be had once more if there are `several`.
     fn source(
         &self,
         index: usize,
         frame: usize,
-        bands: &Bands<&mut [T]>,
+        pass: Pass,
+        several: bool,
     ) -> Result<Source<'a, O::Error>, Failure<O::Error>> {
-        let Image { frames, target } = self.images[index];
-        let (bytes, header, orientation, reduced) = match frames[frame] {
+        let (bytes, header, orientation, reduced) = match self.images[index].frames[frame] {
             Input::Pixels(view) => return Ok(Source::pixels(view)),
             Input::File {
                 bytes,
@@ -361,26 +416,20 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
                 return self.owner.open(index, frame).map_err(Failure::Owner);
             }
         };
-        let least = reduced.then_some(match orientation {
-            5..=8 => (target.1, target.0),
-            _ => target,
+        let least = (reduced && !several && !pass.is_padded()).then(|| {
+            let (height, width) = pass.resized();
+            match orientation {
+                5..=8 => (width, height),
+                _ => (height, width),
+            }
         });
         let lines = decode::Scanlines::open(bytes, &header, least)?;
-        let mut lines = lines.ok_or(Failure::Damaged)?;
-        if orientation != 1 {
-            return Ok(Source::pixels(Turned::new(lines, orientation)?));
-        }
-        if bands.first > 0 {
-            let size = (lines.height(), lines.width());
-            let resampler = self.writer.resampler(size, target)?;
-            let first = first_scanline(&resampler, self.writer.band_lines(), bands.first);
-            if first > 0 {
-                lines
-                    .skip(first)
-                    .map_err(|decode::Damaged| Failure::Damaged)?;
-            }
-        }
-        Ok(Source::scanlines(lines))
+        let lines = lines.ok_or(Failure::Damaged)?;
+        Ok(if several || orientation != 1 {
+            Source::pixels(Decoded::new(lines, orientation)?)
+        } else {
+            Source::scanlines(lines)
+        })
     }
 
     /// A damaged image is put aside, any other failure ends the run.
@@ -426,35 +475,40 @@ impl<E> Scanlines<E> for decode::Scanlines<'_> {
         self.channels()
     }
 
+    fn skip(&mut self, count: usize) -> Result<(), Failure<E>> {
+        self.skip(count).map_err(|decode::Damaged| Failure::Damaged)
+    }
+
     fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<E>> {
         self.read(out).map_err(|decode::Damaged| Failure::Damaged)
     }
 }
 
-/// A whole decoded image, as its orientation says that it is to be seen.
-struct Turned {
+/// A whole decoded image, as its orientation says that it is to be seen. An image of several passes is
+/// decoded whole, so that it is decoded once.
+struct Decoded {
     pixels: Buffer<u8>,
     shape: [usize; 3],
     orientation: u8,
 }
 
-impl Turned {
+impl Decoded {
     fn new<E>(mut lines: decode::Scanlines<'_>, orientation: u8) -> Result<Self, Failure<E>> {
         let shape = [lines.height(), lines.width(), lines.channels()];
         let mut pixels = Buffer::new(shape.into_iter().product(), "a decoded image")?;
         lines
             .read(&mut pixels)
             .map_err(|decode::Damaged| Failure::Damaged)?;
-        let turned = Self {
+        let decoded = Self {
             pixels,
             shape,
             orientation,
         };
-        Ok(turned)
+        Ok(decoded)
     }
 }
 
-impl Pixels for Turned {
+impl Pixels for Decoded {
     fn view(&self) -> PixelView<'_> {
         let [height, width, channels] = self.shape;
         PixelView::packed(&self.pixels[..], height, width, channels)

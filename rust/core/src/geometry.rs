@@ -1,7 +1,17 @@
 //! Sizes: how large an image becomes, and the grid of patches it is cut into.
 
+mod area;
+mod layout;
+mod pass;
+mod tiles;
+mod tokens;
 pub mod utilities;
 pub mod video;
+
+pub use area::{Area, Small};
+pub use layout::{Fit, Layout, Overview, Plan};
+pub use pass::{Pass, Span};
+pub use tokens::Anyres;
 
 use crate::error::{Error, Result};
 
@@ -91,31 +101,6 @@ impl PatchLayout {
     }
 }
 
-/// How a still image becomes a grid: resized to a size that fits a budget, then cut into patches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fit {
-    /// How it is cut.
-    pub layout: PatchLayout,
-    /// The least and the largest area in pixels; None where images keep their size.
-    pub pixels: Option<(i64, i64)>,
-}
-
-impl Fit {
-    /// The size that an image of `(height, width)` is resized to.
-    pub fn target(self, (height, width): (i64, i64)) -> Result<(usize, usize)> {
-        let factor = self.layout.patch * self.layout.merge;
-        let (height, width) = match self.pixels {
-            Some((least, most)) => smart_resize(height, width, factor as i64, least, most)?,
-            None => (height, width),
-        };
-        let side = |argument, side: i64| {
-            let reason = || format!("must be at least 0, got {side}");
-            usize::try_from(side).map_err(|_| Error::invalid(argument, reason()))
-        };
-        Ok((side("height", height)?, side("width", width)?))
-    }
-}
-
 /// The size an image is resized to: `(height, width)`, both multiples of `factor`, of an area
 /// within `min_pixels..=max_pixels` where rounding allows, of about the same aspect ratio.
 ///
@@ -126,6 +111,18 @@ pub fn smart_resize(
     height: i64,
     width: i64,
     factor: i64,
+    min_pixels: i64,
+    max_pixels: i64,
+) -> Result<(i64, i64)> {
+    fit_area(height, width, factor, 1, min_pixels, max_pixels)
+}
+
+/// The same for a still image that is repeated for `frames` frames, whose area counts as often.
+fn fit_area(
+    height: i64,
+    width: i64,
+    factor: i64,
+    frames: i64,
     min_pixels: i64,
     max_pixels: i64,
 ) -> Result<(i64, i64)> {
@@ -141,8 +138,8 @@ pub fn smart_resize(
         return Err(Error::invalid("min_pixels", reason));
     }
     let frames = Frames {
-        count: 1,
-        rounded: 1,
+        count: frames,
+        rounded: frames,
     };
     let fitted = fit(frames, (height, width), factor, (min_pixels, max_pixels))?;
     Ok(fitted.size)

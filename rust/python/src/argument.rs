@@ -8,6 +8,7 @@ use numpy::{
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use qvl_core::filter::Filter;
 use qvl_core::geometry::video::Budget;
 use qvl_core::{Reference, Temporal};
 
@@ -55,6 +56,15 @@ pub(crate) fn reference(name: &str) -> PyResult<Reference> {
             "reference must be 'torchvision', 'pillow-12' or 'pillow-13', got '{name}'"
         ))),
     }
+}
+
+/// A filter by its name.
+pub(crate) fn filter(name: &str) -> PyResult<Filter> {
+    let known = ["bicubic", "bilinear", "lanczos", "box", "hamming"];
+    let place = known.iter().position(|filter| *filter == name);
+    place.map(|place| Filter::ALL[place]).ok_or_else(|| {
+        PyValueError::new_err(format!("resample must be one of {known:?}, got '{name}'"))
+    })
 }
 
 /// Whether rows hold a still image once or for every frame.

@@ -10,17 +10,19 @@ use pyo3::pybacked::PyBackedBytes;
 use qvl_core::Element;
 use qvl_core::batch::{self, Image, Input, Stop};
 use qvl_core::decode::Header;
-use qvl_core::geometry::Grid;
+use qvl_core::geometry::{Grid, Pass, Plan};
 use qvl_core::resize::Failure;
 
 use crate::error::{about_item, to_python};
+use crate::layout::Layout;
 use crate::rows::{RowWriter, TypedWriter};
 use crate::source::{ImageHeader, Opener};
 use crate::{argument, pixels};
 
 /// Images and videos whose rows are written in one call.
 ///
-/// Frames are added in order, and [`Batch::end`] makes an item of those that were added since the last.
+/// Frames are added in order, and [`Batch::end`] and [`Batch::end_image`] make an item of those that were
+/// added since the last.
 #[pyclass(module = "qvl_fast._native")]
 pub(crate) struct Batch {
     writer: Py<RowWriter>,
@@ -37,7 +39,9 @@ struct Frame {
 /// Frames that share rows.
 struct Group {
     frames: Range<usize>,
-    target: (usize, usize),
+    plan: Plan,
+    /// Rows of each group of the item.
+    rows: usize,
     /// The number of the image or video.
     item: usize,
 }
@@ -91,29 +95,46 @@ impl Batch {
         self.add((height, width), FrameSource::Opened)
     }
 
-    /// Makes an image of the frame, or a video of the frames, that were added since the last, to be resized
+    /// Makes a video of the frames, or an image of the frame, that were added since the last, to be resized
     /// to `(height, width)`.
     fn end(&mut self, height: usize, width: usize) -> PyResult<()> {
-        let first = self.groups.last().map_or(0, |group| group.frames.end);
-        let frames = first..self.frames.len();
-        let writer = self.writer.get();
-        let grid = writer.layout.grid(frames.len(), height, width);
+        let frames = self.added();
+        let grid = self.writer.get().layout.grid(frames.len(), height, width);
         let grid = grid.map_err(to_python)?;
-        writer
-            .check_group(frames.len().min(writer.layout.temporal_patch))
-            .map_err(to_python)?;
-        let item = self.grids.len();
-        let starts = frames.clone().step_by(writer.layout.temporal_patch);
-        self.groups.extend(starts.map(|start| Group {
-            frames: start..frames.end.min(start + writer.layout.temporal_patch),
-            target: (height, width),
-            item,
-        }));
-        self.grids.push(grid);
-        Ok(())
+        let size = self
+            .frames
+            .get(frames.start)
+            .map_or((0, 0), |frame| frame.size);
+        let plan = Plan::of(Pass::resize(size, (height, width)));
+        self.close(frames, plan, grid).map_err(to_python)
     }
 
-    /// The grid `(t, h, w)` of each image or video.
+    /// Makes an image of the frame that was added since the last, which `layout` says what becomes of.
+    fn end_image(&mut self, layout: &Layout) -> PyResult<()> {
+        let frames = self.added();
+        let [Frame { size, .. }] = self.frames[frames.clone()] else {
+            let message = format!("an image must have one frame, got {}", frames.len());
+            return Err(PyValueError::new_err(message));
+        };
+        let cut = |plan| self.writer.get().cut(plan);
+        let (plan, grid) = layout
+            .plan(size.0, size.1)
+            .and_then(cut)
+            .map_err(to_python)?;
+        self.close(frames, plan, grid).map_err(to_python)
+    }
+
+    /// `(height, width)` of the first frame of each image or video.
+    #[getter]
+    fn sizes(&self) -> Vec<(usize, usize)> {
+        let mut sizes = vec![(0, 0); self.grids.len()];
+        for group in self.groups.iter().rev() {
+            sizes[group.item] = self.frames[group.frames.start].size;
+        }
+        sizes
+    }
+
+    /// The grid `(t, h, w)` of each image or video; the tiles of an image count as groups of frames.
     #[getter]
     fn grids(&self) -> Vec<(usize, usize, usize)> {
         self.grids.iter().map(|grid| (*grid).into()).collect()
@@ -132,8 +153,10 @@ impl Batch {
     /// with their `size` whose `lines(first, last)` returns some scanlines of four bytes a pixel. With
     /// `reduced`, a JPEG may be decoded at a fraction of its size that is no smaller than its target.
     ///
+    /// If they are `padded`, each image has as many rows as that, of which those beyond its own are zeros.
+    ///
     /// An exception about an image or video has its index in the attribute `index`.
-    #[pyo3(signature = (out, open, *, num_threads, reduced))]
+    #[pyo3(signature = (out, open, *, num_threads, reduced, padded=None))]
     fn write(
         &self,
         py: Python<'_>,
@@ -141,10 +164,16 @@ impl Batch {
         open: Py<PyAny>,
         num_threads: usize,
         reduced: bool,
+        padded: Option<usize>,
     ) -> PyResult<()> {
+        let options = Options {
+            num_threads,
+            reduced,
+            padded,
+        };
         macro_rules! write {
             ($writer:expr, $elements:expr) => {
-                self.write_typed(py, $writer, out, open, num_threads, reduced, $elements)
+                self.write_typed(py, $writer, out, open, options, $elements)
             };
         }
         match &self.writer.get().writer {
@@ -156,22 +185,52 @@ impl Batch {
     }
 }
 
+/// How the rows of a batch are written.
+#[derive(Clone, Copy)]
+struct Options {
+    num_threads: usize,
+    reduced: bool,
+    padded: Option<usize>,
+}
+
 impl Batch {
+    /// The frames that were added since the last item.
+    fn added(&self) -> Range<usize> {
+        let first = self.groups.last().map_or(0, |group| group.frames.end);
+        first..self.frames.len()
+    }
+
+    /// Makes an item of `frames`, whose rows are those of `grid`.
+    fn close(&mut self, frames: Range<usize>, plan: Plan, grid: Grid) -> qvl_core::Result<()> {
+        let writer = self.writer.get();
+        let most = writer.layout.temporal_patch;
+        writer.check_group(frames.len().min(most))?;
+        let item = self.grids.len();
+        let count = frames.len().div_ceil(most);
+        let starts = frames.clone().step_by(most);
+        self.groups.extend(starts.map(|start| Group {
+            frames: start..frames.end.min(start + most),
+            plan,
+            rows: grid.patches() / count,
+            item,
+        }));
+        self.grids.push(grid);
+        Ok(())
+    }
+
     fn add(&mut self, size: (usize, usize), source: FrameSource) -> (usize, usize) {
         self.frames.push(Frame { source, size });
         size
     }
 
     /// See [`Batch::write`]; `elements` turns what NumPy has into what the writer writes.
-    #[expect(clippy::too_many_arguments, reason = "keywords on the Python side")]
     fn write_typed<S: numpy::Element, T: Element>(
         &self,
         py: Python<'_>,
         writer: &qvl_core::RowWriter<T>,
         out: &Bound<'_, PyAny>,
         open: Py<PyAny>,
-        num_threads: usize,
-        reduced: bool,
+        options: Options,
         elements: fn(&mut [S]) -> &mut [T],
     ) -> PyResult<()> {
         let mut out = argument::writing("out", out.cast::<PyArray2<S>>()?)?;
@@ -180,6 +239,11 @@ impl Batch {
         let sizes = self.frames.iter().map(|frame| frame.size).collect();
         let firsts = self.groups.iter().map(|group| group.frames.start).collect();
         let opener = Opener::new(open, sizes, firsts, memory.start.addr()..memory.end.addr());
+        let Options {
+            num_threads,
+            reduced,
+            padded,
+        } = options;
         let mut borrowed = Vec::new();
         let mut inputs = Vec::with_capacity(self.frames.len());
         for group in &self.groups {
@@ -190,7 +254,8 @@ impl Batch {
         }
         let images = self.groups.iter().map(|group| Image {
             frames: &inputs[group.frames.clone()],
-            target: group.target,
+            plan: group.plan,
+            padding: padded.map_or(0, |rows| rows.saturating_sub(group.rows)),
         });
         let images: Vec<_> = images.collect();
         let interrupted = || Python::attach(|py| py.check_signals());

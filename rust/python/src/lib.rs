@@ -7,6 +7,7 @@ mod batch;
 mod error;
 mod geometry;
 mod index;
+mod layout;
 mod memory;
 mod pixels;
 mod resize;
@@ -31,6 +32,8 @@ mod _native {
         cu_seqlens, expand_placeholders, interpolation_taps, mrope_position_ids, pack,
         position_ids, reverse_index, segment_lengths, window_index,
     };
+    #[pymodule_export]
+    use crate::layout::{Fit, Layout};
     #[pymodule_export]
     use crate::memory::{empty, memory_stats, release_memory, set_memory_limit};
     #[pymodule_export]

@@ -5,7 +5,7 @@ use half::{bf16, f16};
 use numpy::{PyArray2, PyArray4};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use qvl_core::geometry::Fit;
+use qvl_core::geometry::Plan;
 use qvl_core::geometry::video::{Bound as SizeBound, VideoFit};
 use qvl_core::{Element, Grid, Isa, Normalization, PatchLayout, PixelView};
 
@@ -28,12 +28,26 @@ pub(crate) enum TypedWriter {
     Uint8(qvl_core::RowWriter<u8>),
 }
 
+/// Does the same with the writer of each element type.
+macro_rules! each {
+    ($writers:expr, $writer:ident => $result:expr) => {
+        match $writers {
+            TypedWriter::Float32($writer) => $result,
+            TypedWriter::Float16($writer) => $result,
+            TypedWriter::Bfloat16($writer) => $result,
+            TypedWriter::Uint8($writer) => $result,
+        }
+    };
+}
+
 #[pymethods]
 impl RowWriter {
-    /// `rescale_factor=None` and `mean_std=None` switch those steps off.
+    /// `rescale_factor=None` and `mean_std=None` switch those steps off. With a `tile`, `(height, width)`, rows are
+    /// whole tiles. `margin` is the colour that images are padded with before they are resized by `resample`,
+    /// the name of a filter.
     #[new]
     #[pyo3(signature = (patch_size, temporal_patch_size, merge_size, *, temporal, dtype, reference,
-                        rescale_factor, mean_std, isa))]
+                        rescale_factor, mean_std, isa, tile=None, resample="bicubic", margin=[0; 3]))]
     #[expect(clippy::too_many_arguments, reason = "keywords on the Python side")]
     fn new(
         patch_size: usize,
@@ -45,6 +59,9 @@ impl RowWriter {
         rescale_factor: Option<f64>,
         mean_std: Option<([f64; 3], [f64; 3])>,
         isa: &str,
+        tile: Option<(usize, usize)>,
+        resample: &str,
+        margin: [u8; 3],
     ) -> PyResult<Self> {
         let layout = PatchLayout {
             patch: patch_size,
@@ -58,11 +75,18 @@ impl RowWriter {
             mean_std,
         };
         let isa = Isa::named(isa).map_err(to_python)?;
+        let filter = argument::filter(resample)?;
         macro_rules! writer {
             ($variant:ident) => {
-                qvl_core::RowWriter::new(layout, temporal, &normalization, reference, isa)
-                    .map(TypedWriter::$variant)
-                    .map_err(to_python)
+                match tile {
+                    Some(tile) => qvl_core::RowWriter::tiles(tile, &normalization, reference, isa),
+                    None => {
+                        qvl_core::RowWriter::new(layout, temporal, &normalization, reference, isa)
+                    }
+                }
+                .and_then(|writer| writer.with_margin(margin).with_filter(filter))
+                .map(TypedWriter::$variant)
+                .map_err(to_python)
             };
         }
         let writer = match dtype {
@@ -80,25 +104,7 @@ impl RowWriter {
     /// Elements in a row.
     #[getter]
     fn columns(&self) -> usize {
-        match &self.writer {
-            TypedWriter::Float32(writer) => writer.columns(),
-            TypedWriter::Float16(writer) => writer.columns(),
-            TypedWriter::Bfloat16(writer) => writer.columns(),
-            TypedWriter::Uint8(writer) => writer.columns(),
-        }
-    }
-
-    /// The size `(height, width)` that a still image is resized to, of an area between the two of `pixels`;
-    /// its own if that is None.
-    fn target(
-        &self,
-        height: Integer<'_>,
-        width: Integer<'_>,
-        pixels: Option<(i64, i64)>,
-    ) -> PyResult<(usize, usize)> {
-        let layout = self.layout;
-        let size = (height.named("height")?, width.named("width")?);
-        Fit { layout, pixels }.target(size).map_err(to_python)
+        each!(&self.writer, writer => writer.columns())
     }
 
     /// The size `(height, width)` that the frames of a video are resized to, and the name of the setting that
@@ -172,12 +178,15 @@ impl RowWriter {
 impl RowWriter {
     /// See [`qvl_core::RowWriter::check_group`].
     pub(crate) fn check_group(&self, frames: usize) -> qvl_core::Result<()> {
-        match &self.writer {
-            TypedWriter::Float32(writer) => writer.check_group(frames),
-            TypedWriter::Float16(writer) => writer.check_group(frames),
-            TypedWriter::Bfloat16(writer) => writer.check_group(frames),
-            TypedWriter::Uint8(writer) => writer.check_group(frames),
-        }
+        each!(&self.writer, writer => writer.check_group(frames))
+    }
+
+    /// A plan with tiles cut to whole patches, and the grid of what they are cut into.
+    pub(crate) fn cut(&self, plan: Plan) -> qvl_core::Result<(Plan, Grid)> {
+        each!(&self.writer, writer => {
+            let plan = writer.trimmed(plan)?;
+            Ok((plan, writer.grid(&plan)?))
+        })
     }
 }
 

@@ -180,6 +180,11 @@ impl Scanlines<PyErr> for Pieces {
         4
     }
 
+    fn skip(&mut self, count: usize) -> Result<(), Failure<PyErr>> {
+        self.next += count;
+        Ok(())
+    }
+
     fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<PyErr>> {
         let last = self.next + out.len() / (4 * self.size.1);
         let lines = self.next..last;

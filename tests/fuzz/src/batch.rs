@@ -63,10 +63,7 @@ fn write<T: Element + Pod>(input: &mut Unstructured<'_>) -> Result<()> {
     let batch: Vec<_> = inputs
         .chunks(1)
         .zip(&images)
-        .map(|(frames, Image { target, .. })| batch::Image {
-            frames,
-            target: *target,
-        })
+        .map(|(frames, Image { target, .. })| batch::Image::resized(frames, *target))
         .collect();
     let owner = Images {
         images: &images,

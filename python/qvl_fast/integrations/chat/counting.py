@@ -13,6 +13,7 @@ from qvl_fast.integrations.qwen_vl_utils.image import (
     Fetch,
     fetch_size,
     image_source,
+    located,
 )
 from qvl_fast.processors.functional import image_size
 from qvl_fast.processors.image import ImageProcessor
@@ -77,5 +78,4 @@ def _size(element: Element, request: Request) -> tuple[int, int]:
     if request.road != "processor":
         patch_size = request.image_config.patch_size
         return fetch_size(element, patch_size, exif=request.exif, fetch=request.fetch)
-    source = image_source(element)
-    return image_size(request.fetch(source) if isinstance(source, str) else source)
+    return image_size(located(image_source(element), request.fetch))

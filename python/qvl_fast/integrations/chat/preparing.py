@@ -21,6 +21,7 @@ from qvl_fast.integrations.qwen_vl_utils.image import (
     fetch_pixels,
     image_source,
     in_parallel,
+    located,
 )
 from qvl_fast.processors.image import ImageProcessor
 
@@ -140,8 +141,7 @@ def _image_rows(request: Request) -> dict[str, Any]:
         if request.road != "processor":
             patch_size = request.image_config.patch_size
             return fetch_pixels(element, patch_size, exif=request.exif, fetch=request.fetch)
-        source = image_source(element)
-        return request.fetch(source) if isinstance(source, str) else source
+        return located(image_source(element), request.fetch)
 
     return process(in_parallel(arriving, elements))
 

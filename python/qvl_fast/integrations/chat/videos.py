@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 from PIL import Image
 
+from qvl_fast._input.names import describe
+from qvl_fast._input.video.clips import is_file
 from qvl_fast._output.torch import import_torch
 from qvl_fast.index.placeholders import video_timestamps
 from qvl_fast.integrations.chat.request import Request
-from qvl_fast.integrations.qwen_vl_utils.image import Element
+from qvl_fast.integrations.qwen_vl_utils.image import Element, located
 from qvl_fast.integrations.qwen_vl_utils.video import fetch_video, open_file, open_video, video_size
+from qvl_fast.processors.sampling import choose
+from qvl_fast.processors.video import VideoProcessor
 
 
 class VideoRows(NamedTuple):
     """A video as the model reads it.
 
     Attributes:
-        rows: ``(N, columns)``, a tensor; without memory if only the grid was asked for.
+        rows: ``(N, columns)``, a tensor; without memory or None if only the grid was asked for.
         grid: ``(t, h, w)`` in patches.
-        metadata: a ``VideoMetadata`` of transformers.
+        metadata: of the video and its frames, a ``VideoMetadata`` of transformers or ours.
     """
 
     rows: Any
@@ -47,8 +50,14 @@ def video_rows(element: Element, request: Request, *, hollow: bool) -> VideoRows
     Raises:
         Exception: as :func:`fetch_video`, and what the video processor raises.
     """
-    arriving = _of_processor if request.road == "processor" else _of_utils
-    video, metadata = arriving(element, request, hollow=hollow)
+    video, metadata = element["video"], None
+    if request.road != "processor":
+        video, metadata = _of_utils(element, request, hollow=hollow)
+    elif is_file(video):
+        return _of_file(video, request, hollow=hollow)
+    else:
+        shape = _shape(video)
+        video = _hollow(shape) if hollow else video
     options: dict[str, Any] = {}
     if metadata is not None:
         options = {"video_metadata": [metadata], "do_sample_frames": False}
@@ -59,6 +68,27 @@ def video_rows(element: Element, request: Request, *, hollow: bool) -> VideoRows
     )
     (grid,) = result["video_grid_thw"].tolist()
     return VideoRows(result["pixel_values_videos"], tuple(grid), result["video_metadata"][0])
+
+
+def _of_file(source: Any, request: Request, *, hollow: bool) -> VideoRows:
+    """The rows of a file, by our own processor of videos, which does not keep all its frames."""
+    place = located(source, request.fetch)
+    processor = VideoProcessor(request.processor.video_processor)
+    if not hollow:
+        batch = processor(place, return_tensors="pt")
+        (grid,) = batch["video_grid_thw"].tolist()
+        return VideoRows(batch["pixel_values_videos"], tuple(grid), batch.video_metadata[0])
+    with open_file(place) as file:
+        metadata = choose(processor.config, file.metadata)
+    if metadata.height is None or metadata.width is None:
+        raise ValueError(f"video must say how large its frames are, got {metadata}")
+    count = len(metadata.frames_indices or ())
+    height, width = processor.resized_size(count, metadata.height, metadata.width)
+    config = processor.config
+    groups = -(-count // config.temporal_patch_size)
+    return VideoRows(
+        None, (groups, height // config.patch_size, width // config.patch_size), metadata
+    )
 
 
 def _of_utils(element: Element, request: Request, *, hollow: bool) -> tuple[Any, Any]:
@@ -72,46 +102,31 @@ def _of_utils(element: Element, request: Request, *, hollow: bool) -> tuple[Any,
         return _hollow((count, 3, height, width)), video.metadata
 
 
-def _of_processor(element: Element, request: Request, *, hollow: bool) -> tuple[Any, Any]:
-    """A video as it is, without metadata; or the frames that are taken of a file, with it."""
-    source = element["video"]
-    if hasattr(source, "shape"):
-        return (_hollow(tuple(source.shape)) if hollow else source), None
-    if not isinstance(source, list | tuple):
-        return _of_file(source, request, hollow=hollow)
-    frames = cast("list[Any]", source)
-    if not all(isinstance(frame, Image.Image) or hasattr(frame, "shape") for frame in frames):
-        raise TypeError(
-            "video must be a file or frames in memory for road='processor', got a list of "
-            f"{type(frames[0]).__name__}; road='utils' takes paths of pictures"
-        )
-    if hollow and frames:
-        frame = frames[0]
-        size = (frame.height, frame.width, 3) if isinstance(frame, Image.Image) else frame.shape
-        return _hollow((len(frames), *size)), None
-    return frames, None
+def _shape(video: Any) -> tuple[int, ...]:
+    """The shape of frames in memory, as the video processor stacks them.
+
+    Raises:
+        TypeError: they are not in memory. The video processor would fetch them, without limits.
+        ValueError: there are none.
+    """
+    if hasattr(video, "shape"):
+        return tuple(video.shape)
+    frames = cast("list[Any]", video) if isinstance(video, list | tuple) else [video]
+    for frame in frames:
+        if not isinstance(frame, Image.Image) and not hasattr(frame, "shape"):
+            raise TypeError(
+                "video must be a file, an array, or a list of images or arrays for "
+                f"road='processor', got {describe(frame)}; road='utils' takes pictures in files"
+            )
+    if not frames:
+        raise ValueError("video must hold at least one frame, got none")
+    first = frames[0]
+    if isinstance(first, Image.Image):
+        return len(frames), first.height, first.width, 3
+    return len(frames), *first.shape
 
 
-def _of_file(source: Any, request: Request, *, hollow: bool) -> tuple[Any, Any]:
-    from transformers.video_utils import VideoMetadata
-
-    torch = import_torch()
-    rules = request.processor.video_processor
-    with open_file(source, request.fetch) as file:
-        whole = file.metadata
-        metadata = VideoMetadata(**asdict(whole))
-        indices = list(range(int(whole.total_num_frames)))
-        if rules.do_sample_frames:
-            options = {name: getattr(rules, name) for name in ("fps", "num_frames")}
-            indices = np.asarray(rules.sample_frames(metadata, **options)).tolist()
-        metadata.frames_indices = indices
-        if hollow:
-            return _hollow((len(indices), whole.height, whole.width, 3)), metadata
-        frames = torch.from_numpy(np.stack(list(file.frames(indices))))
-    return frames.permute(0, 3, 1, 2), metadata
-
-
-def _hollow(shape: tuple[int | None, ...]) -> Any:
+def _hollow(shape: tuple[int, ...]) -> Any:
     """A tensor of uint8 with a shape, and without memory."""
     torch = import_torch()
     return torch.empty(shape, dtype=torch.uint8, device="meta")

@@ -95,6 +95,14 @@ def image_source(element: Element) -> Any:
     return element["image"] if "image" in element else element["image_url"]
 
 
+def located(source: Any, fetch: Fetch) -> Any:
+    """A source as it was given, or what a text in it names: no text goes past ``fetch``."""
+    text = source
+    if isinstance(source, Mapping) and "path" in source and source.get("bytes") is None:
+        text = cast("Mapping[str, Any]", source)["path"]
+    return fetch(text) if isinstance(text, str) else cast("Any", source)
+
+
 def in_parallel(function: Callable[[Element], T], elements: Sequence[Element]) -> list[T]:
     """What a function makes of each element that holds an image, in order.
 
@@ -123,8 +131,7 @@ def in_parallel(function: Callable[[Element], T], elements: Sequence[Element]) -
 @contextmanager
 def _opened(source: Any, fetch: Fetch) -> Generator[tuple[Image.Image, bool]]:
     """The image, and whether it comes from a file, whose pixels are then not decoded yet."""
-    if isinstance(source, str):
-        source = fetch(source)
+    source = located(source, fetch)
     if isinstance(source, Image.Image):
         with refusing(source):
             yield source, False

@@ -18,6 +18,7 @@ from qvl_fast.integrations.qwen_vl_utils.image import (
     fetch_pixels,
     fetch_size,
     in_parallel,
+    located,
 )
 from qvl_fast.integrations.qwen_vl_utils.sampling import sampled_indices
 from qvl_fast.integrations.qwen_vl_utils.sizes import frame_target
@@ -127,12 +128,12 @@ def open_video(
     if isinstance(source, list | tuple):
         yield _Pictures(element, image_patch_size, exif=exif, fetch=fetch)
     else:
-        with open_file(source, fetch) as file:
+        with open_file(located(source, fetch)) as file:
             yield _Sampled(element, file)
 
 
-def open_file(source: Any, fetch: Fetch) -> VideoFile:
-    """The file of a video, to be closed.
+def open_file(source: Any) -> VideoFile:
+    """A file of a video, to be closed.
 
     Raises:
         VideoError, TypeError, OSError, ImportError: as :func:`fetch_video`.
@@ -140,8 +141,7 @@ def open_file(source: Any, fetch: Fetch) -> VideoFile:
     # Imported here for who has no PyAV.
     from qvl_fast._input.video.file import VideoFile
 
-    located = fetch(source) if isinstance(source, str) else source
-    return VideoFile(located, num_threads=default_num_threads())
+    return VideoFile(source, num_threads=default_num_threads())
 
 
 class _Sampled:

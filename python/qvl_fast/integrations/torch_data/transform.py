@@ -43,7 +43,7 @@ class RowTransform:
         """
         rest = {name: value for name, value in sample.items() if name != self.key}
         images = sample.get(self.key)
-        if images is None or (isinstance(images, list | tuple) and not images):
+        if images is None or (type(images) in (list, tuple) and len(images) == 0):
             return rest
         return {**rest, **self.processor(images)}
 

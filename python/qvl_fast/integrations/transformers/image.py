@@ -79,7 +79,8 @@ class Qwen2VLImageProcessor(_Stock):
         ]
         if not flat:
             raise NotReproducedError("without an image")
-        return processor(flat, return_tensors="pt")
+        rows: Any = processor(flat, return_tensors="pt")
+        return rows
 
 
 def _processor_of_call(

@@ -20,8 +20,6 @@ class AttentionPool(nn.Module):
         eps: what normalization adds to the variance.
     """
 
-    pos_embed: Tensor
-
     def __init__(
         self,
         width: int = 4096,
@@ -41,7 +39,11 @@ class AttentionPool(nn.Module):
         self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
 
     def forward(self, context: Tensor) -> Tensor:
-        """``(B, s * s, V)``, patches line by line, to ``(B, side * side, W)``."""
+        """``(B, s * s, V)``, patches line by line, to ``(B, side * side, W)``.
+
+        Raises:
+            ValueError: the patches are not those of a square.
+        """
         values = self.ln_kv(self.kv_proj(context))  # (B, s * s, W)
         keys = values + self._positions(context.shape[1]).to(values.dtype)
         queries = self.ln_q(self.query) + self.pos_embed.to(values.dtype)

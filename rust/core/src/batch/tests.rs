@@ -10,18 +10,19 @@ use crate::rows::Normalization;
 const SIZE: (usize, usize) = (420, 500);
 const TARGET: (usize, usize) = (112, 84);
 
+const LAYOUT: PatchLayout = PatchLayout {
+    patch: 14,
+    temporal_patch: 2,
+    merge: 2,
+};
+
 fn writer() -> RowWriter<f32> {
-    let layout = PatchLayout {
-        patch: 14,
-        temporal_patch: 2,
-        merge: 2,
-    };
     let normalization = Normalization {
         rescale_factor: Some(1.0 / 255.0),
         mean_std: None,
     };
     let (temporal, reference) = (Temporal::Full, Reference::Torchvision);
-    RowWriter::new(layout, temporal, &normalization, reference, Isa::best()).unwrap()
+    RowWriter::new(LAYOUT, temporal, &normalization, reference, Isa::best()).unwrap()
 }
 
 /// Packed RGB that differs from image to image.
@@ -103,10 +104,9 @@ fn rows_are_those_of_each_image_alone_however_it_comes() {
         _ => Input::Owner { size: SIZE },
     });
     let inputs: Vec<_> = inputs.collect();
-    let target = TARGET;
     let images: Vec<_> = inputs
         .chunks(1)
-        .map(|frames| Image { frames, target })
+        .map(|frames| Image::resized(frames, TARGET))
         .collect();
     let asked = pixels
         .iter()
@@ -117,7 +117,7 @@ fn rows_are_those_of_each_image_alone_however_it_comes() {
         });
     let owner = Images(asked.collect());
 
-    let grid = writer.layout().grid(1, TARGET.0, TARGET.1).unwrap();
+    let grid = LAYOUT.grid(1, TARGET.0, TARGET.1).unwrap();
     let each = grid.patches() * writer.columns();
     let mut expected = vec![0.0; images.len() * each];
     for (pixels, rows) in pixels.iter().zip(expected.chunks_exact_mut(each)) {
@@ -171,17 +171,13 @@ fn frames_of_a_group_share_its_rows_however_they_come() {
         file(&files[3]),
         file(&files[4]),
     ];
-    let target = TARGET;
     let groups: Vec<_> = inputs
         .chunks(2)
-        .map(|frames| Image { frames, target })
+        .map(|frames| Image::resized(frames, TARGET))
         .collect();
 
     let views: Vec<_> = pixels.iter().map(|pixels| view(pixels)).collect();
-    let grid = writer
-        .layout()
-        .grid(views.len(), TARGET.0, TARGET.1)
-        .unwrap();
+    let grid = LAYOUT.grid(views.len(), TARGET.0, TARGET.1).unwrap();
     let mut expected = vec![0.0; grid.patches() * writer.columns()];
     writer.write(&views, TARGET, &mut expected).unwrap();
     for threads in [1, 3] {
@@ -219,11 +215,8 @@ fn groups_that_no_row_holds_are_refused() {
             "frames must have one size in all frames of a group",
         ),
     ] {
-        let image = Image {
-            frames,
-            target: TARGET,
-        };
-        let grid = writer.layout().grid(1, TARGET.0, TARGET.1).unwrap();
+        let image = Image::resized(frames, TARGET);
+        let grid = LAYOUT.grid(1, TARGET.0, TARGET.1).unwrap();
         let mut rows = vec![0.0; grid.patches() * writer.columns()];
         let stopped = write(&writer, &[image], &Images(vec![]), &mut rows, 1, || Ok(()));
         match stopped.unwrap_err() {
@@ -240,12 +233,11 @@ fn an_image_that_cannot_be_had_stops_the_batch() {
     let writer = writer();
     let pixels = pixels(0);
     let input = Input::Owner { size: SIZE };
-    let target = TARGET;
     let frames = &[input];
-    let images = [Image { frames, target }; 5];
+    let images = [Image::resized(frames, TARGET); 5];
     let mut has: Vec<_> = vec![Some(&pixels[..]); 5];
     has[3] = None;
-    let grid = writer.layout().grid(1, TARGET.0, TARGET.1).unwrap();
+    let grid = LAYOUT.grid(1, TARGET.0, TARGET.1).unwrap();
     for threads in [1, 3] {
         let mut rows = vec![0.0; 5 * grid.patches() * writer.columns()];
         let owner = Images(has.clone());

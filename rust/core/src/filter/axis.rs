@@ -1,11 +1,10 @@
 //! The weights of one axis: float64 tables, rounded to fixed point.
 
-use super::Reference;
+use std::ops::Range;
+
+use super::{Filter, Reference};
 use crate::error::Result;
 use crate::memory;
-
-/// Half the width of the bicubic kernel, in source samples at scale 1.
-const SUPPORT: f64 = 2.0;
 
 /// Weights of one axis, in units of `2^-precision`.
 #[derive(Debug, Clone)]
@@ -28,21 +27,53 @@ struct Bounds {
 
 impl Axis {
     /// The table for `source` positions resampled to `target`.
-    pub fn new(source: usize, target: usize, reference: Reference) -> Result<Self> {
-        let filter = Filter::new(source, target);
-        let room = target.saturating_mul(filter.most_taps());
+    pub fn new(source: usize, target: usize, filter: Filter, reference: Reference) -> Result<Self> {
+        Self::of_positions(source, target, 0..target as isize, filter, reference)
+    }
+
+    /// The table of some positions of an axis, in ascending order; those outside `0..target` come out as
+    /// samples of 0. A length that stays as it is is copied.
+    ///
+    /// Weights have the precision of the whole axis, whatever positions are asked for.
+    pub fn of_positions(
+        source: usize,
+        target: usize,
+        positions: impl Iterator<Item = isize> + Clone,
+        filter: Filter,
+        reference: Reference,
+    ) -> Result<Self> {
+        if source == target {
+            return Self::copy(source, positions);
+        }
+        let windows = Windows::new(source, target, filter);
+        let inside = |position: isize| usize::try_from(position).ok().filter(|at| *at < target);
+        let count = positions.clone().count();
+        let room = count.saturating_mul(windows.most_taps());
         let mut exact = memory::with_capacity(room, "resampling weights")?;
-        let mut bounds = memory::with_capacity(target, "resampling bounds")?;
-        for position in 0..target {
+        let mut bounds = memory::with_capacity(count, "resampling bounds")?;
+        let mut computed = 0;
+        for position in positions {
             let first = exact.len();
-            let start = filter.weigh(position, &mut exact);
+            let start = match inside(position) {
+                Some(position) => {
+                    computed += 1;
+                    windows.weigh(position, &mut exact)
+                }
+                None => {
+                    exact.push(0.0);
+                    if position < 0 { 0 } else { source - 1 }
+                }
+            };
             bounds.push(Bounds {
                 start,
                 first,
                 taps: exact.len() - first,
             });
         }
-        let largest = exact.iter().copied().fold(0.0, f64::max);
+        let mut largest = exact.iter().copied().fold(0.0, f64::max);
+        if computed < target && reference == Reference::Torchvision {
+            largest = largest.max(windows.largest(target)?);
+        }
         let precision = precision(reference, largest);
 
         let unit = f64::from(1u32 << precision);
@@ -56,13 +87,50 @@ impl Axis {
             bounds.drop_zeros(&weights, latest);
             latest = bounds.start;
         }
+        Ok(Self::made_of(precision, bounds, weights))
+    }
+
+    /// One tap of 1 for each position, or of 0 outside.
+    fn copy(length: usize, positions: impl Iterator<Item = isize> + Clone) -> Result<Self> {
+        const PRECISION: u32 = 14;
+        let count = positions.clone().count();
+        let mut bounds = memory::with_capacity(count, "resampling bounds")?;
+        let mut weights = memory::with_capacity(count, "resampling weights")?;
+        for (first, position) in positions.enumerate() {
+            let start = position.clamp(0, length as isize - 1);
+            bounds.push(Bounds {
+                start: start as usize,
+                first,
+                taps: 1,
+            });
+            weights.push(i32::from(start == position) << PRECISION);
+        }
+        Ok(Self::made_of(PRECISION, bounds, weights))
+    }
+
+    fn made_of(precision: u32, bounds: Vec<Bounds>, weights: Vec<i32>) -> Self {
         let most_taps = bounds.iter().map(|bounds| bounds.taps).max().unwrap_or(0);
-        Ok(Self {
+        Self {
             precision,
             bounds,
             weights,
             most_taps,
-        })
+        }
+    }
+
+    /// The source positions that the output is made of.
+    pub fn needed(&self) -> Range<usize> {
+        let first = self.bounds.first().map_or(0, |bounds| bounds.start);
+        let ends = self.bounds.iter().map(|bounds| bounds.start + bounds.taps);
+        first..ends.max().unwrap_or(first)
+    }
+
+    /// The same with source positions counted from `first` on, which none is before.
+    pub fn counted_from(mut self, first: usize) -> Self {
+        for bounds in &mut self.bounds {
+            bounds.start -= first;
+        }
+        self
     }
 
     /// Output positions.
@@ -126,22 +194,25 @@ fn precision(reference: Reference, largest: f64) -> u32 {
     }
 }
 
-/// The antialiased bicubic filter between two lengths, in float64.
-struct Filter {
+/// The windows of an antialiasing filter between two lengths, in float64.
+struct Windows {
+    kernel: fn(f64) -> f64,
     source: usize,
     scale: f64,
     support: f64,
     inverse_stretch: f64,
 }
 
-impl Filter {
-    fn new(source: usize, target: usize) -> Self {
+impl Windows {
+    fn new(source: usize, target: usize, filter: Filter) -> Self {
+        let (radius, kernel) = filter.kernel();
         let scale = source as f64 / target as f64;
         let stretch = scale.max(1.0);
         Self {
+            kernel,
             source,
             scale,
-            support: SUPPORT * stretch,
+            support: radius * stretch,
             // The references multiply by this reciprocal rather than divide.
             inverse_stretch: 1.0 / stretch,
         }
@@ -160,7 +231,7 @@ impl Filter {
         let first = weights.len();
         let mut sum = 0.0;
         for tap in start..end {
-            let weight = bicubic((tap as f64 - center + 0.5) * self.inverse_stretch);
+            let weight = (self.kernel)((tap as f64 - center + 0.5) * self.inverse_stretch);
             sum += weight;
             weights.push(weight);
         }
@@ -169,18 +240,15 @@ impl Filter {
         }
         start
     }
-}
 
-/// Keys' cubic convolution kernel with a = -1/2.
-fn bicubic(x: f64) -> f64 {
-    const A: f64 = -0.5;
-    let x = x.abs();
-    if x < 1.0 {
-        ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
-    } else if x < 2.0 {
-        (((x - 5.0) * x + 8.0) * x - 4.0) * A
-    } else {
-        0.0
+    /// The largest weight of all positions up to `target`.
+    fn largest(&self, target: usize) -> Result<f64> {
+        let mut weights = memory::with_capacity(self.most_taps(), "resampling weights")?;
+        Ok((0..target).fold(0.0, |largest, position| {
+            weights.clear();
+            self.weigh(position, &mut weights);
+            weights.iter().copied().fold(largest, f64::max)
+        }))
     }
 }
 
@@ -192,7 +260,7 @@ mod tests {
     #[test]
     fn torchvision_precision_depends_on_the_axis() {
         let precision = |source, target| {
-            Axis::new(source, target, Reference::Torchvision)
+            Axis::new(source, target, Filter::Bicubic, Reference::Torchvision)
                 .unwrap()
                 .precision()
         };
@@ -204,9 +272,10 @@ mod tests {
     proptest! {
         #[test]
         fn bounds_stay_inside_move_forward_and_sum_to_one(
-            source in 1usize..4000, target in 1usize..4000, reference in Reference::any(),
+            source in 1usize..4000, target in 1usize..4000,
+            filter in Filter::any(), reference in Reference::any(),
         ) {
-            let axis = Axis::new(source, target, reference).unwrap();
+            let axis = Axis::new(source, target, filter, reference).unwrap();
             prop_assert_eq!(axis.len(), target);
             let one = 1i64 << axis.precision();
             let mut previous = 0;
@@ -222,6 +291,31 @@ mod tests {
                 // The accumulator of the kernels is an i32.
                 let reach: i64 = weights.iter().map(|weight| i64::from(weight.abs()) * 255).sum();
                 prop_assert!(reach + one / 2 <= i64::from(i32::MAX));
+            }
+        }
+
+        #[test]
+        fn some_positions_have_the_weights_of_the_whole(
+            source in 1usize..600, target in 1usize..600, first in -50isize..600, count in 1isize..200,
+            filter in Filter::any(), reference in Reference::any(),
+        ) {
+            let positions = first..first + count;
+            let whole = Axis::new(source, target, filter, reference).unwrap();
+            let part = Axis::of_positions(source, target, positions.clone(), filter, reference);
+            let part = part.unwrap();
+            prop_assert_eq!((part.len(), part.precision()), (count as usize, whole.precision()));
+            let needed = part.needed();
+            for (index, position) in positions.enumerate() {
+                let (start, weights) = part.bounds(index);
+                prop_assert!(needed.start <= start && start + weights.len() <= needed.end);
+                let outside = !(0..target as isize).contains(&position);
+                for tap in 0..source {
+                    let weight = |(start, weights): (usize, &[i32])| {
+                        tap.checked_sub(start).and_then(|at| weights.get(at)).map_or(0, |at| *at)
+                    };
+                    let expected = if outside { 0 } else { weight(whole.bounds(position as usize)) };
+                    prop_assert_eq!(weight((start, weights)), expected);
+                }
             }
         }
     }

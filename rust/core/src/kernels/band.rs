@@ -5,12 +5,33 @@
 pub(crate) struct Band<'a> {
     samples: &'a [u8],
     stride: usize,
+    /// Samples of a plane.
+    width: usize,
 }
 
 impl<'a> Band<'a> {
     /// Scanlines whose planes are `stride` samples apart.
     pub(crate) fn new(samples: &'a [u8], stride: usize) -> Self {
-        Self { samples, stride }
+        Self {
+            samples,
+            stride,
+            width: stride,
+        }
+    }
+
+    /// The same from the pixels at `left` on.
+    pub(crate) fn starting_at(self, left: usize) -> Self {
+        Self {
+            samples: &self.samples[left..],
+            width: self.width - left,
+            ..self
+        }
+    }
+
+    /// Whether it has `lines` scanlines of at least `width` pixels.
+    pub(super) fn holds(&self, lines: usize, width: usize) -> bool {
+        let last = (3 * lines - 1) * self.stride;
+        width <= self.width && self.samples.len() >= last + self.width
     }
 
     /// All samples.
@@ -26,7 +47,7 @@ impl<'a> Band<'a> {
     /// One plane of the scanline at `y`, with its padding.
     pub(super) fn plane(&self, y: usize, channel: usize) -> &'a [u8] {
         let start = (3 * y + channel) * self.stride;
-        &self.samples[start..start + self.stride]
+        &self.samples[start..start + self.width]
     }
 }
 

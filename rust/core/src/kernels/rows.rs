@@ -35,12 +35,29 @@ pub(crate) fn write_band<T: Store + Copy>(
     let (_, last) = shape.corner((rows.len() / shape.columns()).saturating_sub(1));
     let right = last / scanlines * scanlines + scanlines;
     assert!((1..=shape.slots).contains(&bands.len()));
-    for band in bands {
-        assert!(band.samples().len() >= 3 * scanlines * band.stride() && right <= band.stride());
-    }
+    assert!(bands.iter().all(|band| band.holds(scanlines, right)));
     match isa.backend() {
         Backend::Scalar => scalar::write_band(bands, shape, values, rows),
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         _ => vector::write_band(isa, bands, shape, values, rows, stream),
+    }
+}
+
+/// Writes one channel of `width` pixels of each scanline of a band, as many as fill `plane`.
+///
+/// Panics if the band does not hold them.
+pub(crate) fn write_plane<T: Store + Copy>(
+    isa: Isa,
+    band: Band<'_>,
+    channel: usize,
+    width: usize,
+    values: &Values<T>,
+    plane: &mut [T],
+) {
+    assert!(channel < 3 && band.holds(plane.len() / width, width));
+    match isa.backend() {
+        Backend::Scalar => scalar::write_plane(band, channel, width, values, plane),
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        _ => vector::write_plane(band, channel, width, values, plane),
     }
 }

@@ -32,15 +32,16 @@ pub(super) fn halves(weight: i32, wide: bool) -> [i16; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter::{Axis, Reference};
+    use crate::filter::{Axis, Filter, Reference};
     use proptest::prelude::*;
 
     proptest! {
         #[test]
         fn halves_make_the_weight(
-            source in 1usize..2000, target in 1usize..2000, reference in Reference::any(),
+            source in 1usize..2000, target in 1usize..2000,
+            filter in Filter::any(), reference in Reference::any(),
         ) {
-            let axis = Axis::new(source, target, reference).unwrap();
+            let axis = Axis::new(source, target, filter, reference).unwrap();
             for position in 0..target {
                 for weight in axis.bounds(position).1 {
                     let [low, high] = halves(*weight, axis.is_wide());

@@ -71,6 +71,15 @@ impl<'a> PixelView<'a> {
         self
     }
 
+    /// The pixels of the columns `columns`, which must lie in the image.
+    pub(crate) fn columns(mut self, columns: std::ops::Range<usize>) -> Self {
+        assert!(columns.start < columns.end && columns.end <= self.shape[1]);
+        let reach = columns.start as isize * self.strides[1];
+        self.origin = self.origin.wrapping_add_signed(reach);
+        self.shape[1] = columns.len();
+        self
+    }
+
     /// The image as a file's EXIF `orientation`, 1 to 8, says it is to be seen; others mean nothing.
     pub fn oriented(mut self, orientation: u8) -> Self {
         if matches!(orientation, 3 | 4 | 6 | 7) {

@@ -2,10 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::resampler::Resampler;
+use super::resampler::{Method, Resampler};
 use crate::error::Result;
-use crate::filter::Reference;
-use crate::kernels::Isa;
+use crate::geometry::Pass;
 
 /// How many are kept, and up to which sum of an image's sides: about 2 MB in all.
 const COUNT: usize = 8;
@@ -14,21 +13,17 @@ const SIDES: usize = 16 << 10;
 /// The latest last.
 static LATEST: Mutex<Vec<(Key, Arc<Resampler>)>> = Mutex::new(Vec::new());
 
-type Key = ((usize, usize), (usize, usize), Reference, Isa);
+type Key = (Pass, Method);
 
 /// Tables as [`Resampler::new`] makes them.
-pub(crate) fn resampler(
-    source: (usize, usize),
-    target: (usize, usize),
-    reference: Reference,
-    isa: Isa,
-) -> Result<Arc<Resampler>> {
-    let new = || Resampler::new(source, target, reference, isa).map(Arc::new);
-    let sides = [source.0, source.1, target.0, target.1];
+pub(crate) fn resampler(pass: Pass, method: Method) -> Result<Arc<Resampler>> {
+    let new = || Resampler::new(pass, method).map(Arc::new);
+    let (frame, target) = (pass.frame(), pass.target());
+    let sides = [frame.0, frame.1, target.0, target.1];
     if sides.into_iter().any(|side| side > SIDES / 4) {
         return new();
     }
-    let key = (source, target, reference, isa);
+    let key = (pass, method);
     if let Some(found) = look_up(key) {
         return Ok(found);
     }
@@ -55,18 +50,23 @@ fn look_up(key: Key) -> Option<Arc<Resampler>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter::Reference;
+    use crate::kernels::Isa;
 
     #[test]
     fn the_latest_sizes_share_their_tables() {
-        let tables = |width, isa| resampler((40, width), (28, 28), Reference::Torchvision, isa);
-        let tables = |width, isa| tables(width, isa).unwrap();
+        let tables = |source, isa| {
+            let method = Method::new(Reference::Torchvision, isa);
+            resampler(Pass::resize(source, (28, 28)), method).unwrap()
+        };
+        let large = || tables((1, SIDES), Isa::SCALAR);
+        let tables = |width, isa| tables((40, width), isa);
         let first = tables(31, Isa::SCALAR);
         assert!(Arc::ptr_eq(&first, &tables(31, Isa::SCALAR)));
         for width in 32..32 + COUNT {
             assert!(!Arc::ptr_eq(&first, &tables(width, Isa::SCALAR)));
         }
         assert!(!Arc::ptr_eq(&first, &tables(31, Isa::SCALAR)));
-        let large = || resampler((1, SIDES), (28, 28), Reference::Torchvision, Isa::SCALAR);
-        assert!(!Arc::ptr_eq(&large().unwrap(), &large().unwrap()));
+        assert!(!Arc::ptr_eq(&large(), &large()));
     }
 }

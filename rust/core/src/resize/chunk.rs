@@ -52,7 +52,7 @@ pub(super) struct Chunk {
 impl Chunk {
     /// Room for `pairs` pairs of scanlines.
     pub(super) fn new(resampler: &Resampler, arrival: Arrival, pairs: usize) -> Result<Self> {
-        let pixels = (2 * pairs).saturating_mul(resampler.source.1);
+        let pixels = (2 * pairs).saturating_mul(resampler.pass.width.source);
         let bytes = pixels.saturating_mul(arrival.copied_bytes());
         let pair_samples = resampler.pair_samples();
         Ok(Self {
@@ -73,7 +73,8 @@ impl Chunk {
         scanlines.read(&mut self.samples[..count * line])
     }
 
-    /// Makes pairs of the scanlines `lines`, those that were read or those of `pixels`.
+    /// Makes pairs of the scanlines `lines` of the frame, where the source is those that were read or those
+    /// of `pixels`.
     pub(super) fn stage<E>(
         &mut self,
         resampler: &Resampler,
@@ -81,22 +82,38 @@ impl Chunk {
         lines: Range<usize>,
         staged: &mut Staged,
     ) -> Result<()> {
-        let (height, width) = (lines.len(), resampler.source.1);
+        let source_lines = resampler.source_lines();
+        let shown = common(&lines, &source_lines);
+        let (height, width) = (shown.len(), resampler.pass.width.source);
+        let (samples, pairs) = (&mut self.samples, &mut self.pairs);
+        if shown.is_empty() {
+            pair_up(resampler, None, lines, false, staged, pairs);
+            return Ok(());
+        }
         match (source, self.arrival) {
             (_, Arrival::InOrder(bytes)) => {
-                let view = PixelView::packed(&self.samples[..], height, width, bytes)?;
+                let view = PixelView::packed(&samples[..], height, width, bytes)?;
                 // A fourth byte has no meaning here.
-                let view = view.without_padding(3);
-                pair_up(resampler, &view, 0..height, false, staged, &mut self.pairs);
+                let view = Some((view.without_padding(3), shown.start));
+                pair_up(resampler, view, lines, false, staged, pairs);
             }
             (Source::Pixels(pixels), Arrival::Sideways) => {
-                let channels = turned(&pixels.view(), lines, &mut self.samples)?;
-                let view = PixelView::packed(&self.samples[..], height, width, channels)?;
-                pair_up(resampler, &view, 0..height, false, staged, &mut self.pairs);
+                let first = source_lines.start;
+                let turned_lines = shown.start - first..shown.end - first;
+                let channels = turned(&pixels.view(), turned_lines, samples)?;
+                let view = PixelView::packed(&samples[..], height, width, channels)?;
+                pair_up(
+                    resampler,
+                    Some((view, shown.start)),
+                    lines,
+                    false,
+                    staged,
+                    pairs,
+                );
             }
             (Source::Pixels(pixels), Arrival::InPlace) => {
-                let view = pixels.view();
-                pair_up(resampler, &view, lines, true, staged, &mut self.pairs);
+                let view = Some((pixels.view(), source_lines.start));
+                pair_up(resampler, view, lines, true, staged, pairs);
             }
             (Source::Scanlines(_), _) => {}
         }
@@ -109,11 +126,19 @@ impl Chunk {
     }
 }
 
-/// Makes pairs of scanlines, two by two. The last may be alone: its pairs are with whatever was staged
-/// before, which no weight but zero meets.
+/// What two ranges have in common.
+pub(super) fn common(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
+    let start = a.start.max(b.start);
+    start..a.end.min(b.end).max(start)
+}
+
+/// Makes pairs of the scanlines `lines` of the frame, two by two. The last may be alone: its pairs are with
+/// whatever was staged before, which no weight but zero meets.
+///
+/// `view` shows the source, or some lines of it, from the frame's scanline beside it on.
 fn pair_up(
     resampler: &Resampler,
-    view: &PixelView<'_>,
+    view: Option<(PixelView<'_>, usize)>,
     lines: Range<usize>,
     fetch_ahead: bool,
     staged: &mut Staged,
@@ -121,17 +146,35 @@ fn pair_up(
 ) {
     /// How far ahead of the kernels memory is fetched.
     const AHEAD: usize = 4;
+    let source_lines = resampler.source_lines();
+    let length = resampler.pair_samples();
     let mut ahead: Vec<Bytes<'_>> = Vec::new();
-    let pairs = pairs.chunks_exact_mut(resampler.pair_samples());
-    for (first, pairs) in lines.clone().step_by(2).zip(pairs) {
-        for (index, y) in (first..lines.end.min(first + 2)).enumerate() {
-            resampler.stage(view, y, staged.line_mut(index));
+    // Where a pair of margins is: all are alike.
+    let mut margins = None;
+    for (index, first) in lines.clone().step_by(2).enumerate() {
+        let both = first..lines.end.min(first + 2);
+        let at = index * length..(index + 1) * length;
+        if common(&both, &source_lines).is_empty() {
+            if let Some(margins) = margins.clone() {
+                pairs.copy_within(margins, at.start);
+                continue;
+            }
+            margins = Some(at.clone());
+        }
+        for (line, y) in both.enumerate() {
+            match &view {
+                Some((view, origin)) if source_lines.contains(&y) => {
+                    resampler.stage(view, y - origin, staged.line_mut(line));
+                }
+                _ => resampler.stage_margin(staged.line_mut(line)),
+            }
         }
         ahead.clear();
-        if fetch_ahead {
-            memory_of(view, first + AHEAD, &mut ahead);
-            memory_of(view, first + AHEAD + 1, &mut ahead);
+        if let (true, Some((view, origin))) = (fetch_ahead, &view) {
+            for y in [first + AHEAD, first + AHEAD + 1] {
+                memory_of(view, y.saturating_sub(*origin), &mut ahead);
+            }
         }
-        resampler.horizontal.run(staged, &ahead, pairs);
+        resampler.horizontal.run(staged, &ahead, &mut pairs[at]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::chunk::{Arrival, Chunk};
+use super::chunk::{Arrival, Chunk, common};
 use super::resampler::Resampler;
 use super::source::{Failure, Source, lock};
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ pub(super) struct LongWindows<'a, 'b, E> {
     chunk: Chunk,
     chunk_pairs: usize,
     staged: Staged,
-    /// The pair of source scanlines that comes next.
+    /// The pair of scanlines that comes next.
     next: usize,
     /// The output scanline that is finished next, and the sums of that and some after it.
     position: usize,
@@ -32,7 +32,7 @@ impl<'a, 'b, E> LongWindows<'a, 'b, E> {
     pub(super) fn new(resampler: &'a Resampler, source: &'a Source<'b, E>) -> Result<Self> {
         let arrival = Arrival::of(source);
         let pair_bytes = resampler.pair_samples() * size_of::<Pair>();
-        let chunk_pairs = (CHUNK_BYTES / pair_bytes).clamp(1, resampler.source_pairs());
+        let chunk_pairs = (CHUNK_BYTES / pair_bytes).clamp(1, resampler.frame_pairs());
         Ok(Self {
             resampler,
             source,
@@ -61,7 +61,7 @@ impl<'a, 'b, E> LongWindows<'a, 'b, E> {
 
     /// Takes what comes after the last window: a file may turn out damaged there.
     pub(super) fn take_rest(&mut self) -> Result<(), Failure<E>> {
-        while self.next < self.resampler.source_pairs() {
+        while self.next < self.resampler.frame_pairs() {
             self.take_chunk()?;
         }
         Ok(())
@@ -71,9 +71,10 @@ impl<'a, 'b, E> LongWindows<'a, 'b, E> {
     fn take_chunk(&mut self) -> Result<(), Failure<E>> {
         let resampler = self.resampler;
         let vertical = &resampler.vertical;
-        let pairs = self.next..(self.next + self.chunk_pairs).min(resampler.source_pairs());
-        let lines = 2 * pairs.start..resampler.source.0.min(2 * pairs.end);
+        let pairs = self.next..(self.next + self.chunk_pairs).min(resampler.frame_pairs());
+        let lines = 2 * pairs.start..resampler.pass.height.frame.min(2 * pairs.end);
         if let (Source::Scanlines(scanlines), Arrival::InOrder(_)) = (self.source, self.arrival) {
+            let lines = common(&lines, &resampler.source_lines());
             self.chunk.read(&mut **lock(scanlines), lines.len())?;
         }
         self.chunk

@@ -1,4 +1,4 @@
-//! Exact antialiased bicubic resampling of 8-bit pixels.
+//! Exact antialiased resampling of 8-bit pixels.
 //!
 //! Both references resample separably in integers: each pass convolves with fixed-point weights
 //! and rounds to 8 bits, so the precision of the weights and the order of the passes are part of
@@ -16,12 +16,13 @@ use std::convert::Infallible;
 use std::marker::PhantomData;
 
 pub(crate) use cache::resampler;
-pub(crate) use resampler::Resampler;
+pub(crate) use resampler::{Method, Resampler};
 pub use source::{Failure, Pixels, Scanlines, Source};
-pub(crate) use tasks::{BandWriter, Bands, Tasks, first_scanline};
+pub(crate) use tasks::{BandWriter, Bands, Tasks};
 
 use crate::error::{Error, Result};
 use crate::filter::Reference;
+use crate::geometry::Pass;
 use crate::kernels::Isa;
 use crate::memory;
 use crate::parallel::Step;
@@ -35,7 +36,8 @@ pub fn resize(
     isa: Isa,
     out: &mut [u8],
 ) -> Result<()> {
-    let resampler = resampler(image.size(), target, reference, isa)?;
+    let pass = Pass::resize(image.size(), target);
+    let resampler = resampler(pass, Method::new(reference, isa))?;
     let line_bytes = 3 * target.1;
     if out.len() != target.0 * line_bytes {
         let reason = format!(
@@ -56,12 +58,30 @@ pub fn resize(
         width: target.1,
         out: PhantomData,
     };
-    let tasks = Tasks::new(resampler, packed, frames, Packed::LINES, bands, 1)?;
+    run_alone(Tasks::new(
+        resampler,
+        packed,
+        frames,
+        Packed::LINES,
+        bands,
+        1,
+    ))
+}
+
+/// Does all tasks whose frames lie in memory, where there is neither a file that could be damaged nor a
+/// caller who could fail.
+pub(crate) fn run_alone<W: BandWriter>(
+    tasks: Result<Tasks<'_, W, Infallible>, Failure<Infallible>>,
+) -> Result<()> {
+    let tasks = match tasks {
+        Ok(tasks) => tasks,
+        Err(Failure::Core(error)) => return Err(error),
+        Err(_) => return Ok(()),
+    };
     loop {
         match tasks.step() {
             Step::Done => {}
             Step::Failed(Failure::Core(error)) => return Err(error),
-            // There is neither a file that could be damaged nor a caller who could fail.
             Step::Waiting | Step::Finished | Step::Failed(_) => return Ok(()),
         }
     }
@@ -104,6 +124,8 @@ impl<'a> BandWriter for Packed<'a> {
 mod tests {
     use super::resampler::tests::by_definition;
     use super::*;
+    use crate::filter::Filter;
+    use crate::geometry::Span;
     use crate::parallel::{self, Work};
     use proptest::prelude::*;
     use std::sync::Arc;
@@ -199,6 +221,15 @@ mod tests {
         }
     }
 
+    fn tables(
+        source: (usize, usize),
+        target: (usize, usize),
+        reference: Reference,
+    ) -> Arc<Resampler> {
+        let method = Method::new(reference, Isa::best());
+        Arc::new(Resampler::new(Pass::resize(source, target), method).unwrap())
+    }
+
     impl<W: BandWriter, E: Send> Work for Tasks<'_, W, E> {
         type Error = Failure<E>;
 
@@ -216,7 +247,7 @@ mod tests {
             seed in any::<u32>(),
         ) {
             let pixels = noise(source.0 * source.1 * 3, seed);
-            let expected = by_definition(&pixels, source, target, reference);
+            let expected = by_definition(&pixels, source, target, Filter::Bicubic, reference);
             let (height, width) = source;
             let planes: Vec<u8> = (0..3)
                 .flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied())
@@ -247,7 +278,7 @@ mod tests {
             let view = PixelView::packed(&pixels[..], source.0, source.1, 3).unwrap();
             let mut expected = vec![0; target.0 * target.1 * 3];
             resize(&view, target, reference, Isa::best(), &mut expected).unwrap();
-            let resampler = Arc::new(Resampler::new(source, target, reference, Isa::best()).unwrap());
+            let resampler = tables(source, target, reference);
             let in_order = InOrder { pixels: &pixels, size: source, next: 0 };
             for frames in [vec![Source::pixels(view)], vec![Source::scanlines(in_order)]] {
                 let mut out = vec![0; expected.len()];
@@ -256,6 +287,70 @@ mod tests {
                 let tasks = Tasks::new(Arc::clone(&resampler), packed, frames, band, bands, threads);
                 parallel::run(threads, &tasks.unwrap(), || Ok(())).unwrap();
                 prop_assert!(out == expected);
+            }
+        }
+
+        #[test]
+        fn every_pass_is_a_part_of_the_whole_on_black(
+            (source, target) in sizes(),
+            (before, after) in ((0usize..30, 0usize..30), (0usize..30, 0usize..30)),
+            (offset_y, offset_x) in (-60isize..60, -60isize..60),
+            ((rows, columns), (tile_h, tile_w)) in ((1usize..4, 1usize..4), (1usize..60, 1usize..60)),
+            trimmed in 0usize..20,
+            (filter, reference) in (Filter::any(), Reference::any()),
+            (threads, in_order) in (1usize..4, any::<bool>()),
+            seed in any::<u32>(),
+        ) {
+            const MARGIN: [u8; 3] = [122, 0, 255];
+            let (height, width) = source;
+            let span = |source, before, after, resized, offset, tiles, tile: usize| Span {
+                source,
+                frame: before + source + after,
+                before,
+                resized,
+                offset,
+                tiles,
+                tile,
+                kept: tile.saturating_sub(trimmed).max(1),
+            };
+            let pass = Pass {
+                height: span(height, before.0, after.0, target.0, offset_y, rows, tile_h),
+                width: span(width, before.1, after.1, target.1, offset_x, columns, tile_w),
+            };
+            let pixels = noise(height * width * 3, seed);
+            let (frame_height, frame_width) = pass.frame();
+            let mut frame = MARGIN.repeat(frame_height * frame_width);
+            for (y, line) in pixels.chunks_exact(3 * width).enumerate() {
+                let at = 3 * ((y + before.0) * frame_width + before.1);
+                frame[at..at + line.len()].copy_from_slice(line);
+            }
+            let whole = by_definition(&frame, pass.frame(), target, filter, reference);
+            let level = |y: isize, x: isize, channel: usize| {
+                let inside = (0..target.0 as isize).contains(&y) && (0..target.1 as isize).contains(&x);
+                let at = 3 * (y * target.1 as isize + x);
+                if inside { whole[at as usize + channel] } else { 0 }
+            };
+            let expected: Vec<u8> = pass
+                .height
+                .positions()
+                .flat_map(|y| pass.width.positions().map(move |x| (y, x)))
+                .flat_map(|(y, x)| [0, 1, 2].map(|channel| level(y, x, channel)))
+                .collect();
+            for isa in Isa::available() {
+                let method = Method { filter, margin: MARGIN, ..Method::new(reference, isa) };
+                let resampler = Arc::new(Resampler::new(pass, method).unwrap());
+                let frames = if in_order {
+                    vec![Source::scanlines(InOrder { pixels: &pixels, size: source, next: 0 })]
+                } else {
+                    vec![Source::pixels(PixelView::packed(&pixels[..], height, width, 3).unwrap())]
+                };
+                let mut out = vec![0; expected.len()];
+                let width = pass.target().1;
+                let bands = Bands { first: 0, parts: out.chunks_mut(7 * 3 * width).collect() };
+                let packed = Packed { width, out: PhantomData };
+                let tasks = Tasks::new(resampler, packed, frames, 7, bands, threads);
+                parallel::run(threads, &tasks.unwrap(), || Ok(())).unwrap();
+                prop_assert!(out == expected, "{:?} {:?}", isa, pass);
             }
         }
     }
@@ -268,16 +363,15 @@ mod tests {
         let reference = Reference::Torchvision;
         let mut expected = vec![0; target.0 * target.1 * 3];
         resize(&view, target, reference, Isa::best(), &mut expected).unwrap();
-        let resampler = Arc::new(Resampler::new(source, target, reference, Isa::best()).unwrap());
+        let resampler = tables(source, target, reference);
         for steps in [0, 1, 20] {
             const LINES: usize = 8;
             let mut out = vec![0; expected.len()];
             let tasks = |bands: Bands<_>| {
-                let next = source.1 * first_scanline(&resampler, LINES, bands.first);
                 let in_order = InOrder {
                     pixels: &pixels,
                     size: source,
-                    next,
+                    next: 0,
                 };
                 let frames = vec![Source::scanlines(in_order)];
                 let packed = Packed {
@@ -311,7 +405,7 @@ mod tests {
         ] {
             let pixels = noise(source.0 * source.1 * 3, 7);
             for reference in Reference::ALL {
-                let expected = by_definition(&pixels, source, target, reference);
+                let expected = by_definition(&pixels, source, target, Filter::Bicubic, reference);
                 let view = PixelView::packed(&pixels[..], source.0, source.1, 3).unwrap();
                 for isa in Isa::available() {
                     let mut out = vec![0; expected.len()];
@@ -345,8 +439,7 @@ mod tests {
                 }
             }
         }
-        let resampler =
-            Resampler::new((400, 400), (56, 56), Reference::Torchvision, Isa::best()).unwrap();
+        let resampler = tables((400, 400), (56, 56), Reference::Torchvision);
         let mut out = vec![0; 56 * 56 * 3];
         let bands = Bands {
             first: 0,
@@ -357,7 +450,7 @@ mod tests {
             out: PhantomData,
         };
         let frames = vec![Source::scanlines(Fails(Mutex::new(0)))];
-        let tasks = Tasks::new(Arc::new(resampler), packed, frames, 8, bands, 2).unwrap();
+        let tasks = Tasks::new(resampler, packed, frames, 8, bands, 2).unwrap();
         let stopped = parallel::run(2, &tasks, || Ok(())).unwrap_err();
         assert!(matches!(
             stopped,

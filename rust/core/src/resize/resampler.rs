@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::stage::stage;
 use crate::error::{Error, Result};
-use crate::filter::{Axis, Reference};
+use crate::filter::{Axis, Filter, Reference};
+use crate::geometry::{Pass, Span};
 use crate::kernels::horizontal::Horizontal;
 use crate::kernels::staged::Staged;
 use crate::kernels::vertical::Vertical;
@@ -12,16 +13,41 @@ use crate::kernels::{Isa, Pair, plane_stride};
 use crate::memory::Buffer;
 use crate::pixels::PixelView;
 
-/// The tables between two sizes.
+/// How images are resized, whatever their sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Method {
+    pub(crate) filter: Filter,
+    pub(crate) reference: Reference,
+    pub(crate) isa: Isa,
+    /// The colour that images are padded with before they are resized.
+    pub(crate) margin: [u8; 3],
+}
+
+impl Method {
+    /// The bicubic filter of `reference`.
+    pub(crate) fn new(reference: Reference, isa: Isa) -> Self {
+        Self {
+            filter: Filter::Bicubic,
+            reference,
+            isa,
+            margin: [0; 3],
+        }
+    }
+}
+
+/// The tables of a [`Pass`].
 ///
 /// A horizontal pass turns two scanlines into pairs of samples, a vertical pass pairs into scanlines. Where
 /// lines are combined first, as Pillow 13 does it, one such round keeps the width and another the height.
+///
+/// What comes out may be a part of what the sizes would give, with samples of 0 around it: the tables then
+/// have fewer positions, or positions without weight.
 #[derive(Debug)]
 pub(crate) struct Resampler {
-    pub(super) source: (usize, usize),
-    pub(super) target: (usize, usize),
-    reference: Reference,
-    isa: Isa,
+    pub(super) pass: Pass,
+    method: Method,
+    /// The columns of the frame that are looked at.
+    pub(super) columns: Range<usize>,
     pub(super) horizontal: Horizontal,
     pub(super) vertical: Vertical,
     /// The horizontal pass after the vertical one, and a vertical pass that takes its pairs apart.
@@ -29,25 +55,38 @@ pub(crate) struct Resampler {
 }
 
 impl Resampler {
-    /// Tables for images of size `source` becoming `target`, both `(height, width)`.
-    pub(crate) fn new(
-        source: (usize, usize),
-        target: (usize, usize),
-        reference: Reference,
-        isa: Isa,
-    ) -> Result<Self> {
-        for (argument, length) in [("height", target.0), ("width", target.1)] {
-            if length == 0 {
+    /// The tables of `pass`.
+    pub(crate) fn new(pass: Pass, method: Method) -> Result<Self> {
+        let Method {
+            filter,
+            reference,
+            isa,
+            ..
+        } = method;
+        for (argument, span) in [("height", pass.height), ("width", pass.width)] {
+            if span.resized == 0 || span.length() == 0 {
                 return Err(Error::invalid(argument, "must be at least 1, got 0"));
             }
         }
-        let axis = |from: usize, to: usize| {
-            let axis = (from != to).then(|| Axis::new(from, to, reference));
-            axis.transpose()
+        let axis = |span: Span| {
+            let changes = span.frame != span.resized || !span.is_whole();
+            let positions = span.positions();
+            let table =
+                || Axis::of_positions(span.frame, span.resized, positions, filter, reference);
+            changes.then(table).transpose()
         };
-        let vertical = Vertical::new(source.0, axis(source.0, target.0)?.as_ref(), isa)?;
-        let horizontal = Horizontal::new(source.1, axis(source.1, target.1)?, isa)?;
-        let (horizontal, after) = if vertical_first(reference, source, target) {
+        let (frame_height, frame_width) = pass.frame();
+        let vertical = Vertical::new(frame_height, axis(pass.height)?.as_ref(), isa)?;
+        let (columns, axis) = match axis(pass.width)? {
+            Some(axis) => {
+                let columns = axis.needed();
+                let axis = axis.counted_from(columns.start);
+                (columns, Some(axis))
+            }
+            None => (0..frame_width, None),
+        };
+        let horizontal = Horizontal::new(columns.len(), axis, isa)?;
+        let (horizontal, after) = if vertical_first(reference, pass.frame(), pass.resized()) {
             // What is combined first is as long as the other pass may read.
             let keep = Horizontal::new(horizontal.reach(), None, isa)?;
             (keep, Some((horizontal, Vertical::new(2, None, isa)?)))
@@ -55,29 +94,67 @@ impl Resampler {
             (horizontal, None)
         };
         Ok(Self {
-            source,
-            target,
-            reference,
-            isa,
+            pass,
+            method,
+            columns,
             horizontal,
             vertical,
             after,
         })
     }
 
-    /// Writes scanline `y` of `view` to three planes.
-    pub(super) fn stage(&self, view: &PixelView<'_>, y: usize, out: &mut [u8]) {
-        stage(view, y, self.isa, self.reference, out);
+    /// Whose tables they are.
+    pub(crate) fn pass(&self) -> Pass {
+        self.pass
     }
 
-    /// The pairs of source scanlines that the output scanlines `lines` are made of.
+    /// Writes scanline `y` of `view`, a source or some lines of it, to three planes.
+    pub(super) fn stage(&self, view: &PixelView<'_>, y: usize, out: &mut [u8]) {
+        let Method { isa, reference, .. } = self.method;
+        let Span { before, source, .. } = self.pass.width;
+        let columns = &self.columns;
+        let shown = before.max(columns.start)..(before + source).min(columns.end);
+        if shown.start > columns.start || shown.end < columns.end {
+            self.stage_margin(out);
+        }
+        if !shown.is_empty() {
+            let view = view.columns(shown.start - before..shown.end - before);
+            stage(&view, y, isa, reference, shown.start - columns.start, out);
+        }
+    }
+
+    /// Writes a scanline of the frame in which there is nothing of the source.
+    pub(super) fn stage_margin(&self, out: &mut [u8]) {
+        let stride = out.len() / 3;
+        for (plane, level) in out.chunks_exact_mut(stride).zip(self.method.margin) {
+            plane[..self.columns.len()].fill(level);
+        }
+    }
+
+    /// Whether sources come out as they are.
+    pub(super) fn is_copy(&self) -> bool {
+        self.pass.height.is_copy() && self.pass.width.is_copy()
+    }
+
+    /// Those scanlines of the frame that are the source's.
+    pub(super) fn source_lines(&self) -> Range<usize> {
+        let Span { before, source, .. } = self.pass.height;
+        before..before + source
+    }
+
+    /// The pairs of scanlines of the frame that the output scanlines `lines` are made of.
     pub(super) fn pairs(&self, lines: Range<usize>) -> Range<usize> {
         self.vertical.pairs(lines.start).start..self.vertical.pairs(lines.end - 1).end
     }
 
-    /// Pairs of source scanlines.
-    pub(super) fn source_pairs(&self) -> usize {
-        self.source.0.div_ceil(2)
+    /// Pairs of scanlines of the frame.
+    pub(super) fn frame_pairs(&self) -> usize {
+        self.pass.height.frame.div_ceil(2)
+    }
+
+    /// Scanlines that come out.
+    pub(super) fn height(&self) -> usize {
+        self.pass.height.length()
     }
 
     /// Pairs of samples that the horizontal pass makes of two scanlines.
@@ -87,7 +164,7 @@ impl Resampler {
 
     /// Samples from a plane of an output scanline to the next.
     pub(crate) fn stride(&self) -> usize {
-        plane_stride(self.target.1)
+        plane_stride(self.pass.width.length())
     }
 }
 
@@ -158,6 +235,7 @@ pub(super) mod tests {
         pixels: &[u8],
         source: (usize, usize),
         target: (usize, usize),
+        filter: Filter,
         reference: Reference,
     ) -> Vec<u8> {
         let pass = |pixels: &[u8], height: usize, width: usize, to: usize, vertical: bool| {
@@ -165,7 +243,7 @@ pub(super) mod tests {
             if from == to {
                 return pixels.to_vec();
             }
-            let axis = Axis::new(from, to, reference).unwrap();
+            let axis = Axis::new(from, to, filter, reference).unwrap();
             let (lines, columns) = if vertical { (to, width) } else { (height, to) };
             let mut out = Vec::with_capacity(lines * columns * 3);
             for index in 0..lines * columns * 3 {

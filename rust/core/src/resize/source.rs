@@ -1,8 +1,9 @@
 //! Where pixels come from.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crate::error::Error;
+use crate::memory::Buffer;
 use crate::pixels::PixelView;
 
 /// Pixels that lie in memory, and whatever keeps them there.
@@ -24,6 +25,13 @@ pub trait Scanlines<E>: Send {
 
     /// Bytes of a pixel: 1 for grey, 3 for RGB, 4 for RGB and a byte of no meaning.
     fn pixel_bytes(&self) -> usize;
+
+    /// Passes over the next `count` scanlines.
+    fn skip(&mut self, count: usize) -> Result<(), Failure<E>> {
+        let bytes = self.size().1.saturating_mul(self.pixel_bytes());
+        let mut line = Buffer::new(bytes, "a scanline")?;
+        (0..count).try_for_each(|_| self.read(&mut line))
+    }
 
     /// Writes the next scanlines, as many as fill `out`, side by side.
     fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<E>>;
@@ -49,7 +57,7 @@ impl<E> From<Error> for Failure<E> {
 /// The pixels of one frame.
 pub enum Source<'a, E> {
     /// In memory.
-    Pixels(Box<dyn Pixels + 'a>),
+    Pixels(Arc<dyn Pixels + 'a>),
     /// One scanline after another.
     Scanlines(Mutex<Box<dyn Scanlines<E> + 'a>>),
 }
@@ -57,12 +65,20 @@ pub enum Source<'a, E> {
 impl<'a, E> Source<'a, E> {
     /// Pixels in memory.
     pub fn pixels(pixels: impl Pixels + 'a) -> Self {
-        Self::Pixels(Box::new(pixels))
+        Self::Pixels(Arc::new(pixels))
     }
 
     /// Pixels that come one scanline after another.
     pub fn scanlines(scanlines: impl Scanlines<E> + 'a) -> Self {
         Self::Scanlines(Mutex::new(Box::new(scanlines)))
+    }
+
+    /// The same pixels once more; None if they come only once.
+    pub(crate) fn again(&self) -> Option<Self> {
+        match self {
+            Self::Pixels(pixels) => Some(Self::Pixels(Arc::clone(pixels))),
+            Self::Scanlines(_) => None,
+        }
     }
 
     /// Height and width.

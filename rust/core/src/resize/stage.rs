@@ -10,20 +10,21 @@ use crate::kernels::deinterleave::deinterleave;
 use crate::memory;
 use crate::pixels::{Bytes, PixelFormat, PixelView, Scanline};
 
-/// Writes the samples of scanline `y` to the three planes of `out`, of which each has room for more.
-/// Grey is repeated; RGBA is composited on white with the rounding that `reference` has for arrays.
+/// Writes the samples of scanline `y` to the three planes of `out`, of which each has room for more, from
+/// the sample at `left` on. Grey is repeated; RGBA is composited on white with the rounding that `reference` has for arrays.
 pub(super) fn stage(
     view: &PixelView<'_>,
     y: usize,
     isa: Isa,
     reference: Reference,
+    left: usize,
     out: &mut [u8],
 ) {
     let line = view.scanline(y);
     let stride = out.len() / 3;
     let (first, rest) = out.split_at_mut(stride);
     let (second, third) = rest.split_at_mut(stride);
-    let mut planes = [first, second, third].map(|plane| &mut plane[..line.width()]);
+    let mut planes = [first, second, third].map(|plane| &mut plane[left..left + line.width()]);
     match view.format() {
         PixelFormat::Grey => {
             let [red, green, blue] = planes;
@@ -177,6 +178,7 @@ mod tests {
             format in any_format(),
             (height, width) in (1usize..5, 2usize..1200),
             reference in Reference::any(),
+            left in 0usize..70,
             noise in proptest::collection::vec(any::<u8>(), 4 * 5 * 1200),
         ) {
             let (origin, strides, channels) = strides(format, (height, width));
@@ -184,13 +186,13 @@ mod tests {
             let view = PixelView::new(bytes, origin, [height, width, channels], strides).unwrap();
             prop_assert_eq!(view.format(), format);
             for isa in Isa::available() {
-                let stride = plane_stride(width);
+                let stride = plane_stride(left + width);
                 let mut out = vec![0; 3 * stride];
                 for y in 0..height {
-                    stage(&view, y, isa, reference, &mut out);
+                    stage(&view, y, isa, reference, left, &mut out);
                     let line = view.scanline(y);
                     for (channel, plane) in out.chunks(stride).enumerate() {
-                        for (x, sample) in plane[..width].iter().enumerate() {
+                        for (x, sample) in plane[left..left + width].iter().enumerate() {
                             let colour = line.sample(x, if channels == 1 { 0 } else { channel });
                             let expected = match channels {
                                 4 => blended(colour, line.sample(x, 3), reference),

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::chunk::{Arrival, Chunk};
+use super::chunk::{Arrival, Chunk, common};
 use super::long::LongWindows;
 use super::resampler::{After, Resampler};
 use super::source::{Failure, Source, lock};
@@ -39,14 +39,6 @@ pub(crate) struct Bands<P> {
     /// The number of the first.
     pub(crate) first: usize,
     pub(crate) parts: Vec<P>,
-}
-
-/// The first of the source scanlines that bands of `band_lines` from number `band` on are made of, and
-/// are read with.
-pub(crate) fn first_scanline(resampler: &Resampler, band_lines: usize, band: usize) -> usize {
-    let line = band * band_lines;
-    let pairs = chunk_pairs(resampler);
-    resampler.pairs(line..line + 1).start / pairs * pairs * 2
 }
 
 /// Frames of one size on their way to bands.
@@ -128,8 +120,8 @@ const CHUNK_PAIRS: usize = 8;
 
 impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
     /// Tasks for frames from `sources`, of the resampler's source size, in bands of `band_lines`, of which the
-    /// last may have less, for up to `threads` threads. Scanlines that come in order begin with
-    /// [`first_scanline`] of `bands`.
+    /// last may have less, for up to `threads` threads. Scanlines that come in order are at their first; those
+    /// before what `bands` are made of are passed over.
     pub(crate) fn new(
         resampler: Arc<Resampler>,
         writer: W,
@@ -137,28 +129,28 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
         band_lines: usize,
         Bands { first, parts }: Bands<W::Part>,
         threads: usize,
-    ) -> Result<Self> {
+    ) -> Result<Self, Failure<E>> {
         assert!(
             sources
                 .iter()
-                .all(|source| source.size() == resampler.source)
+                .all(|source| source.size() == resampler.pass.source())
         );
-        let height = resampler.target.0;
+        let height = resampler.height();
         let bands = first..first + parts.len();
         let (begins, ends) = (first == 0, bands.end == height.div_ceil(band_lines));
         let chunk_pairs = chunk_pairs(&resampler);
         let in_place = |source| Arrival::of(source) == Arrival::InPlace;
-        let direct = resampler.source == resampler.target && sources.iter().all(in_place);
+        let direct = resampler.is_copy() && sources.iter().all(in_place);
         let needed = |bands: Range<usize>| {
             let pairs =
                 resampler.pairs(bands.start * band_lines..height.min(bands.end * band_lines));
             pairs.start / chunk_pairs..pairs.end.div_ceil(chunk_pairs)
         };
-        let chunks = match needed(bands.clone()) {
-            _ if direct => 0..0,
-            // Scanlines are read to the last even where no window reaches it.
-            needed if ends => needed.start..resampler.source_pairs().div_ceil(chunk_pairs),
-            needed => needed,
+        let chunks = if direct { 0..0 } else { needed(bands.clone()) };
+        // Scanlines are read to the last even where no window reaches it.
+        let read = match ends && !direct {
+            true => chunks.start..resampler.frame_pairs().div_ceil(chunk_pairs),
+            false => chunks.clone(),
         };
         let most = bands.clone().map(|band| needed(band..band + 1).len()).max();
         // Beside the chunks of one band, some that threads are busy with.
@@ -168,8 +160,16 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
         let fits = slots.saturating_mul(slot_samples * size_of::<Pair>()) <= RING_BYTES * threads;
         let slots = if fits || !(begins && ends) { slots } else { 0 };
         let mut frames = memory::with_capacity(sources.len(), "frames")?;
+        let passed_over = (2 * chunk_pairs * chunks.start)
+            .saturating_sub(resampler.source_lines().start)
+            .min(resampler.pass.height.source);
         for source in sources {
             let arrival = Arrival::of(&source);
+            if let Source::Scanlines(scanlines) = &source
+                && passed_over > 0
+            {
+                lock(scanlines).skip(passed_over)?;
+            }
             let mut ring = memory::with_capacity(slots, "a ring of chunks")?;
             for _ in 0..slots {
                 ring.push(RwLock::new(Chunk::new(&resampler, arrival, chunk_pairs)?));
@@ -181,11 +181,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             });
         }
         let reads = frames.iter().map(|frame: &Frame<'_, E>| {
-            InOrder::new(if frame.in_order() {
-                chunks.clone()
-            } else {
-                0..0
-            })
+            InOrder::new(if frame.in_order() { read.clone() } else { 0..0 })
         });
         let state = State {
             reads: memory::collect(reads, "frames")?,
@@ -345,12 +341,12 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
     /// The output scanlines of a band.
     fn lines(&self, band: usize) -> Range<usize> {
         let first = band * self.band_lines;
-        first..self.resampler.target.0.min(first + self.band_lines)
+        first..self.resampler.height().min(first + self.band_lines)
     }
 
-    /// The source scanlines of a chunk.
+    /// The scanlines of a chunk, in the frame.
     fn scanlines(&self, chunk: usize) -> Range<usize> {
-        let height = self.resampler.source.0;
+        let height = self.resampler.pass.height.frame;
         let first = 2 * chunk * self.chunk_pairs;
         first..height.min(first + 2 * self.chunk_pairs)
     }
@@ -405,7 +401,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
     fn read(&self, frame: usize, chunk: usize) -> Result<(), Failure<E>> {
         let Frame { source, ring, .. } = &self.frames[frame];
         if let Source::Scanlines(scanlines) = source {
-            let count = self.scanlines(chunk).len();
+            let count = common(&self.scanlines(chunk), &self.resampler.source_lines()).len();
             writing(&ring[chunk % self.slots]).read(&mut **lock(scanlines), count)?;
         }
         Ok(())
@@ -497,10 +493,11 @@ fn writing(chunk: &RwLock<Chunk>) -> RwLockWriteGuard<'_, Chunk> {
     chunk.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Pairs of source scanlines of a chunk.
+/// Pairs of scanlines of a chunk.
 fn chunk_pairs(resampler: &Resampler) -> usize {
-    let pairs = (CHUNK_PIXELS / 2 / resampler.source.1).max(CHUNK_PAIRS);
-    pairs.min(resampler.source_pairs())
+    let width = resampler.pass.width.source.max(resampler.columns.len());
+    let pairs = (CHUNK_PIXELS / 2 / width).max(CHUNK_PAIRS);
+    pairs.min(resampler.frame_pairs())
 }
 
 /// What a task has done.

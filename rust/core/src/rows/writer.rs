@@ -1,7 +1,7 @@
 //! The order of rows and columns, and the pass that fills them.
 //!
-//! A *band* is what one line of merge blocks covers: `merge * patch` scanlines. Its rows are adjacent in
-//! the output, so a band is written as soon as its scanlines are resized, while they are in cache.
+//! A *band* is what one line of merge blocks covers: `merge * patch` scanlines. In each tile its rows are
+//! adjacent in the output, so a band is written as soon as its scanlines are resized, while they are in cache.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -9,33 +9,42 @@ use std::sync::Arc;
 use super::element::Element;
 use super::normalize::Normalization;
 use crate::error::{Error, Result};
-use crate::filter::Reference;
-use crate::geometry::{Grid, PatchLayout, Temporal};
+use crate::filter::{Filter, Reference};
+use crate::geometry::{Grid, Pass, PatchLayout, Plan, Temporal};
 use crate::kernels::Isa;
 use crate::kernels::band::{Band, RowShape};
-use crate::kernels::rows::write_band;
+use crate::kernels::rows::{write_band, write_plane};
 use crate::kernels::values::Values;
 use crate::memory;
-use crate::parallel::Step;
 use crate::pixels::PixelView;
-use crate::resize::{BandWriter, Bands, Failure, Resampler, Source, Tasks, resampler};
+use crate::resize::{
+    BandWriter, Bands, Failure, Method, Resampler, Source, Tasks, resampler, run_alone,
+};
 
 /// Writes rows of `T`: rescaled, normalised and in the order that the model reads them.
 ///
-/// Row order within a group of frames: lines of merge blocks, blocks within the line, then the
-/// patches of a block line by line. Column order: channel, frame, y, x. Semantics: `patchify` of
-/// the Qwen2-VL image and video processors in transformers.
+/// Row order within a tile: lines of merge blocks, blocks within the line, then the patches of a block line
+/// by line. Column order: channel, frame, y, x. Semantics: `patchify` of the Qwen2-VL image and video
+/// processors in transformers; there, all of a resized image is one tile.
+///
+/// Where tiles are not cut any further, a row is a tile: channel, y, x.
 #[derive(Debug, Clone)]
 pub struct RowWriter<T> {
-    layout: PatchLayout,
-    shape: RowShape,
+    cut: Cut,
     values: Values<T>,
-    reference: Reference,
-    isa: Isa,
+    method: Method,
+}
+
+/// What rows are.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    Patches(PatchLayout, RowShape),
+    /// Whole tiles of `(height, width)`.
+    Tiles((usize, usize)),
 }
 
 impl<T: Element> RowWriter<T> {
-    /// A writer that resizes and normalises as `reference` does, with the kernels of `isa`.
+    /// A writer of patches that resizes and normalises as `reference` does, with the kernels of `isa`.
     pub fn new(
         layout: PatchLayout,
         temporal: Temporal,
@@ -44,30 +53,95 @@ impl<T: Element> RowWriter<T> {
         isa: Isa,
     ) -> Result<Self> {
         layout.check()?;
-        Ok(Self {
-            layout,
-            shape: RowShape {
-                patch: layout.patch,
-                merge: layout.merge,
-                slots: match temporal {
-                    Temporal::Full => layout.temporal_patch,
-                    Temporal::Compact => 1,
-                },
+        let shape = RowShape {
+            patch: layout.patch,
+            merge: layout.merge,
+            slots: match temporal {
+                Temporal::Full => layout.temporal_patch,
+                Temporal::Compact => 1,
             },
+        };
+        Self::of(Cut::Patches(layout, shape), normalization, reference, isa)
+    }
+
+    /// The same for whole tiles of `(height, width)`.
+    pub fn tiles(
+        (height, width): (usize, usize),
+        normalization: &Normalization,
+        reference: Reference,
+        isa: Isa,
+    ) -> Result<Self> {
+        for (argument, side) in [("tile height", height), ("tile width", width)] {
+            if !(1..=1 << 20).contains(&side) {
+                let reason = format!("must be between 1 and 2**20, got {side}");
+                return Err(Error::invalid(argument, reason));
+            }
+        }
+        Self::of(Cut::Tiles((height, width)), normalization, reference, isa)
+    }
+
+    fn of(cut: Cut, normalization: &Normalization, reference: Reference, isa: Isa) -> Result<Self> {
+        Ok(Self {
+            cut,
             values: Values::new(normalization, reference)?,
-            reference,
-            isa,
+            method: Method::new(reference, isa),
         })
     }
 
-    /// How pixels are cut into rows.
-    pub fn layout(&self) -> PatchLayout {
-        self.layout
+    /// The same with another filter than the bicubic one.
+    pub fn with_filter(mut self, filter: Filter) -> Result<Self> {
+        filter.check(self.method.reference)?;
+        self.method.filter = filter;
+        Ok(self)
+    }
+
+    /// The same for images that are padded with a colour before they are resized.
+    pub fn with_margin(mut self, colour: [u8; 3]) -> Self {
+        self.method.margin = colour;
+        self
     }
 
     /// Elements in a row.
     pub fn columns(&self) -> usize {
-        self.shape.columns()
+        match self.cut {
+            Cut::Patches(_, shape) => shape.columns(),
+            Cut::Tiles((height, width)) => 3 * height * width,
+        }
+    }
+
+    /// `plan` without what its tiles have beyond whole merge blocks.
+    pub fn trimmed(&self, plan: Plan) -> Result<Plan> {
+        let plan = match self.cut {
+            Cut::Patches(layout, _) => plan.trimmed(layout.patch * layout.merge),
+            Cut::Tiles(_) => plan,
+        };
+        self.grid(&plan).map(|_| plan)
+    }
+
+    /// The grid of a still image: its tiles count as groups of frames.
+    pub fn grid(&self, plan: &Plan) -> Result<Grid> {
+        let (height, width) = plan.tile();
+        match self.cut {
+            Cut::Patches(layout, _) => {
+                let grid = layout.grid(1, height, width)?;
+                Ok(Grid {
+                    t: plan.tiles(),
+                    ..grid
+                })
+            }
+            Cut::Tiles(tile) if tile == (height, width) => Ok(Grid {
+                t: plan.tiles(),
+                h: 1,
+                w: 1,
+            }),
+            Cut::Tiles(tile) => {
+                let reason = format!(
+                    "must be {tile:?} for every image, got {:?}",
+                    (height, width)
+                );
+                Err(Error::invalid("tile", reason))
+            }
+        }
     }
 
     /// Resizes `frames`, all of one size, to `(height, width)` and writes their rows to `out`, which
@@ -81,74 +155,124 @@ impl<T: Element> RowWriter<T> {
         target: (usize, usize),
         out: &mut [T],
     ) -> Result<Grid> {
+        let Cut::Patches(layout, _) = self.cut else {
+            return Err(Error::invalid("frames", "must become patches, not tiles"));
+        };
         let Some(first) = frames.first() else {
             let reason = "must hold at least one frame, got 0";
             return Err(Error::invalid("frames", reason));
         };
-        self.check_group(frames.len().min(self.layout.temporal_patch))?;
-        let grid = self.layout.grid(frames.len(), target.0, target.1)?;
+        self.check_group(frames.len().min(layout.temporal_patch))?;
+        let grid = layout.grid(frames.len(), target.0, target.1)?;
         let columns = self.columns();
         if out.len() != grid.patches() * columns {
             let rows = grid.patches();
             let reason = format!("must hold {rows} x {columns} elements, got {}", out.len());
             return Err(Error::invalid("out", reason));
         }
-        let resampler = self.resampler(first.size(), target)?;
+        let pass = Pass::resize(first.size(), target);
+        let resampler = self.resampler(pass)?;
         let stream = Rows::<T>::outgrow_the_cache(out);
         let groups = out.chunks_exact_mut(grid.h * grid.w * columns);
-        for (group, out) in frames.chunks(self.layout.temporal_patch).zip(groups) {
+        for (group, out) in frames.chunks(layout.temporal_patch).zip(groups) {
             let frames = group
                 .iter()
                 .map(|frame| Source::<Infallible>::pixels(*frame));
             let resampler = Arc::clone(&resampler);
-            let bands = self.bands(target.1, out)?;
-            let tasks = self.tasks(resampler, frames.collect(), bands, stream, 1)?;
-            loop {
-                match tasks.step() {
-                    Step::Done => {}
-                    Step::Failed(Failure::Core(error)) => return Err(error),
-                    // There is neither a file that could be damaged nor a caller who could fail.
-                    Step::Waiting | Step::Finished | Step::Failed(_) => break,
-                }
-            }
+            let bands = self.bands(pass, out)?;
+            run_alone(self.tasks(resampler, frames.collect(), bands, stream, 1))?;
         }
         Ok(grid)
     }
 
-    /// Tables for images of size `source` becoming `target`.
-    pub(crate) fn resampler(
-        &self,
-        source: (usize, usize),
-        target: (usize, usize),
-    ) -> Result<Arc<Resampler>> {
-        resampler(source, target, self.reference, self.isa)
+    /// Tables of a pass.
+    pub(crate) fn resampler(&self, pass: Pass) -> Result<Arc<Resampler>> {
+        resampler(pass, self.method)
     }
 
     /// Refuses a group of frames that a row cannot hold.
     pub fn check_group(&self, frames: usize) -> Result<()> {
-        let holds = self.layout.temporal_patch;
+        let (holds, slots) = match self.cut {
+            Cut::Patches(layout, shape) => (layout.temporal_patch, shape.slots),
+            Cut::Tiles(_) => (1, 1),
+        };
         if frames == 0 || frames > holds {
             let reason =
                 format!("of a group must be 1 to temporal_patch_size={holds}, got {frames}");
             return Err(Error::invalid("frames", reason));
         }
-        if frames > self.shape.slots {
+        if frames > slots {
             let reason = format!("\"compact\" is for one frame, got {frames}");
             return Err(Error::invalid("temporal", reason));
         }
         Ok(())
     }
 
-    /// Scanlines of a band.
-    pub(crate) fn band_lines(&self) -> usize {
-        self.layout.merge * self.layout.patch
+    /// Elements that one pass writes.
+    pub(crate) fn elements(&self, pass: Pass) -> usize {
+        3 * self.slots() * pass.target().0 * pass.target().1
     }
 
-    /// `out`, the rows of an image that is resized to `width` pixels, in bands.
-    pub(crate) fn bands<'a>(&self, width: usize, out: &'a mut [T]) -> Result<Bands<&'a mut [T]>> {
-        let band_rows = self.layout.merge * (width / self.layout.patch);
-        let parts = out.chunks_exact_mut(band_rows * self.columns());
-        let parts = memory::collect(parts, "bands of rows")?;
+    fn slots(&self) -> usize {
+        match self.cut {
+            Cut::Patches(_, shape) => shape.slots,
+            Cut::Tiles(_) => 1,
+        }
+    }
+
+    /// Scanlines of a band. They divide a tile.
+    fn band_lines(&self, pass: Pass) -> usize {
+        /// Of whole tiles, which may be cut anywhere.
+        const MOST: usize = 16;
+        match self.cut {
+            Cut::Patches(layout, _) => layout.merge * layout.patch,
+            Cut::Tiles((height, _)) if pass.height.tiles == 1 => MOST.min(height),
+            Cut::Tiles((height, _)) => (1..=MOST)
+                .rev()
+                .find(|lines| height.is_multiple_of(*lines))
+                .unwrap_or(1),
+        }
+    }
+
+    /// `out`, what a pass writes, in bands.
+    ///
+    /// ```text
+    ///            tile 0      tile 1
+    /// band 0   | piece 0 | | piece 1 |     In `out` the pieces of a tile lie one after another,
+    /// band 1   | piece 0 | | piece 1 |     and after them those of the next tile. Those of a
+    /// ...                                  whole tile are three, one for each channel.
+    /// ```
+    pub(crate) fn bands<'a>(
+        &self,
+        pass: Pass,
+        out: &'a mut [T],
+    ) -> Result<Bands<Vec<&'a mut [T]>>> {
+        let (height, width) = pass.tile();
+        let lines = self.band_lines(pass);
+        // What a tile is written as, one after the other, and each of them from top to bottom.
+        let (strands, line) = match self.cut {
+            Cut::Patches(..) => (1, 3 * self.slots() * width),
+            Cut::Tiles(_) => (3, width),
+        };
+        let row_strands = strands * pass.width.tiles;
+        let tile_bands = height.div_ceil(lines);
+        let mut parts = memory::with_capacity(tile_bands * pass.height.tiles, "bands of rows")?;
+        for tiles in out.chunks_exact_mut(row_strands * line * height) {
+            let mut strands = memory::collect(tiles.chunks_exact_mut(line * height), "tiles")?;
+            for _ in 0..tile_bands {
+                let next = |strand: &mut &'a mut [T]| {
+                    let end = strand.len().min(lines * line);
+                    std::mem::take(strand).split_at_mut(end)
+                };
+                let mut pieces = memory::with_capacity(row_strands, "pieces of a band")?;
+                for strand in &mut strands {
+                    let (piece, rest) = next(strand);
+                    *strand = rest;
+                    pieces.push(piece);
+                }
+                parts.push(pieces);
+            }
+        }
         Ok(Bands { first: 0, parts })
     }
 
@@ -157,21 +281,25 @@ impl<T: Element> RowWriter<T> {
         &'a self,
         resampler: Arc<Resampler>,
         frames: Vec<Source<'a, E>>,
-        bands: Bands<&'a mut [T]>,
+        bands: Bands<Vec<&'a mut [T]>>,
         stream: bool,
         threads: usize,
-    ) -> Result<Tasks<'a, Rows<'a, T>, E>> {
+    ) -> Result<Tasks<'a, Rows<'a, T>, E>, Failure<E>> {
+        let pass = resampler.pass();
         let rows = Rows {
             writer: self,
+            tile_width: pass.width.kept,
             stream,
         };
-        Tasks::new(resampler, rows, frames, self.band_lines(), bands, threads)
+        let lines = self.band_lines(pass);
+        Tasks::new(resampler, rows, frames, lines, bands, threads)
     }
 }
 
 /// Bands as rows.
 pub(crate) struct Rows<'a, T> {
     writer: &'a RowWriter<T>,
+    tile_width: usize,
     stream: bool,
 }
 
@@ -185,23 +313,41 @@ impl<T> Rows<'_, T> {
 }
 
 impl<'a, T: Element> BandWriter for Rows<'a, T> {
-    type Part = &'a mut [T];
+    type Part = Vec<&'a mut [T]>;
 
-    fn write(&self, rows: &'a mut [T], frames: &[&[u8]], stride: usize) {
-        let bands: Vec<_> = frames
-            .iter()
-            .map(|samples| Band::new(samples, stride))
-            .collect();
+    fn write(&self, pieces: Self::Part, frames: &[&[u8]], stride: usize) {
         let RowWriter {
-            isa, shape, values, ..
+            cut,
+            values,
+            method: Method { isa, .. },
         } = self.writer;
-        write_band(*isa, &bands, *shape, values, rows, self.stream);
+        let width = self.tile_width;
+        match *cut {
+            Cut::Patches(_, shape) => {
+                for (tile, rows) in pieces.into_iter().enumerate() {
+                    let bands: Vec<_> = frames
+                        .iter()
+                        .map(|samples| Band::new(samples, stride).starting_at(tile * width))
+                        .collect();
+                    write_band(*isa, &bands, shape, values, rows, self.stream);
+                }
+            }
+            Cut::Tiles(_) => {
+                let [samples] = frames else { return };
+                for (index, plane) in pieces.into_iter().enumerate() {
+                    let band = Band::new(samples, stride).starting_at(index / 3 * width);
+                    write_plane(*isa, band, index % 3, width, values, plane);
+                }
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::{self, Image, Input, Owner};
+    use crate::geometry::{Fit, Layout, Overview};
     use crate::resize::resize;
     use half::{bf16, f16};
     use proptest::prelude::*;
@@ -342,6 +488,103 @@ mod tests {
                 let levels = expected.iter().map(|value| (value % 1000.0) as u8);
                 prop_assert!(written!(u8).into_iter().eq(levels));
             }
+        }
+    }
+
+    /// Tiles of a canvas, written as rows of patches and as planes, by all backends.
+    #[test]
+    fn tiles_are_written_one_after_another() {
+        const SIZE: (usize, usize) = (30, 50);
+        let pixels: Vec<u8> = (0..SIZE.0 * SIZE.1 * 3)
+            .map(|at| (at * 7 % 251) as u8)
+            .collect();
+        let view = PixelView::packed(&pixels[..], SIZE.0, SIZE.1, 3).unwrap();
+        let (tile, columns) = (34, 3);
+        let layout = Layout {
+            fit: Fit::Ratio { least: 6, most: 6 },
+            tile: Some((tile, tile)),
+            square: false,
+            overview: Overview::Last,
+        };
+        let reference = Reference::Pillow13;
+        let plan = layout.plan(SIZE, reference).unwrap();
+        let resized = |target: (usize, usize)| {
+            let mut out = vec![0; target.0 * target.1 * 3];
+            resize(&view, target, reference, Isa::SCALAR, &mut out).unwrap();
+            out
+        };
+        let (whole, overview) = (resized((2 * tile, columns * tile)), resized((tile, tile)));
+        let level = |index: usize, y: usize, x: usize, channel: usize| {
+            let (frame, width, top, left) = match index {
+                6 => (&overview, tile, 0, 0),
+                _ => (
+                    &whole,
+                    columns * tile,
+                    index / columns * tile,
+                    index % columns * tile,
+                ),
+            };
+            let at = ((top + y) * width + left + x) * 3 + channel;
+            (1000 * channel) as f32 + f32::from(frame[at])
+        };
+        let patches = PatchLayout {
+            patch: 8,
+            temporal_patch: 1,
+            merge: 2,
+        };
+        for isa in Isa::available() {
+            let planes =
+                RowWriter::<f32>::tiles((tile, tile), &NORMALIZATION, reference, isa).unwrap();
+            let rows = RowWriter::new(patches, Temporal::Full, &NORMALIZATION, reference, isa);
+            let rows: RowWriter<f32> = rows.unwrap();
+            for (writer, kept) in [(planes, tile), (rows, 32)] {
+                let plan = writer.trimmed(plan).unwrap();
+                let grid = writer.grid(&plan).unwrap();
+                let mut out = vec![-1.0; grid.patches() * writer.columns()];
+                let input = [Input::Pixels(view)];
+                let image = Image {
+                    frames: &input,
+                    plan,
+                    padding: 0,
+                };
+                batch::write(&writer, &[image], &Nobody, &mut out, 2, || Ok(())).unwrap();
+                let mut expected = Vec::new();
+                for index in 0..7 {
+                    // The patches of a tile: those of a block, line by line, before the next block.
+                    let corners: Vec<_> = match kept {
+                        32 => (0..16)
+                            .map(|at| (at / 4, at % 4))
+                            .map(|(block, k)| (block / 2 * 2 + k / 2, block % 2 * 2 + k % 2))
+                            .map(|(i, j)| (8 * i, 8 * j))
+                            .collect(),
+                        _ => vec![(0, 0)],
+                    };
+                    let side = if kept == 32 { 8 } else { tile };
+                    for (top, left) in corners {
+                        for channel in 0..3 {
+                            for (y, x) in (0..side * side).map(|at| (at / side, at % side)) {
+                                expected.push(level(index, top + y, left + x, channel));
+                            }
+                        }
+                    }
+                }
+                assert!(out == expected, "{isa:?}, {kept} of a tile");
+            }
+        }
+    }
+
+    /// Is asked for no image.
+    struct Nobody;
+
+    impl Owner for Nobody {
+        type Error = Infallible;
+
+        fn open(
+            &self,
+            _: usize,
+            _: usize,
+        ) -> std::result::Result<Source<'_, Infallible>, Infallible> {
+            unreachable!("all pixels are in memory")
         }
     }
 }

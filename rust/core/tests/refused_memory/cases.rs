@@ -310,7 +310,9 @@ pub(crate) fn batches() {
 }
 
 fn check_batch(inputs: &[Input<'_>], target: (usize, usize), owner: Hands<'_>) {
-    let images = inputs.chunks(1).map(|frames| Image { frames, target });
+    let images = inputs
+        .chunks(1)
+        .map(|frames| Image::resized(frames, target));
     let images: Vec<_> = images.collect();
     let writer = writer::<u8>(Temporal::Compact);
     let out = RefCell::new(vec![0; images.len() * 3 * target.0 * target.1]);

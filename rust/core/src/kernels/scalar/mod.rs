@@ -9,7 +9,7 @@ mod vertical;
 pub(super) use blend::over_white;
 pub(super) use deinterleave::deinterleave;
 pub(super) use horizontal::{keep, resample};
-pub(super) use rows::write_band;
+pub(super) use rows::{write_band, write_plane};
 pub(super) use vertical::{accumulate, combine, round};
 
 /// One half in units of the weights: what turns the final shift into rounding.

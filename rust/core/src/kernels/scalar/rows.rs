@@ -32,3 +32,19 @@ pub(in crate::kernels) fn write_band<T: Copy>(
         }
     }
 }
+
+/// See [`crate::kernels::rows::write_plane`].
+pub(in crate::kernels) fn write_plane<T: Copy>(
+    band: Band<'_>,
+    channel: usize,
+    width: usize,
+    values: &Values<T>,
+    plane: &mut [T],
+) {
+    let table = &values.table[channel];
+    for (y, line) in plane.chunks_exact_mut(width).enumerate() {
+        for (value, sample) in line.iter_mut().zip(band.plane(y, channel)) {
+            *value = table[usize::from(*sample)];
+        }
+    }
+}

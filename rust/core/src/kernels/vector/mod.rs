@@ -26,5 +26,5 @@ pub(super) use deinterleave::deinterleave;
 pub(super) use dots::TAPS;
 pub(super) use horizontal::Horizontal;
 pub(super) use keep::keep;
-pub(super) use rows::{Store, write_band};
+pub(super) use rows::{Store, write_band, write_plane};
 pub(super) use vertical::combine;

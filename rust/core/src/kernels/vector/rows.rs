@@ -47,18 +47,11 @@ pub(in crate::kernels) fn write_band<T: Store + Copy>(
     rows: &mut [T],
     stream: bool,
 ) {
-    let affine = match values.affine {
-        _ if !T::COMPUTED => Some([Affine::IDENTITY; 3]),
-        affine => affine,
-    };
-    let Some(affine) =
-        affine.filter(|_| shape.patch >= SAMPLES && isa.backend() != Backend::Scalar)
+    let Some((affine, rescales)) =
+        arithmetic(values).filter(|_| shape.patch >= SAMPLES && isa.backend() != Backend::Scalar)
     else {
         return scalar::write_band(bands, shape, values, rows);
     };
-    let rescales = affine
-        .iter()
-        .any(|affine| affine.scale != Affine::IDENTITY.scale);
     // SAFETY: every vector backend of the processor has these instructions. Patches have eight samples
     // at least, and bands hold all of them.
     unsafe {
@@ -70,6 +63,78 @@ pub(in crate::kernels) fn write_band<T: Store + Copy>(
             (_, false) => write_rows::<T, 0, false>(bands, shape, &affine, rows, stream),
             (_, true) => write_rows::<T, 0, true>(bands, shape, &affine, rows, stream),
         }
+    }
+}
+
+/// See [`crate::kernels::rows::write_plane`], which has checked that the band holds the plane.
+pub(in crate::kernels) fn write_plane<T: Store + Copy>(
+    band: Band<'_>,
+    channel: usize,
+    width: usize,
+    values: &Values<T>,
+    plane: &mut [T],
+) {
+    let Some((affine, rescales)) = arithmetic(values).filter(|_| width >= SAMPLES) else {
+        return scalar::write_plane(band, channel, width, values, plane);
+    };
+    // SAFETY: every vector backend of the processor has these instructions. Scanlines have eight samples
+    // at least, and the band holds all of them.
+    unsafe {
+        if rescales {
+            write_lines::<T, true>(band, channel, width, &affine[channel], plane);
+        } else {
+            write_lines::<T, false>(band, channel, width, &affine[channel], plane);
+        }
+    }
+}
+
+/// The arithmetic that gives the elements of `values`, if there is one, and whether it rescales.
+fn arithmetic<T: Store>(values: &Values<T>) -> Option<([Affine; 3], bool)> {
+    let affine = match values.affine {
+        _ if !T::COMPUTED => [Affine::IDENTITY; 3],
+        affine => affine?,
+    };
+    let rescales = |affine: &Affine| affine.scale != Affine::IDENTITY.scale;
+    Some((affine, affine.iter().any(rescales)))
+}
+
+/// # Safety
+/// Scanlines of at least 8 pixels; a band that holds them.
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+unsafe fn write_lines<T: Store, const RESCALES: bool>(
+    band: Band<'_>,
+    channel: usize,
+    width: usize,
+    affine: &Affine,
+    plane: &mut [T],
+) {
+    let constants = Constants::new(affine);
+    for (y, run) in plane.chunks_exact_mut(width).enumerate() {
+        let samples = &band.plane(y, channel)[..width];
+        // SAFETY: as many samples as elements.
+        unsafe { write_run::<T, RESCALES>(samples.as_ptr(), &constants, run) };
+    }
+}
+
+/// # Safety
+/// As many samples as elements, eight or more.
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+#[inline]
+unsafe fn write_run<T: Store, const RESCALES: bool>(
+    samples: *const u8,
+    constants: &Constants,
+    run: &mut [T],
+) {
+    let (out, last) = (run.as_mut_ptr(), run.len() - SAMPLES);
+    // SAFETY: by the contract above; every store ends within the run.
+    unsafe {
+        for x in (0..last).step_by(SAMPLES) {
+            T::store::<RESCALES>(out.add(x), samples.add(x), constants);
+        }
+        // The last store is moved back to end where the run does.
+        T::store::<RESCALES>(out.add(last), samples.add(last), constants);
     }
 }
 

@@ -1,0 +1,106 @@
+"""The settings of released models of other families, by the names of their presets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from qvl_fast.config.image import ImageConfig
+from qvl_fast.config.layout import (
+    AnyresTokens,
+    Area,
+    Layout,
+    Pinpoints,
+    Ratio,
+    Shortest,
+    Shrink,
+    Stretch,
+    TileTokens,
+)
+
+HALF = (0.5, 0.5, 0.5)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# Pictures without time, whose patches are raster rows of one tile: what ViTs are made for.
+VIT = ImageConfig(temporal_patch_size=1, merge_size=1)
+_HALF_VIT = VIT.override(image_mean=HALF, image_std=HALF)
+
+
+def cropped(edge: int, tokens: int | None = None) -> Layout:
+    """The shorter side becomes ``edge``, and the middle square is seen."""
+    return Layout(fit=Shortest(edge), tile=(edge, edge), tokens=_tile_tokens(tokens))
+
+
+def stretched(side: int, tokens: int | None = None) -> Layout:
+    """All of an image becomes a square of ``side`` pixels."""
+    return Layout(fit=Stretch(side, side), tile=(side, side), tokens=_tile_tokens(tokens))
+
+
+def _tile_tokens(count: int | None) -> TileTokens | None:
+    return None if count is None else TileTokens(count)
+
+
+_LLAVA = cropped(336, 576)
+_NEXT = Layout(
+    fit=Pinpoints(((336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008))),
+    tile=(336, 336),
+    overview="first",
+    stack="padded",
+    tokens=AnyresTokens(24),
+)
+_ONEVISION = Layout(
+    fit=Pinpoints(tuple((384 * a, 384 * b) for a in range(1, 7) for b in range(1, 7))),
+    tile=(384, 384),
+    overview="first",
+    stack="padded",
+    tokens=AnyresTokens(27, most_tiles=9),
+    # One newline follows the features of a tile.
+    together=replace(stretched(384, 730), square=True, stack="padded"),
+)
+_INTERNVL = Layout(
+    fit=Ratio(1, 12),
+    tile=(448, 448),
+    overview="last",
+    stack="flat",
+    tokens=TileTokens(256),
+)
+_GLM = ImageConfig(min_pixels=112 * 112, max_pixels=28 * 28 * 15000).override(
+    layout=Layout(fit=Area(frames=True, small="enlarge"))
+)
+
+IMAGES: Mapping[str, ImageConfig] = {
+    "clip-224": VIT.override(layout=cropped(224, 257)),
+    "llava-1": VIT.override(layout=cropped(224, 256)),
+    "llava-1.5": VIT.override(layout=_LLAVA),
+    "llava-1.5-pad": VIT.override(layout=replace(_LLAVA, square=True)),
+    "llava-next": VIT.override(layout=_NEXT),
+    "llava-onevision": _HALF_VIT.override(layout=_ONEVISION),
+    "internvl": VIT.override(layout=_INTERNVL, image_mean=IMAGENET_MEAN, image_std=IMAGENET_STD),
+    "blip-2": VIT.override(layout=stretched(224, 32)),
+    "idefics": VIT.override(layout=stretched(224)),
+    "siglip-384": _HALF_VIT.override(layout=stretched(384, 729)),
+    "qwen-vl": VIT.override(layout=stretched(448, 256)),
+    "dots.ocr": ImageConfig(temporal_patch_size=1, max_pixels=11_289_600),
+    "mimo-vl": ImageConfig(max_pixels=4096 * 28 * 28),
+    "glm-4.1v": _GLM,
+    "hunyuan-ocr": ImageConfig(
+        patch_size=16,
+        temporal_patch_size=1,
+        min_pixels=512 * 512,
+        max_pixels=2048 * 2048,
+        layout=Layout(raster=True),
+    ),
+    "paddleocr-vl": ImageConfig(
+        temporal_patch_size=1,
+        min_pixels=384 * 384,
+        max_pixels=1536 * 1536,
+        layout=Layout(fit=Area(small="enlarge_sides"), raster=True),
+    ),
+    "kimi-k2.5": ImageConfig(
+        temporal_patch_size=1,
+        image_mean=HALF,
+        image_std=HALF,
+        layout=Layout(fit=Shrink(patches=16384, side=512), raster=True),
+    ),
+}

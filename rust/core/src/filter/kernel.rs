@@ -1,0 +1,138 @@
+//! The filters that images are resampled with.
+
+use std::f64::consts::PI;
+
+use super::Reference;
+use crate::error::{Error, Result};
+
+/// A filter, by its name in Pillow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Filter {
+    /// Keys' cubic convolution with a = -1/2.
+    Bicubic,
+    /// A triangle.
+    Bilinear,
+    /// A sinc windowed by the middle of another, three times as wide.
+    Lanczos,
+    /// Every sample under an output sample counts the same.
+    Box,
+    /// A sinc windowed by a raised cosine.
+    Hamming,
+}
+
+impl Filter {
+    /// Every filter.
+    pub const ALL: [Self; 5] = [
+        Self::Bicubic,
+        Self::Bilinear,
+        Self::Lanczos,
+        Self::Box,
+        Self::Hamming,
+    ];
+
+    /// Any filter, for property tests.
+    #[cfg(test)]
+    pub(crate) fn any() -> impl proptest::strategy::Strategy<Value = Self> {
+        proptest::sample::select(&Self::ALL[..])
+    }
+
+    /// Half the width of the kernel, in source samples at scale 1, and the kernel.
+    pub(super) fn kernel(self) -> (f64, fn(f64) -> f64) {
+        match self {
+            Self::Bicubic => (2.0, bicubic),
+            Self::Bilinear => (1.0, |x| (1.0 - x.abs()).max(0.0)),
+            Self::Lanczos => (3.0, lanczos),
+            Self::Box => (0.5, |x| f64::from(u8::from(-0.5 < x && x <= 0.5))),
+            Self::Hamming => (1.0, hamming),
+        }
+    }
+
+    /// Refuses what `reference` does not have as integer arithmetic.
+    ///
+    /// torch filters uint8 images with weights of 16 bits, except that bilinear ones need vector
+    /// instructions: on an x86 processor without AVX2 it computes them in float32, which differs.
+    pub fn check(self, reference: Reference) -> Result<()> {
+        let integer = match (reference, self) {
+            (Reference::Torchvision, Self::Box | Self::Hamming) => false,
+            #[cfg(target_arch = "x86_64")]
+            (Reference::Torchvision, Self::Bilinear) => is_x86_feature_detected!("avx2"),
+            _ => true,
+        };
+        if integer {
+            return Ok(());
+        }
+        let reason = format!(
+            "must be another than {self:?}, which torchvision does not compute in integers here; or \
+             choose reference \"pillow\""
+        );
+        Err(Error::invalid("resample", reason))
+    }
+}
+
+fn bicubic(x: f64) -> f64 {
+    const A: f64 = -0.5;
+    let x = x.abs();
+    if x < 1.0 {
+        ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
+    } else if x < 2.0 {
+        (((x - 5.0) * x + 8.0) * x - 4.0) * A
+    } else {
+        0.0
+    }
+}
+
+fn lanczos(x: f64) -> f64 {
+    if (-3.0..3.0).contains(&x) {
+        sinc(x) * sinc(x / 3.0)
+    } else {
+        0.0
+    }
+}
+
+fn hamming(x: f64) -> f64 {
+    // Pillow's constants are float32, whose sum is not 1; in the middle it has 1 all the same.
+    let (a, b) = (f64::from(0.54_f32), f64::from(0.46_f32));
+    let x = x.abs();
+    if x == 0.0 {
+        1.0
+    } else if x < 1.0 {
+        sinc(x) * (a + b * (x * PI).cos())
+    } else {
+        0.0
+    }
+}
+
+fn sinc(x: f64) -> f64 {
+    if x == 0.0 {
+        return 1.0;
+    }
+    let x = x * PI;
+    x.sin() / x
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kernel_is_1_in_the_middle_and_0_from_its_radius_on() {
+        for filter in Filter::ALL {
+            let (radius, kernel) = filter.kernel();
+            assert_eq!(kernel(0.0), 1.0, "{filter:?}");
+            assert_eq!(kernel(radius + 1e-9), 0.0, "{filter:?}");
+            assert_eq!(kernel(-radius - 1e-9), 0.0, "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn torchvision_lacks_two_filters() {
+        let check = |filter: Filter| filter.check(Reference::Torchvision);
+        assert!(check(Filter::Lanczos).is_ok() && check(Filter::Bicubic).is_ok());
+        assert_eq!(
+            check(Filter::Box).unwrap_err().to_string(),
+            "resample must be another than Box, which torchvision does not compute in integers here; \
+             or choose reference \"pillow\""
+        );
+        assert!(Filter::Hamming.check(Reference::Pillow13).is_ok());
+    }
+}

@@ -1,0 +1,173 @@
+//! Bindings of `qvl_core::geometry`'s layouts.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use qvl_core::Reference;
+use qvl_core::geometry::{self, Anyres, Area, Overview, Plan, Small};
+
+use crate::argument;
+use crate::argument::Integer;
+use crate::error::to_python;
+use crate::rows::RowWriter;
+
+/// What of an image a model sees, and at which size; see `Layout` of the core.
+#[pyclass(frozen, module = "qvl_fast._native")]
+pub(crate) struct Layout {
+    layout: geometry::Layout,
+    reference: Reference,
+}
+
+/// How large an image becomes; see `Fit` of the core.
+#[pyclass(frozen, module = "qvl_fast._native")]
+pub(crate) struct Fit(geometry::Fit);
+
+#[pymethods]
+impl Fit {
+    /// Images keep their size.
+    #[staticmethod]
+    fn keep() -> Self {
+        Self(geometry::Fit::Keep)
+    }
+
+    /// Multiples of `factor`, of an area between the two of `pixels`, which counts `frames` times. `small` is what
+    /// becomes of images with a side below the factor: "keep", "enlarge" or "enlarge_sides".
+    #[staticmethod]
+    fn area(factor: usize, pixels: (i64, i64), frames: usize, small: &str) -> PyResult<Self> {
+        let small = match small {
+            "keep" => Small::Keep,
+            "enlarge" => Small::Enlarge,
+            "enlarge_sides" => Small::EnlargeSides,
+            _ => {
+                return Err(PyValueError::new_err(format!(
+                    "small must be 'keep', 'enlarge' or 'enlarge_sides', got '{small}'"
+                )));
+            }
+        };
+        Ok(Self(geometry::Fit::Area(Area {
+            factor,
+            pixels,
+            frames,
+            small,
+        })))
+    }
+
+    /// No more than `patches` of side `patch` in all and `side` along a side, padded to multiples of `factor`.
+    #[staticmethod]
+    fn shrink(patch: usize, factor: usize, patches: usize, side: usize) -> Self {
+        Self(geometry::Fit::Shrink {
+            patch,
+            factor,
+            patches,
+            side,
+        })
+    }
+
+    /// One size for all.
+    #[staticmethod]
+    fn stretch(height: usize, width: usize) -> Self {
+        Self(geometry::Fit::Stretch((height, width)))
+    }
+
+    /// The shorter side becomes `edge` pixels long.
+    #[staticmethod]
+    fn shortest(edge: usize) -> Self {
+        Self(geometry::Fit::Shortest(edge))
+    }
+
+    /// Into the middle of the best of some canvases, `(height, width)`.
+    #[staticmethod]
+    fn pinpoints(canvases: Vec<(usize, usize)>) -> Self {
+        Self(geometry::Fit::Pinpoints(canvases))
+    }
+
+    /// The grid of tiles whose aspect ratio is nearest.
+    #[staticmethod]
+    fn ratio(least: usize, most: usize) -> Self {
+        Self(geometry::Fit::Ratio { least, most })
+    }
+}
+
+#[pymethods]
+impl Layout {
+    #[new]
+    #[pyo3(signature = (fit, *, tile, square, overview, reference))]
+    fn new(
+        fit: &Fit,
+        tile: Option<(usize, usize)>,
+        square: bool,
+        overview: &str,
+        reference: &str,
+    ) -> PyResult<Self> {
+        let layout = geometry::Layout {
+            fit: fit.0.clone(),
+            tile,
+            square,
+            overview: match overview {
+                "none" => Overview::None,
+                "first" => Overview::First,
+                "last" => Overview::Last,
+                _ => {
+                    return Err(PyValueError::new_err(format!(
+                        "overview must be 'none', 'first' or 'last', got '{overview}'"
+                    )));
+                }
+            },
+        };
+        layout.check().map_err(to_python)?;
+        let reference = argument::reference(reference)?;
+        Ok(Self { layout, reference })
+    }
+
+    /// The size `(height, width)` of the canvas that an image of `(height, width)` is put on.
+    fn canvas(&self, height: Integer<'_>, width: Integer<'_>) -> PyResult<(usize, usize)> {
+        let plan = self.plan(side("height", height)?, side("width", width)?);
+        let plan = plan.map_err(to_python)?;
+        // An overview is never larger than the tiles.
+        let canvases = plan.passes().map(geometry::Pass::target);
+        Ok(canvases
+            .max_by_key(|(height, width)| height * width)
+            .unwrap_or((0, 0)))
+    }
+
+    /// The grid `(tiles, h, w)` of an image of `(height, width)` as `writer` cuts it.
+    fn grid(
+        &self,
+        writer: &RowWriter,
+        height: Integer<'_>,
+        width: Integer<'_>,
+    ) -> PyResult<(usize, usize, usize)> {
+        let plan = self.plan(side("height", height)?, side("width", width)?);
+        let (_, grid) = plan.and_then(|plan| writer.cut(plan)).map_err(to_python)?;
+        Ok(grid.into())
+    }
+
+    /// Tokens of an image of `(height, width)` whose tiles of `side` by `side` features are put together and cut to
+    /// its aspect ratio; features of more than `most_tiles` tiles are scaled down.
+    fn anyres_tokens(
+        &self,
+        side: usize,
+        most_tiles: Option<usize>,
+        height: usize,
+        width: usize,
+    ) -> PyResult<usize> {
+        let plan = self.plan(height, width).map_err(to_python)?;
+        let tiles = plan
+            .passes()
+            .last()
+            .map_or((1, 1), |pass| (pass.height.tiles, pass.width.tiles));
+        let anyres = Anyres { side, most_tiles };
+        Ok(anyres.tokens(tiles, (height, width)))
+    }
+}
+
+impl Layout {
+    pub(crate) fn plan(&self, height: usize, width: usize) -> qvl_core::Result<Plan> {
+        self.layout.plan((height, width), self.reference)
+    }
+}
+
+fn side(name: &str, value: Integer<'_>) -> PyResult<usize> {
+    let value = value.named(name)?;
+    usize::try_from(value)
+        .map_err(|_| PyValueError::new_err(format!("{name} must be at least 1, got {value}")))
+}
