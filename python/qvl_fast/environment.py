@@ -27,7 +27,7 @@ def device_policy() -> DevicePolicy:
     return cast("DevicePolicy", value)
 
 
-def in_vllm() -> bool:
+def drop_ins_in_vllm() -> bool:
     """Whether our processors take the place of those of transformers in vLLM: ``QVL_FAST_VLLM``.
 
     Not unless it is 1.

@@ -13,6 +13,7 @@ from pages import PAGES, ROOT, blocks, labelled_blocks
 from PIL import Image
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
+import qvl_fast
 from qvl_fast import ImageError, ImageProcessor, ImageRows, fingerprint
 from qvl_fast.integrations.transformers import unregister
 
@@ -87,6 +88,13 @@ def test_the_versions_of_the_exactness_page_are_those_that_are_tested():
     table = re.findall(r"^\| ([a-z-]+) \| ([0-9.]+) \|", text, re.MULTILINE)
     assert len(table) == 6
     assert dict(table) == {name: version(name).partition("+")[0] for name, _ in table}
+
+
+def test_every_public_function_is_named():
+    page = (ROOT / "docs" / "names.md").read_text(encoding="utf-8")
+    public = {name for name in qvl_fast.__all__ if callable(getattr(qvl_fast, name))}
+    functions = {name for name in public if name.islower()}
+    assert functions - set(re.findall(r"\w+", page)) == set()
 
 
 def test_every_variable_of_the_environment_is_told_of():

@@ -20,6 +20,8 @@ from qvl_fast.integrations.transformers import unregister
 
 OURS = "qvl_fast.integrations.transformers.image"
 STOCK = "transformers.models.qwen2_vl.image_processing_qwen2_vl"
+# The placeholder in the prompts for vLLM.
+IMAGE = 99
 
 # ------------------------------------------------------------------------------- vLLM's processes
 
@@ -180,9 +182,6 @@ def engine_input(monkeypatch):
     [code] = blocks("serving.md", "vllm")
     exec(code, names)
     return names["engine_input"]
-
-
-IMAGE = 99
 
 
 def noise(seed, height, width):

@@ -18,7 +18,7 @@ def register() -> None:
         ValueError: the variable is neither 0 nor 1.
         ImportError: it is 1, and ``qvl-fast[transformers]`` is not installed.
     """
-    if not environment.in_vllm():
+    if not environment.drop_ins_in_vllm():
         return
     # Only now: it imports transformers.
     from qvl_fast.integrations.transformers import register
