@@ -57,7 +57,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     files = sorted(file for file in args.folder.iterdir() if file.suffix in {".jpg", ".png"})
-    images = [np.asarray(Image.open(file).convert("RGB")) for file in files]
+    images = [np.array(Image.open(file).convert("RGB")) for file in files]
     print(json.dumps({name: measure(name, images, args) for name in args.configs}, indent=1))
 
 
