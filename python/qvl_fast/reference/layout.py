@@ -130,8 +130,8 @@ def centred(
     image: NDArray[np.uint8], canvases: Sequence[Size], reference: Reference
 ) -> NDArray[np.uint8]:
     """An image in the middle of its best canvas (LLaVA-NeXT, LLaVA-OneVision)."""
-    canvas = best_canvas(*image.shape[:2], canvases)
-    height, width = inside(*image.shape[:2], canvas)
+    canvas = best_canvas(image.shape[0], image.shape[1], canvases)
+    height, width = inside(image.shape[0], image.shape[1], canvas)
     resized = resize(image, height, width, reference)
     return on_canvas(resized, canvas, (canvas[0] - height) // 2, (canvas[1] - width) // 2)
 
