@@ -1,6 +1,7 @@
 """The programs in docs/ run as they stand, with a tiny checkpoint in place of a released one."""
 
 import asyncio
+import importlib.util
 import io
 import re
 from contextlib import redirect_stdout
@@ -95,6 +96,14 @@ def test_every_public_function_is_named():
     public = {name for name in qvl_fast.__all__ if callable(getattr(qvl_fast, name))}
     functions = {name for name in public if name.islower()}
     assert functions - set(re.findall(r"\w+", page)) == set()
+
+
+def test_the_table_of_families_is_that_of_the_presets():
+    spec = importlib.util.spec_from_file_location("table", ROOT / "docs" / "families_table.py")
+    table = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(table)
+    page = table.PAGE.read_text(encoding="utf-8")
+    assert table.updated(page) == page
 
 
 def test_every_variable_of_the_environment_is_told_of():
