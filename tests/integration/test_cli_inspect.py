@@ -200,7 +200,7 @@ def test_bounds_that_exclude_each_other_are_named(bounds, message, tmp_path, cap
     assert re.search(message, capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("content", [None, "{", '{"image_processor_type": "CLIPImageProcessor"}'])
+@pytest.mark.parametrize("content", [None, "{", '{"image_processor_type": "DonutImageProcessor"}'])
 def test_a_directory_that_is_no_checkpoint_is_named(content, tmp_path, capsys):
     if content is not None:
         (tmp_path / "preprocessor_config.json").write_text(content)
