@@ -18,6 +18,13 @@ def positive_integer(text: str) -> int:
     return int(text)
 
 
+def positive_rate(text: str) -> float:
+    """A number above 0, such as ``2`` or ``0.5``."""
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) or float(text) == 0:
+        raise ArgumentTypeError(f"must be a positive number, got {text!r}")
+    return float(text)
+
+
 def image_batch(text: str) -> tuple[int, int, int]:
     """A number of images and their height and width, such as ``8x448x448``."""
     match = re.fullmatch("([1-9][0-9]{0,5})x([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", text)
