@@ -286,10 +286,11 @@ def test_the_summary_counts(images, tmp_path, capsys):
     rows = 14 * 10 + 4 * 22
     new = ["rows-00001.safetensors", "rows-00002.safetensors"]
     assert float(counts.pop("seconds")) >= 0
-    assert float(counts.pop("images/s")) > 0
+    assert float(counts.pop("files/s")) > 0
     assert counts == {
         "files": "5",
         "images written": "2",
+        "videos written": "0",
         "skipped": "2",
         "failed": "1",
         "rows": str(rows),
@@ -303,7 +304,7 @@ def test_an_empty_folder_is_an_error(tmp_path, capsys):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "notes.txt").write_text("no image")
     assert preprocess(tmp_path / "in", "-o", tmp_path / "out") == 2
-    message = f"qvl-fast preprocess: error: no image file in {tmp_path / 'in'}\n"
+    message = f"qvl-fast preprocess: error: no image or video file in {tmp_path / 'in'}\n"
     assert capsys.readouterr().err == message
     assert not (tmp_path / "out").exists()
 
@@ -313,7 +314,7 @@ def test_a_mistyped_path_is_an_error(tmp_path, capsys):
     assert preprocess(path, "-o", tmp_path / "out") == 2
     error = capsys.readouterr().err
     assert f"  {path}: No such file or directory\n" in error
-    assert f"error: no image file in {path}\n" in error
+    assert f"error: no image or video file in {path}\n" in error
 
 
 def test_out_may_not_be_a_file(images, tmp_path, capsys):

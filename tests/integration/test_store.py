@@ -109,7 +109,7 @@ def test_writing_to_rows_does_not_change_the_file(folder):
 
 @pytest.mark.parametrize("index", [4, -5, 2**40])
 def test_an_index_that_is_not_there(folder, index):
-    with pytest.raises(IndexError, match=f"below 4, the number of images, got {index}"):
+    with pytest.raises(IndexError, match=f"below 4, the number of items, got {index}"):
         Dataset(folder)[index]
     with pytest.raises(TypeError, match=r"index must be an integer, got 1\.5"):
         Dataset(folder)[1.5]

@@ -156,6 +156,11 @@ def hand_out(
     return torch.from_numpy(rows)
 
 
+def hand_out_seconds(seconds: list[float], return_tensors: ReturnTensors) -> Rows:
+    """``second_per_grid_ts`` as the reference has it: float32 as a tensor, float64 as an array."""
+    return import_torch().tensor(seconds) if return_tensors == "pt" else np.array(seconds)
+
+
 def _out_array(out: Any, dtype: DType) -> NDArray[Any]:
     """``out`` as an array over the same memory, of uint16 where it is a bfloat16 tensor."""
     if isinstance(out, np.ndarray):

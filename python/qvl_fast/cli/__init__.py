@@ -8,16 +8,25 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from qvl_fast._output.rows import DType, Temporal
 from qvl_fast.cli.errors import CommandError
-from qvl_fast.cli.options import byte_size, image_batch, model_config, positive_integer
+from qvl_fast.cli.options import (
+    byte_size,
+    image_batch,
+    model_config,
+    model_configs,
+    positive_integer,
+    positive_rate,
+)
 from qvl_fast.cli.text import printable
-from qvl_fast.config import PRESETS, TOWERS
+from qvl_fast.config import PRESETS, TOWERS, ModelConfig
 from qvl_fast.processors.base import Reference
 from qvl_fast.processors.image import ImageProcessor
+from qvl_fast.processors.video import VideoProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +34,13 @@ if TYPE_CHECKING:
 # What `qvl-fast diff` compares with, and the reference that equals it.
 _STOCK: dict[str, Reference] = {"transformers": "torchvision", "transformers-pil": "pillow"}
 # The extra of this package that brings what a command needs.
-_EXTRAS = {"rich": "cli", "safetensors": "cli", "torch": "torch", "transformers": "bench"}
+_EXTRAS = {
+    "av": "video",
+    "rich": "cli",
+    "safetensors": "cli",
+    "torch": "torch",
+    "transformers": "bench",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,10 +78,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="qvl-fast", description="The vision front end of the Qwen-VL models."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_inspect(commands.add_parser("inspect", help="sizes, grids and tokens of image files"))
+    _add_inspect(
+        commands.add_parser("inspect", help="sizes, grids and tokens of images and videos")
+    )
     _add_view(commands.add_parser("view", help="pictures of what the model sees"))
     _add_diff(commands.add_parser("diff", help="whether another processor sees the same"))
-    _add_preprocess(commands.add_parser("preprocess", help="image files to rows in safetensors"))
+    _add_preprocess(
+        commands.add_parser("preprocess", help="images and videos to rows in safetensors")
+    )
     _add_doctor(commands.add_parser("doctor", help="what this build has and finds"))
     bench = commands.add_parser("bench", help="what things cost on this machine")
     what = bench.add_subparsers(required=True, metavar="WHAT")
@@ -77,24 +96,28 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_inspect(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Show what a model makes of image files: resized size, grid, rows and tokens. Pixels are "
-        "not decoded. Exits with 1 if a file could not be read."
+        "Show what a model makes of images and videos: resized size, grid, rows and tokens; of "
+        "videos also the frames that are taken, when they are, and which bound decides on their "
+        "size. Pixels are not decoded. Exits with 1 if a file could not be read."
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument(
         "--config",
         action="append",
-        type=model_config,
+        type=model_configs,
         metavar="NAME_OR_DIRECTORY",
-        help="preset or checkpoint directory, repeatable; default: every preset",
+        help="preset, checkpoint directory, or 'all' for every family; repeatable; default: "
+        + ", ".join(PRESETS),
     )
+    _add_video_settings(parser)
     parser.set_defaults(run=_inspect, parser=parser)
 
 
 def _inspect(args: argparse.Namespace) -> int:
     from qvl_fast.cli.inspect import inspect
 
-    return inspect(args.files, args.config or list(PRESETS.values()))
+    configs: list[ModelConfig] = list(chain(*args.config or [PRESETS.values()]))
+    return inspect(args.files, [_with_video_settings(config, args) for config in configs])
 
 
 def _add_view(parser: argparse.ArgumentParser) -> None:
@@ -165,22 +188,27 @@ def _add_one_config(parser: argparse.ArgumentParser) -> None:
 
 def _add_preprocess(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Write the rows and grids of image files to OUT/rows-00000.safetensors and so on, and "
-        "where each file's rows lie to OUT/index.json. Exits with 1 if a file failed; the others "
-        "are written all the same."
+        "Write the rows and grids of images and videos to OUT/rows-00000.safetensors and so on, "
+        "and where each file's rows lie to OUT/index.json. Exits with 1 if a file failed; the "
+        "others are written all the same."
     )
     parser.add_argument(
         "paths",
         nargs="+",
         type=Path,
         metavar="PATH",
-        help="an image, or a folder of images",
+        help="an image or a video, or a folder of them",
     )
     parser.add_argument("-o", "--out", required=True, type=Path, help="folder to write to")
     _add_one_config(parser)
     parser.add_argument("--reference", choices=get_args(Reference), default="torchvision")
     parser.add_argument("--dtype", choices=get_args(DType), default="float32")
-    parser.add_argument("--temporal", choices=get_args(Temporal), default="full")
+    parser.add_argument(
+        "--temporal",
+        choices=get_args(Temporal),
+        default="full",
+        help="of images; rows of videos are full",
+    )
     for bound in ("--min-pixels", "--max-pixels"):
         parser.add_argument(
             bound,
@@ -188,13 +216,14 @@ def _add_preprocess(parser: argparse.ArgumentParser) -> None:
             metavar="N",
             help="of the resized image; default: the configuration's",
         )
+    _add_video_settings(parser)
     parser.add_argument(
         "--shard-size",
         type=byte_size,
         default="512MB",
         metavar="SIZE",
-        help="largest file, in bytes, kB, MB or GB, unless one image is larger; default: "
-        "%(default)s",
+        help="largest file, in bytes, kB, MB or GB, unless one image or video is larger; "
+        "default: %(default)s",
     )
     parser.add_argument(
         "--resume",
@@ -211,7 +240,12 @@ def _preprocess(args: argparse.Namespace) -> int:
 
     try:
         return preprocess(
-            args.paths, args.out, _processor(args), shard_size=args.shard_size, resume=args.resume
+            args.paths,
+            args.out,
+            _processor(args),
+            _video_processor(args),
+            shard_size=args.shard_size,
+            resume=args.resume,
         )
     except StoreError as error:
         raise CommandError(str(error)) from error
@@ -235,6 +269,51 @@ def _processor(args: argparse.Namespace) -> ImageProcessor:
         )
     except ValueError as error:
         raise CommandError(f"argument --config: {error}") from None
+
+
+def _video_processor(args: argparse.Namespace) -> VideoProcessor | None:
+    """What makes the rows of videos, if the configuration says how."""
+    config = _with_video_settings(args.config, args).video
+    if config is None:
+        return None
+    try:
+        return VideoProcessor(
+            config, reference=args.reference, dtype=args.dtype, return_tensors="np"
+        )
+    except ValueError as error:
+        raise CommandError(f"argument --config: {error}") from None
+
+
+def _add_video_settings(parser: argparse.ArgumentParser) -> None:
+    frames = parser.add_mutually_exclusive_group()
+    frames.add_argument(
+        "--fps",
+        type=positive_rate,
+        metavar="N",
+        help="frames to take of a second of video; default: the configuration's",
+    )
+    frames.add_argument(
+        "--num-frames", type=positive_integer, metavar="N", help="frames to take of a video"
+    )
+    parser.add_argument(
+        "--max-video-pixels",
+        type=positive_integer,
+        metavar="N",
+        help="max_pixels of videos: of a frame or of all, as the model has it; default: the "
+        "configuration's",
+    )
+
+
+def _with_video_settings(config: ModelConfig, args: argparse.Namespace) -> ModelConfig:
+    """The configuration with what :func:`_add_video_settings` has added."""
+    if config.video is None:
+        return config
+    options = {"fps": args.fps, "num_frames": args.num_frames, "max_pixels": args.max_video_pixels}
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        return replace(config, video=config.video.override(**given))
+    except ValueError as error:
+        raise CommandError(f"settings of videos for {config.name}: {error}") from None
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:

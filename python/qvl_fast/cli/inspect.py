@@ -1,13 +1,16 @@
-"""``qvl-fast inspect``: what models make of image files, from their headers alone."""
+"""``qvl-fast inspect``: what models make of images and videos, without decoding them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from math import prod
+from typing import TYPE_CHECKING, TypeAlias
 
+from qvl_fast._input.video import VideoFile
 from qvl_fast.cli.report import show_failures, show_table
 from qvl_fast.processors.functional import image_size
 from qvl_fast.processors.image import ImageProcessor
-from qvl_fast.store.sources import Failure
+from qvl_fast.processors.video import VideoProcessor
+from qvl_fast.store.sources import Failure, is_video
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,40 +18,112 @@ if TYPE_CHECKING:
 
     from qvl_fast.config import ModelConfig
 
-_HEADER = ("file", "height x width", "config", "resized", "grid", "rows", "tokens")
+Line: TypeAlias = "tuple[str | Path, ...]"
+
+# Of a family that cuts images into tiles, the rows are those tiles.
+_IMAGES = ("file", "height x width", "config", "resized", "grid", "rows", "tokens")
+_VIDEOS = (
+    "file",
+    "height x width",
+    "config",
+    "bound by",
+    "timestamps",
+    "seconds",
+    "frames",
+    "of",
+    "resized",
+    "grid",
+    "seconds per grid",
+    "rows",
+    "tokens",
+)
 
 
 def inspect(files: Sequence[Path], configs: Sequence[ModelConfig]) -> int:
-    """Print the sizes of every file under every configuration.
+    """Print the sizes of every file under every configuration, images and videos apart.
 
     Returns:
         1 if a file could not be read, else 0.
     """
-    processors = {config.name: ImageProcessor(config, return_tensors="np") for config in configs}
-    lines: list[tuple[str | Path, ...]] = []
+    image_processors = {
+        config.name: ImageProcessor(config, return_tensors="np") for config in configs
+    }
+    video_processors = {
+        config.name: VideoProcessor(config, return_tensors="np")
+        for config in configs
+        if config.video is not None
+    }
+    images: list[Line] = []
+    videos: list[Line] = []
     failures: list[Failure] = []
     for file in files:
         try:
-            lines += _lines(file, processors)
+            if is_video(file):
+                videos += _video_lines(file, video_processors)
+            else:
+                images += _image_lines(file, image_processors)
         except (OSError, ValueError) as error:
             failures.append(Failure(file, error))
-    if lines:
-        show_table(_HEADER, lines, names=3)
+    if images:
+        show_table(_IMAGES, images, names=3)
+    if videos:
+        show_table(_VIDEOS, videos, names=5)
     show_failures(failures)
     return 1 if failures else 0
 
 
-def _lines(file: Path, processors: dict[str, ImageProcessor]) -> Iterator[tuple[str | Path, ...]]:
+def _image_lines(file: Path, processors: dict[str, ImageProcessor]) -> Iterator[Line]:
     height, width = image_size(file)
     for name, processor in processors.items():
-        resized_height, resized_width = processor.resized_size(height, width)
-        patch = processor.config.patch_size
+        resized = processor.resized_size(height, width)
+        rows = processor.num_patches(height, width)
+        patch, tile = processor.config.patch_size, processor.config.layout.tile
         yield (
             file,
-            f"{height} x {width}",
+            _by(height, width),
             name,
-            f"{resized_height} x {resized_width}",
-            f"1 x {resized_height // patch} x {resized_width // patch}",
-            str(processor.num_patches(height, width)),
-            str(processor.num_tokens(height, width)),
+            _by(*resized),
+            _by(1, *(side // patch for side in resized)) if tile is None else f"tiles {_by(*tile)}",
+            str(rows),
+            _tokens(processor, height, width),
         )
+
+
+def _tokens(processor: ImageProcessor, height: int, width: int) -> str:
+    try:
+        return str(processor.num_tokens(height, width))
+    except ValueError:  # What becomes of a tile is up to the model.
+        return "-"
+
+
+def _video_lines(file: Path, processors: dict[str, VideoProcessor]) -> Iterator[Line]:
+    if not processors:
+        raise ValueError("is a video, and there are no settings for videos")
+    with VideoFile(file) as video:
+        whole = video.metadata
+    for name, processor in processors.items():
+        outline = processor.outline(whole)
+        rows, seconds = prod(outline.grid), outline.second_per_grid_ts
+        yield (
+            file,
+            _by(whole.height, whole.width),
+            name,
+            outline.bound or "-",
+            _shortened([time.strip("<>").removesuffix(" seconds") for time in outline.timestamps]),
+            "-" if whole.duration is None else f"{whole.duration:.2f}",
+            str(len(outline.metadata.frames_indices or ())),
+            str(whole.total_num_frames),
+            _by(*outline.resized),
+            _by(*outline.grid),
+            "-" if seconds is None else f"{seconds:.3f}",
+            str(rows),
+            str(rows // processor.config.merge_size**2),
+        )
+
+
+def _by(*sides: int | None) -> str:
+    return " x ".join(map(str, sides))
+
+
+def _shortened(times: list[str]) -> str:
+    return " ".join(times if len(times) <= 4 else [*times[:2], "...", times[-1]])

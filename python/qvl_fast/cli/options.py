@@ -6,7 +6,7 @@ import re
 from argparse import ArgumentTypeError
 from pathlib import Path
 
-from qvl_fast.config import PRESETS, ModelConfig
+from qvl_fast.config import FAMILIES, ModelConfig
 
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
@@ -16,6 +16,13 @@ def positive_integer(text: str) -> int:
     if not re.fullmatch("[0-9]{1,18}", text) or int(text) == 0:
         raise ArgumentTypeError(f"must be a positive integer, got {text!r}")
     return int(text)
+
+
+def positive_rate(text: str) -> float:
+    """A number above 0, such as ``2`` or ``0.5``."""
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) or float(text) == 0:
+        raise ArgumentTypeError(f"must be a positive number, got {text!r}")
+    return float(text)
 
 
 def image_batch(text: str) -> tuple[int, int, int]:
@@ -38,14 +45,19 @@ def byte_size(text: str) -> int:
 
 def model_config(text: str) -> ModelConfig:
     """The configuration with the name of a preset or in a checkpoint directory."""
-    if text in PRESETS:
-        return PRESETS[text]
+    if text in FAMILIES:
+        return FAMILIES[text]
     directory = Path(text)
     if not directory.is_dir():
-        presets = ", ".join(PRESETS)
+        presets = ", ".join(FAMILIES)
         raise ArgumentTypeError(f"must be one of {presets} or a directory, got {text!r}")
     try:
         # Resolved, because the configuration is named after the directory and "." is no name.
         return ModelConfig.from_pretrained(directory.resolve())
     except (OSError, TypeError, ValueError) as error:
         raise ArgumentTypeError(f"{text!r} cannot be used: {error}") from None
+
+
+def model_configs(text: str) -> list[ModelConfig]:
+    """One configuration, or with ``all`` that of every family."""
+    return list(FAMILIES.values()) if text == "all" else [model_config(text)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -14,12 +14,10 @@ from rich.table import Table
 from qvl_fast.cli.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
     from pathlib import Path
 
     from qvl_fast.store.sources import Failure
-
-T = TypeVar("T")
 
 # Wide enough that no line is broken where no screen limits it.
 _UNLIMITED = 1000
@@ -57,9 +55,17 @@ def show_failures(failures: Sequence[Failure]) -> None:
 
 
 @contextmanager
-def tracking(items: Sequence[T]) -> Generator[Iterable[T]]:
-    """Yield the items to iterate over under a progress bar, shown if a terminal is there for it."""
+def progress(total: int) -> Generator[Callable[[float], None]]:
+    """Yield what is to be told how many items are done, which need not be whole.
+
+    A bar shows it if a terminal is there for it.
+    """
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        yield progress.track(items)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=total)
+
+        def report(done: float) -> None:
+            bar.update(task, completed=done)
+
+        yield report

@@ -28,12 +28,18 @@ from qvl_fast._input.video.file import VideoFile
 from qvl_fast._input.video.metadata import VideoMetadata, to_metadata
 from qvl_fast._output.batch import VideoRows
 from qvl_fast._output.forms import ReturnTensors
-from qvl_fast._output.rows import DType, Rows, Temporal, check_form, hand_out
-from qvl_fast._output.torch import import_torch
+from qvl_fast._output.rows import (
+    DType,
+    Rows,
+    Temporal,
+    check_form,
+    hand_out,
+    hand_out_seconds,
+)
 from qvl_fast.config import AnyVideoConfig, VideoConfig, positive_integer, video_config
 from qvl_fast.config.checks import positive_number
-from qvl_fast.index.placeholders import video_timestamps
 from qvl_fast.processors.base import Processor, Reference
+from qvl_fast.processors.outline import Outline, seconds_per_group, timestamps
 from qvl_fast.processors.sampling import choose, of_frames, sample
 from qvl_fast.processors.writing import Batch, Stream
 
@@ -296,8 +302,8 @@ class VideoProcessor(Processor[VideoConfig]):
         """
         return self._fit(self.config, frames, (height, width))[1]
 
-    def num_patches(self, metadata: Metadata) -> int:
-        """Rows that a video fills.
+    def outline(self, metadata: Metadata) -> Outline:
+        """The frames, size, grid and times of a video, without a pixel of it.
 
         Args:
             metadata: with its number of frames, height and width, and its rate where frames are
@@ -307,12 +313,31 @@ class VideoProcessor(Processor[VideoConfig]):
             ValueError: the size is not valid or not given, or the frames cannot be sampled.
         """
         known = to_metadata(metadata)
-        height, width = _size(known)
+        size = _size(known)
         if known.frames_indices is None:
             known = choose(self.config, known)
         count = len(known.frames_indices or ())
-        size = self.resized_size(count, height, width)
-        return prod(self._writer.grid(count, *size))
+        resized, bound = self._fit(self.config, count, size)
+        told = self.config.times == "seconds"
+        return Outline(
+            metadata=known,
+            resized=resized,
+            bound=bound,
+            grid=self._writer.grid(count, *resized),
+            timestamps=timestamps(self.config, known),
+            second_per_grid_ts=seconds_per_group(self.config, known) if told else None,
+        )
+
+    def num_patches(self, metadata: Metadata) -> int:
+        """Rows that a video fills.
+
+        Args:
+            metadata: see :meth:`outline`.
+
+        Raises:
+            ValueError: see :meth:`outline`.
+        """
+        return prod(self.outline(metadata).grid)
 
     def num_tokens(self, metadata: Metadata) -> int:
         """Tokens that a video becomes in the language model, without those of timestamps.
@@ -386,22 +411,15 @@ class VideoProcessor(Processor[VideoConfig]):
         metadata: list[VideoMetadata],
         form: ReturnTensors,
     ) -> VideoRows[Any]:
-        group = self.config.temporal_patch_size
         result: VideoRows[Any] = VideoRows(
             pixel_values_videos=hand_out(rows, self.dtype, form, out),
             video_grid_thw=hand_out(np.array(grids, np.int64), "int64", form),
         )
         if self.config.times == "seconds":
-            seconds = [group / known.sampled_fps for known in metadata]
-            is_tensor = form == "pt"
-            result["second_per_grid_ts"] = (
-                import_torch().tensor(seconds) if is_tensor else np.array(seconds)
-            )
+            seconds = [seconds_per_group(self.config, known) for known in metadata]
+            result["second_per_grid_ts"] = hand_out_seconds(seconds, form)
         result.video_metadata = metadata
-        result.timestamps = [
-            video_timestamps(known.frames_indices or [], known.fps, temporal_patch_size=group)
-            for known in metadata
-        ]
+        result.timestamps = [timestamps(self.config, known) for known in metadata]
         return result
 
 

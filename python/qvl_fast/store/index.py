@@ -7,6 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from qvl_fast._input.video import VideoMetadata
 from qvl_fast.store.atomic import replacing
 from qvl_fast.store.errors import StoreError
 
@@ -19,6 +20,34 @@ if TYPE_CHECKING:
 _SHARD = re.compile(r"rows-([0-9]{5,})\.safetensors")
 
 
+class VideoEntry(NamedTuple):
+    """What is kept of a video beside its rows.
+
+    Attributes:
+        metadata: of the file, with the frames that were taken.
+        timestamps: what the prompt of a Qwen3-VL says before each group of frames.
+        second_per_grid_ts: seconds from one group to the next; None where the model is not told.
+    """
+
+    metadata: VideoMetadata
+    timestamps: list[str]
+    second_per_grid_ts: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return self._asdict() | {"metadata": dict(self.metadata)}
+
+    @classmethod
+    def from_json(cls, item: Mapping[str, Any]) -> VideoEntry:
+        """What :meth:`to_json` made.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is something else.
+        """
+        values = dict(item)
+        return cls(metadata=VideoMetadata(**values.pop("metadata")), **values)
+
+
 class Entry(NamedTuple):
     """Where the rows of one file lie.
 
@@ -26,10 +55,11 @@ class Entry(NamedTuple):
         path: the file, absolute.
         size: its size in bytes when it was processed.
         mtime_ns: its modification time, likewise.
-        grid: ``[1, h, w]``, in patches.
+        grid: ``[1, h, w]``, or ``[t, h, w]`` of a video, in patches.
         shard: name of the safetensors file.
         first_row: place of its first row in the shard.
         rows: number of its rows.
+        video: what else is kept of a video; None for an image.
     """
 
     path: str
@@ -39,13 +69,15 @@ class Entry(NamedTuple):
     shard: str
     first_row: int
     rows: int
+    video: VideoEntry | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The entry as JSON has it; a path that is not UTF-8 is there in hexadecimal too."""
         item = self._asdict() | {"path": path_text(self.path)}
         if item["path"] != self.path:
             item["path_hex"] = os.fsencode(self.path).hex()
-        return item
+        del item["video"]
+        return item if self.video is None else item | {"video": self.video.to_json()}
 
     @classmethod
     def from_json(cls, item: Mapping[str, Any]) -> Entry:
@@ -57,6 +89,8 @@ class Entry(NamedTuple):
         values = dict(item)
         if (name := values.pop("path_hex", None)) is not None:
             values["path"] = os.fsdecode(bytes.fromhex(name))
+        if (video := values.pop("video", None)) is not None:
+            values["video"] = VideoEntry.from_json(video)
         return cls(**values)
 
 
@@ -151,8 +185,12 @@ class Index:
     def _load(self) -> None:
         configuration, entries = read_index(self.folder)
         self._number = _next_number(entry.shard for entry in entries)
-        if configuration == self.configuration:
-            self.entries = {entry.path: entry for entry in entries}
+        # Rows of images do not depend on the settings of videos, nor the other way round.
+        same = {
+            is_video: _part(configuration, is_video) == _part(self.configuration, is_video)
+            for is_video in (False, True)
+        }
+        self.entries = {entry.path: entry for entry in entries if same[entry.video is not None]}
 
 
 def read_index(folder: Path) -> tuple[dict[str, Any], list[Entry]]:
@@ -170,6 +208,13 @@ def read_index(folder: Path) -> tuple[dict[str, Any], list[Entry]]:
         return content["configuration"], entries
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{path} is no index of qvl-fast: {error!r}") from None
+
+
+def _part(configuration: Mapping[str, Any], is_video: bool) -> Any:
+    """The settings that decide what the rows of a kind are."""
+    if is_video:
+        return configuration.get("video")
+    return {name: value for name, value in configuration.items() if name != "video"}
 
 
 def _shards(folder: Path) -> set[str]:

@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 _TYPES = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16, "U8": np.uint8}
 
 
-def map_rows(path: Path) -> NDArray[Any]:
+def map_rows(path: Path, name: str) -> NDArray[Any]:
     """The rows of a shard, ``(rows, columns)``, mapped into memory.
 
     Writing to them changes a private copy of a page, and never the file.
+
+    Args:
+        path: the shard.
+        name: of the tensor.
 
     Raises:
         StoreError: the file is no shard.
@@ -33,7 +37,7 @@ def map_rows(path: Path) -> NDArray[Any]:
             length = int.from_bytes(file.read(8), "little")
             if length > path.stat().st_size:
                 raise ValueError("its header is longer than the file")
-            rows: dict[str, Any] = json.loads(file.read(length))["pixel_values"]
+            rows: dict[str, Any] = json.loads(file.read(length))[name]
         first, end = rows["data_offsets"]
         data: NDArray[np.uint8] = np.memmap(path, np.uint8, "c", 8 + length + first, end - first)
         return np.asarray(data).view(_TYPES[rows["dtype"]]).reshape(rows["shape"])

@@ -4,53 +4,53 @@ from __future__ import annotations
 
 import json
 from importlib import import_module
-from typing import TYPE_CHECKING
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qvl_fast._output.rows import hand_out, storage
-from qvl_fast.processors.functional import image_size
 from qvl_fast.store.atomic import replacing
 from qvl_fast.store.errors import StoreError
 from qvl_fast.store.index import Entry, path_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from qvl_fast._output.forms import ReturnTensors
     from qvl_fast._output.rows import Rows
-    from qvl_fast.processors.image import ImageProcessor
     from qvl_fast.store.index import Index
+    from qvl_fast.store.kinds import Kind
     from qvl_fast.store.sources import Source
 
-# What an image adds to `image_grid_thw`.
+# What an image or a video adds to the grids, and a video to `second_per_grid_ts`.
 _GRID_BYTES = 3 * 8
-# Upper bound of a shard's header without the metadata: names, types, shapes and offsets.
-_HEADER_BYTES = 256
+_SECONDS_BYTES = 8
 
 
 class ShardWriter:
-    """Turns files into rows and writes a shard whenever the next image would not fit.
+    """Turns files of one kind into rows and writes a shard whenever the next would not fit.
 
     Rows are computed in place, in one buffer of a shard's size that serves every shard.
 
     Args:
-        processor: makes the rows.
+        kind: makes the rows.
         index: receives the entries of each shard once it is written.
-        size: bytes of a shard file, exceeded only by an image that is larger alone.
+        size: bytes of a shard file, exceeded only by a file whose rows are larger alone.
 
     Raises:
         StoreError: there is no memory for a shard of this size.
         ModuleNotFoundError: bfloat16 without torch.
     """
 
-    def __init__(self, processor: ImageProcessor, index: Index, size: int) -> None:
-        self._processor = processor
+    def __init__(self, kind: Kind, index: Index, size: int) -> None:
+        self._kind = kind
         self._index = index
         self._size = size
         self._configuration = json.dumps(index.configuration)
         # NumPy, and so its half of safetensors, has no bfloat16.
-        tensors = processor.dtype == "bfloat16"
+        tensors = kind.processor.dtype == "bfloat16"
         self._form: ReturnTensors = "pt" if tensors else "np"
         self._safetensors = import_module(f"safetensors.{'torch' if tensors else 'numpy'}")
         self._row_bytes = self._allocate(1).nbytes
@@ -60,24 +60,29 @@ class ShardWriter:
             raise StoreError(f"no memory for a shard of {size} bytes") from None
         self._begin()
 
-    def add(self, source: Source) -> None:
+    def add(self, source: Source, report: Callable[[float], object]) -> None:
         """Compute the rows of a file, after writing the shard before it if they do not fit.
+
+        Args:
+            source: the file.
+            report: is told what share of it is done.
 
         Raises:
             ValueError, OSError, MemoryError: the file is to blame; the others are as they were.
             StoreError: the shard could not be written.
         """
-        rows = self._processor.num_patches(*image_size(source.path))
+        rows, video = self._kind.expect(source.path)
         needed = rows * self._row_bytes + _GRID_BYTES + _quoted_twice(path_text(str(source.path)))
+        if video is not None:
+            needed += _SECONDS_BYTES + _quoted_twice(video.timestamps)
         if self._entries and self._bytes + needed > self._size:
             self.flush()
         if rows > len(self._target):
             # Larger than a shard: it gets one of its own, since nothing fits beside it.
             self._target = self._allocate(rows)
         first_row = self._filled()
-        batch = self._processor(
-            source.path, out=self._target[first_row:], return_tensors=self._form
-        )
+        out = self._target[first_row : first_row + rows]
+        grid = self._kind.fill(source.path, out, self._form, report)
         self._bytes += needed
         # Everything else follows from the entries, so an interrupt comes before or after this one
         # step and cannot leave the writer in between.
@@ -86,10 +91,11 @@ class ShardWriter:
                 path=str(source.path),
                 size=source.size,
                 mtime_ns=source.mtime_ns,
-                grid=batch["image_grid_thw"][0].tolist(),
+                grid=grid,
                 shard=self._index.next_shard,
                 first_row=first_row,
-                rows=len(batch["pixel_values"]),
+                rows=prod(grid),
+                video=video,
             )
         )
 
@@ -103,13 +109,20 @@ class ShardWriter:
             return
         grids = np.array([entry.grid for entry in self._entries], np.int64)
         tensors = {
-            "pixel_values": self._target[: self._filled()],
-            "image_grid_thw": hand_out(grids, "int64", self._form),
+            self._kind.rows: self._target[: self._filled()],
+            self._kind.grids: hand_out(grids, "int64", self._form),
         }
         metadata = {
             "sources": json.dumps([path_text(entry.path) for entry in self._entries]),
             "configuration": self._configuration,
         }
+        videos = [entry.video for entry in self._entries if entry.video is not None]
+        if videos:
+            metadata["timestamps"] = json.dumps([video.timestamps for video in videos])
+            told = [video.second_per_grid_ts for video in videos]
+            if None not in told:
+                seconds = np.array(told, np.float64)
+                tensors["second_per_grid_ts"] = hand_out(seconds, "float64", self._form)
         with replacing(self._index.folder / self._entries[0].shard) as temporary:
             self._save(tensors, temporary, metadata)
         self._index.commit(self._entries)
@@ -126,18 +139,20 @@ class ShardWriter:
     def _begin(self) -> None:
         self._entries: list[Entry] = []
         self._target: Rows = self._buffer
-        self._bytes = _HEADER_BYTES + _quoted_twice(self._configuration)
+        self._bytes = self._kind.header_bytes + len(json.dumps(self._configuration))
 
     def _filled(self) -> int:
         return self._entries[-1].first_row + self._entries[-1].rows if self._entries else 0
 
     def _allocate(self, rows: int) -> Rows:
-        dtype = self._processor.dtype
+        processor = self._kind.processor
         return hand_out(
-            storage((rows, self._processor.columns), dtype, None, ()), dtype, self._form
+            storage((rows, processor.columns), processor.dtype, None, ()),
+            processor.dtype,
+            self._form,
         )
 
 
-def _quoted_twice(text: str) -> int:
-    """Bytes of a text in the JSON list that is itself a text in the header's JSON."""
-    return len(json.dumps(json.dumps(text)))
+def _quoted_twice(value: Any) -> int:
+    """Bytes of a text or a list in a JSON list that is itself a text in the header's JSON."""
+    return len(json.dumps(json.dumps(value)))
