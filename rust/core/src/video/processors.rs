@@ -103,7 +103,8 @@ pub fn qwen2_indices(
 
 /// `torch.arange(0, total, step).int()`, which is float32 arithmetic: of 16 elements at a time the first of
 /// each 8 is rounded to float32 before the others are counted from there, and only what is left over at
-/// the end is computed element by element.
+/// the end is computed element by element. So in one thread: of more than 32,768 elements torch gives each
+/// of its threads a part, whose vectors begin anew.
 fn arange(total: i64, step: f64) -> Result<Vec<i64>> {
     const LANES: usize = 8;
     let count = (total as f64 / step).ceil() as usize;
