@@ -23,14 +23,14 @@ endif
 BUILD_INPUTS := pyproject.toml requirements.lock Cargo.toml Cargo.lock \
 	$(shell find rust -name '*.rs' -o -name '*.c' -o -name '*.py' -o -name Cargo.toml)
 
-.PHONY: run test test-all lint test-rust test-python fuzz sanitize check-arm test-arm wheel-arm \
+.PHONY: run test test-all lint docs test-rust test-python fuzz sanitize check-arm test-arm wheel-arm \
 	sdist wheel wheels bench bench-program bench-program-arm screenshots lock clean
 
 run: $(VENV)/run.stamp ## preprocess IMAGES (a folder or files) and print what happened
 	rm -rf build/run
 	$(BIN)/qvl-fast preprocess $(IMAGES) -o build/run
 
-test: lint check-arm test-rust test-python fuzz wheel ## everything
+test: lint docs check-arm test-rust test-python fuzz wheel ## everything
 
 test-all: ARM_CASES = 256
 test-all: test sanitize test-arm ## the same with long random campaigns, recorded
@@ -169,6 +169,9 @@ bench-program:
 bench: $(VENV)/bench.stamp ## time IMAGES (a folder or files) against transformers, on this machine
 	$(BIN)/qvl-fast bench images $(IMAGES)
 
+docs: $(VENV)/docs.stamp ## build the site of docs/, in build/docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env docs build/docs
+
 screenshots: $(VENV)/test.stamp ## take those of docs/view.md anew, with chromium
 	$(BIN)/python docs/screenshots.py
 
@@ -192,6 +195,10 @@ $(VENV)/test.stamp: $(VENV)/run.stamp
 
 $(VENV)/bench.stamp: $(VENV)/run.stamp
 	$(BIN)/pip install --quiet --editable '.[cli,bench]'
+	@touch $@
+
+$(VENV)/docs.stamp: $(VENV)/run.stamp
+	$(BIN)/pip install --quiet --editable '.[cli,docs]'
 	@touch $@
 
 $(VENV)/maturin.stamp: $(BIN)/python requirements.lock

@@ -60,7 +60,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     text = "random calls of each function of qwen_vl_utils"
     parser.addoption("--utils-cases", type=int, default=60, metavar="N", help=text)
     text = "random batches for each family of models"
-    parser.addoption("--family-cases", type=int, default=4, metavar="N", help=text)
+    parser.addoption("--family-cases", type=int, default=3, metavar="N", help=text)
     parser.addoption("--campaign-seed", type=int, default=0, help="seed of the random campaigns")
     parser.addoption("--record", type=Path, metavar="FILE", help="write what the campaigns ran")
 

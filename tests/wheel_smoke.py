@@ -6,6 +6,7 @@ The arguments are the formats that this build is to decode itself.
 import importlib.util
 import io
 import sys
+from importlib.metadata import entry_points
 
 import numpy as np
 from PIL import Image
@@ -35,4 +36,6 @@ try:
 except ImportError as error:
     refusal = str(error)
 assert "return_tensors='np'" in refusal, "torch tensors without torch must be refused"
+[plugin] = entry_points(name="qvl_fast", group="vllm.general_plugins")
+plugin.load()()  # Nothing asks for transformers, which is not here.
 print(f"qvl_fast {qvl_fast.__version__} works from its wheel, without torch")

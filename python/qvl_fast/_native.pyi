@@ -267,9 +267,9 @@ class RowWriter:
         rescale_factor: float | None,
         mean_std: tuple[tuple[float, float, float], tuple[float, float, float]] | None,
         isa: str,
-        tile: tuple[int, int] | None = None,
-        resample: str = "bicubic",
-        margin: Sequence[int] = (0, 0, 0),
+        tile: tuple[int, int] | None,
+        resample: str,
+        margin: Sequence[int],
     ) -> RowWriter: ...
     @property
     def columns(self) -> int:

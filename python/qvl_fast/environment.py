@@ -27,6 +27,20 @@ def device_policy() -> DevicePolicy:
     return cast("DevicePolicy", value)
 
 
+def drop_ins_in_vllm() -> bool:
+    """Whether our processors take the place of those of transformers in vLLM: ``QVL_FAST_VLLM``.
+
+    Not unless it is 1.
+
+    Raises:
+        ValueError: the variable is neither 0 nor 1.
+    """
+    value = os.environ.get("QVL_FAST_VLLM") or "0"
+    if value not in ("0", "1"):
+        raise ValueError(f"QVL_FAST_VLLM must be 0 or 1, got {value!r:.80}")
+    return value == "1"
+
+
 def isa() -> str:
     """The instruction set to compute with: ``QVL_FAST_ISA``, else the fastest of this processor.
 

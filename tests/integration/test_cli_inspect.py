@@ -13,6 +13,7 @@ from PIL import Image
 
 from qvl_fast import ImageProcessor
 from qvl_fast.cli import main
+from qvl_fast.config import FAMILIES
 
 SCRIPT = Path(sys.executable).with_name("qvl-fast")
 
@@ -247,3 +248,14 @@ def test_packages_are_imported_only_when_needed(tmp_path):
     )
     done = run_python(code, path, str(tmp_path / "out"))
     assert done.stdout.splitlines()[-1] == "[] ['rich'] ['rich', 'safetensors']"
+
+
+def test_every_family(capsys):
+    assert main(["inspect", "samples/coffee.png", "--config", "all"]) == 0
+    out = capsys.readouterr().out
+    cells = [re.split(r"\s{2,}", line.strip()) for line in out.splitlines() if "coffee" in line]
+    lines = {line[2]: line[3:] for line in cells}
+    assert set(lines) == set(FAMILIES)
+    assert lines["qwen2.5-vl"] == ["392 x 588", "1 x 28 x 42", "1176", "294"]
+    assert lines["internvl"] == ["896 x 1344", "tiles 448 x 448", "7", "1792"]
+    assert lines["idefics"] == ["224 x 224", "tiles 224 x 224", "1", "-"]

@@ -1,23 +1,14 @@
 """The recipes of docs/training.md for WebDataset and Hugging Face data sets run as they stand."""
 
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from pages import ROOT, blocks
 
 from qvl_fast import ImageProcessor
 
-ROOT = Path(__file__).parents[2]
 FILES = [ROOT / "samples" / name for name in ("coffee.png", "rocket.jpg", "chelsea.png")]
 SMALL = {"max_pixels": 28 * 28 * 20}
-
-
-def recipe(name):
-    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-    [code] = re.findall(rf"^```python {name}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    return code
 
 
 def rows_of(file):
@@ -37,7 +28,8 @@ def test_webdataset(tmp_path):
         "processor": ImageProcessor("qwen2.5-vl", **SMALL),
         "tokenize": lambda text: torch.tensor([ord(letter) for letter in text]),
     }
-    exec(recipe("webdataset"), names)
+    [code] = blocks("training.md", "webdataset")
+    exec(code, names)
     [batch] = list(names["loader"])
     assert torch.equal(batch.pixel_values, torch.cat([rows_of(f).pixel_values for f in FILES]))
     assert batch["input_ids"].shape == (3, len("photograph 0"))
@@ -54,7 +46,8 @@ def test_hugging_face_datasets(tmp_path, monkeypatch):
     dataset = dataset.cast_column("image", datasets.Image())
     names = {"dataset": dataset, "processor": ImageProcessor("qwen2.5-vl", **SMALL)}
     names["directory"] = tmp_path / "rows"
-    exec(recipe("datasets"), names)
+    [code] = blocks("training.md", "datasets")
+    exec(code, names)
     for found in (names["rows"], names["lazy"]):
         for number, file in enumerate(FILES):
             expected, item = rows_of(file), found[number]

@@ -1,38 +1,36 @@
-"""The programs in docs/ run as they stand, with a tiny model in place of a checkpoint."""
+"""The programs in docs/ run as they stand, with a tiny checkpoint in place of a released one."""
 
 import asyncio
+import importlib.util
 import io
 import re
 from contextlib import redirect_stdout
-from pathlib import Path
-from types import SimpleNamespace
+from importlib.metadata import version
 
 import numpy as np
 import pytest
 import torch
+from pages import PAGES, ROOT, blocks, labelled_blocks
 from PIL import Image
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
-from qvl_fast import ImageProcessor, ImageRows, fingerprint
+import qvl_fast
+from qvl_fast import ImageError, ImageProcessor, ImageRows, fingerprint
+from qvl_fast.integrations.transformers import unregister
 
-ROOT = Path(__file__).parents[2]
-# What `<image>` is to the tokenizer below, and the vocabulary of the model.
-IMAGE, VIDEO, VOCABULARY = 60, 61, 64
-
-
-def blocks(name):
-    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
-    return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-
-
-def tokenizer(text):
-    pieces = re.findall(r"<image>|.", text, re.DOTALL)
-    return SimpleNamespace(
-        input_ids=[IMAGE if piece == "<image>" else ord(piece) % IMAGE for piece in pieces]
-    )
+# Pages whose results are looked at beyond what the pages themselves assert; see below.
+LOOKED_AT = {"messages.md", "serving.md", "training.md", "transformers.md"}
+# Labels of blocks that are run where their surroundings are: test_data_recipes.py, test_ray.py and
+# test_serving.py.
+ELSEWHERE = {"datasets", "ray", "sglang", "vllm", "webdataset"}
 
 
-def tiny_model(image=IMAGE, video=VIDEO, vocabulary=VOCABULARY):
+@pytest.fixture(scope="module")
+def tiny_checkpoint(tmp_path_factory, tiny_processor):
+    """A directory with a tiny model of Qwen2.5-VL, its processor and its tokenizer."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    processor = tiny_processor("qwen2.5-vl", {"min_pixels": 56**2, "max_pixels": 28**2 * 256}, {})
+    processor.save_pretrained(folder)
     torch.manual_seed(0)
     small = {"hidden_size": 32, "intermediate_size": 32}
     text = {
@@ -40,7 +38,7 @@ def tiny_model(image=IMAGE, video=VIDEO, vocabulary=VOCABULARY):
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
         "num_key_value_heads": 1,
-        "vocab_size": vocabulary,
+        "vocab_size": len(processor.tokenizer),
         "pad_token_id": 0,
         "rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3]},
     }
@@ -51,128 +49,145 @@ def tiny_model(image=IMAGE, video=VIDEO, vocabulary=VOCABULARY):
         "out_hidden_size": 32,
         "fullatt_block_indexes": [1],
     }
-    return Qwen2_5_VLForConditionalGeneration(
-        Qwen2_5_VLConfig(
-            text_config=text, vision_config=vision, image_token_id=image, video_token_id=video
-        )
-    )
+    ids = {"image_token_id": processor.image_token_id, "video_token_id": processor.video_token_id}
+    config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, **ids)
+    Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+    return folder
 
 
-@pytest.mark.parametrize("page", ["boxes.md", "view.md"])
-def test_pages_that_need_nothing(page, tmp_path, monkeypatch):
+@pytest.fixture(autouse=True)
+def folder(tmp_path, tiny_checkpoint, monkeypatch):
+    """Where pages run: it has what they name."""
     (tmp_path / "samples").symlink_to(ROOT / "samples")
     (tmp_path / "build").mkdir()
+    (tmp_path / "path" / "to").mkdir(parents=True)
+    (tmp_path / "path" / "to" / "Qwen2.5-VL-7B-Instruct").symlink_to(tiny_checkpoint)
     monkeypatch.chdir(tmp_path)
-    names = {}
-    for block in blocks(page):
-        exec(block, names)
+
+
+def run(codes, names):
+    """Run blocks one after the other, and return what they print."""
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        for code in codes:
+            exec(code, names)
+    return printed.getvalue()
+
+
+@pytest.mark.parametrize("page", [page.name for page in PAGES if page.name not in LOOKED_AT])
+def test_a_page_runs(page):
+    run(blocks(page), {})
+
+
+def test_no_block_is_left_out():
+    labels = {label for page in PAGES for label, _ in labelled_blocks(page.name)}
+    assert labels == {"", *ELSEWHERE}
+
+
+def test_the_versions_of_the_exactness_page_are_those_that_are_tested():
+    text = (ROOT / "docs" / "exactness.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| ([a-z-]+) \| ([0-9.]+) \|", text, re.MULTILINE)
+    assert len(table) == 6
+    assert dict(table) == {name: version(name).partition("+")[0] for name, _ in table}
+
+
+def test_every_public_function_is_named():
+    page = (ROOT / "docs" / "names.md").read_text(encoding="utf-8")
+    public = {name for name in qvl_fast.__all__ if callable(getattr(qvl_fast, name))}
+    functions = {name for name in public if name.islower()}
+    assert functions - set(re.findall(r"\w+", page)) == set()
+
+
+def test_the_table_of_families_is_that_of_the_presets():
+    spec = importlib.util.spec_from_file_location("table", ROOT / "docs" / "families_table.py")
+    table = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(table)
+    page = table.PAGE.read_text(encoding="utf-8")
+    assert table.updated(page) == page
+
+
+def test_every_variable_of_the_environment_is_told_of():
+    code = (ROOT / "python" / "qvl_fast" / "environment.py").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "resources.md").read_text(encoding="utf-8")
+    read = set(re.findall(r'os\.environ\.get\("(\w+)"', code))
+    assert read == set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE))
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_training(tmp_path):
-    samples = []
-    for number, size in enumerate([(60, 90), (120, 84), (70, 70)]):
-        path = tmp_path / f"{number}.png"
-        pixels = np.random.default_rng(number).integers(0, 256, (*size, 3), np.uint8)
-        Image.fromarray(pixels).save(path)
-        samples.append({"image": path, "prompt": "What is <image> here?", "answer": "noise"})
-    names = {
-        "model": tiny_model(),
-        "tokenizer": tokenizer,
-        "processor": ImageProcessor("qwen2.5-vl", max_pixels=28 * 28 * 12),
-        "samples": samples,
-        "directory": tmp_path / "rows",
-    }
-    printed = io.StringIO()
-    collating, stepping, storing, dropping, comparing = blocks("training.md")
-    exec(collating, names)
-    batch, plan = names["collate"](samples[:2])
+def test_training():
+    names = {}
+    loading, collating, stepping, storing, dropping, comparing = blocks("training.md")
+    run([loading, collating], names)
+    batch, plan = names["collate"](names["samples"][:2])
     # With the stock model's own positions and plan, from the same ids, the loss is the same.
-    types = (batch["input_ids"] == IMAGE).long()
+    types = (batch["input_ids"] == names["image"]).long()
     stock = {name: value for name, value in batch.items() if name != "position_ids"}
     with torch.no_grad():
         expected = names["model"](**stock, mm_token_type_ids=types).loss
         found = names["model"](**batch, **plan.as_transformers_kwargs("image_")).loss
     assert torch.equal(found, expected)
-    exec(stepping, names)
+    run([stepping], names)
     assert len(names["losses"]) == 2
     assert names["losses"][0] == found.item()
-    with redirect_stdout(printed):
-        exec(storing, names)
-    assert printed.getvalue() == "3 True\n"
-
-    batch = names["batch"] = names["collate"](samples[:1])[0]
-    length = batch["input_ids"][0].tolist().index(IMAGE) + 1
-    names |= {"ids": batch["input_ids"][0, :length]}
-    names |= {"rows": batch.pixel_values, "grids": batch.image_grid_thw}
-    exec(dropping, names)
-    assert [len(names[part]) for part in ("ids", "rows", "grids")] == [length - 1, 0, 0]
-    exec(comparing, names)
-    pixels = ImageProcessor(names["processor"].config, dtype="uint8")(samples[0]["image"])
+    assert run([storing], names) == "3 True\n"
+    run([dropping, comparing], names)
+    assert [len(names[part]) for part in ("rows", "grids")] == [0, 0]
+    pixels = ImageProcessor(names["processor"].config, dtype="uint8")("samples/coffee.png")
     assert names["text"] == fingerprint(pixels.pixel_values, names["processor"].config)
-    assert names["frames"][0].shape[0] == 2
+    assert names["frames"][0].shape == (2, 392, 588, 3)
 
 
 def test_transformers():
     names = {}
-    printed = io.StringIO()
     try:
-        with redirect_stdout(printed):
-            for block in blocks("transformers.md"):
-                exec(block, names)
+        printed = run(blocks("transformers.md"), names)
         assert type(names["video_processor"]).__module__.endswith("transformers.video")
     finally:
-        names["drop_ins"].unregister()
-    assert printed.getvalue() == "qvl_fast.integrations.transformers.image\nTrue\n"
+        unregister()
+    assert printed == "qvl_fast.integrations.transformers.image\nTrue\n"
 
 
-def test_messages(tiny_processor, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    processor = tiny_processor("qwen2.5-vl", {"min_pixels": 56**2, "max_pixels": 28**2 * 64}, {})
-    model = tiny_model(processor.image_token_id, processor.video_token_id, len(processor.tokenizer))
-    names = {"processor": processor, "model": model}
-    preparing, counting, utilities, installing, limiting = blocks("messages.md")
-    exec(preparing, names)
+def test_messages():
+    names = {}
+    loading, preparing, counting, utilities, installing, limiting = blocks("messages.md")
+    run([loading, preparing], names)
     prompt = names["inputs"]["input_ids"]
     assert names["answer"].shape == (1, prompt.shape[1] + 8)
-    printed = io.StringIO()
-    with redirect_stdout(printed):
-        exec(counting, names)
-    assert printed.getvalue() == f"2 {prompt.shape[1]}\n"
-    exec(utilities, names)
+    assert run([counting], names) == f"2 {prompt.shape[1]}\n"
+    run([utilities], names)
     assert [image.size for image in names["images"]] == [(588, 392), (644, 420)]  # width, height
     assert names["videos"] is None
-    exec(installing, names)
+    run([installing], names)
     assert names["image"].size == (532, 364)
-    printed = io.StringIO()
-    with redirect_stdout(printed):
-        exec(limiting, names)
-    assert printed.getvalue() == "0 'samples/coffee.png' is a file, and allow_files is False\n"
+    refused = "0 'samples/coffee.png' is a file, and allow_files is False\n"
+    assert run([limiting], names) == refused
+
+
+def encoded(height, width):
+    file = io.BytesIO()
+    Image.new("RGB", (width, height)).save(file, "PNG")
+    return file.getvalue()
 
 
 def test_serving():
     names = {}
-    for block in blocks("serving.md"):
-        exec(block, names)
+    run(blocks("serving.md"), names)
+    good, bad = [encoded(60, 90), encoded(40, 40)], [encoded(60, 90), encoded(60, 90)[:-40]]
+    large = [encoded(60, 90), encoded(8000, 8000)]
 
-    def encoded(height, width):
-        file = io.BytesIO()
-        Image.new("RGB", (width, height)).save(file, "PNG")
-        return file.getvalue()
+    async def answers(function, *requests):
+        return await asyncio.gather(*map(function, requests), return_exceptions=True)
 
-    async def serve():
-        requests = [
-            [encoded(60, 90), encoded(40, 40)],
-            [encoded(60, 90), encoded(60, 90)[:-40]],
-            [encoded(60, 90), encoded(8000, 8000)],
-        ]
-        return await asyncio.gather(*map(names["handle"], requests))
-
-    good, bad, large = asyncio.run(serve())
-    assert good[0] == 200
-    assert type(good[1]) is ImageRows
-    assert len(good[1]) == 2
-    assert bad[0] == 400
-    assert bad[1].startswith("image 1: ")
-    assert large == (413, "an image has 8000 x 8000 pixels")
+    found = asyncio.run(answers(names["handle"], good, bad, large))
+    assert [status for status, _ in found] == [200, 400, 413]
+    (_, batch), (_, message), (_, refusal) = found
+    assert type(batch) is ImageRows
+    assert len(batch) == 2
+    assert message.startswith("image 1: ")
+    assert refusal == "an image has 8000 x 8000 pixels"
     names["threads"].shutdown()
+
+    apart, error = asyncio.run(answers(names["preprocess_apart"], good, bad))
+    assert np.array_equal(apart.pixel_values, batch.pixel_values)
+    assert (type(error), error.index) == (ImageError, 1)
+    names["workers"].shutdown()

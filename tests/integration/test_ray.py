@@ -2,19 +2,18 @@
 
 import doctest
 import os
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from pages import ROOT, blocks
 from PIL import Image
 
 from qvl_fast import ImageProcessor, resize
 from qvl_fast.integrations import ray as ray_stage
 from qvl_fast.integrations.ray import RowStage, read_rows
 
-ROOT = Path(__file__).parents[2]
 FILES = [str(ROOT / "samples" / name) for name in ("coffee.png", "rocket.jpg", "chelsea.png")]
 SMALL = {"max_pixels": 28 * 28 * 20}
 PROCESSOR = ImageProcessor("qwen2.5-vl", **SMALL)
@@ -195,8 +194,7 @@ def test_the_recipe_of_the_docs(cluster, tmp_path):
     folder.mkdir()
     for number, data in enumerate([*BYTES, b"no image"]):
         (folder / f"{number}.bin").write_bytes(data)
-    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-    [code] = re.findall(r"^```python ray\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    [code] = blocks("training.md", "ray")
     names = {"folder": str(folder), "output": str(tmp_path / "rows"), "processor": PROCESSOR}
     exec(code, names)
     # Plain columns, which any reader of Parquet understands.

@@ -1,6 +1,7 @@
 """Other families than Qwen's: pixels and companions equal those of transformers, bit for bit.
 
-``--family-cases`` says how many random sizes each setting is tried with, beside the hard ones.
+``--family-cases`` says how many random batches each setting is tried with, and half of how many of
+the hard sizes.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ CASES = [
     for reference, others in (("torchvision", PILLOW_ONLY), ("pillow", TORCH_ONLY))
     if name not in others
 ]
-# Thin ones, single pixels, and one off what families resize to; those that cost much come once.
+# Thin ones, single pixels, and one off what families resize to.
 HARD = [
     (1, 1), (1, 40), (40, 1), (1, 500), (500, 1), (2, 3), (224, 224), (223, 225), (225, 224),
     (336, 336), (335, 337), (672, 672), (384, 384), (383, 385), (448, 448), (449, 447), (100, 150),
@@ -146,9 +147,10 @@ def assert_equal(name, reference, images, sizes):
 
 
 @pytest.mark.parametrize(("name", "reference"), CASES)
-def test_hard_sizes(name, reference):
-    rng = np.random.default_rng(0)
-    for size in HARD:
+def test_hard_sizes(name, reference, pytestconfig):
+    rng = np.random.default_rng(pytestconfig.getoption("--campaign-seed"))
+    count = 2 * pytestconfig.getoption("--family-cases")
+    for size in rng.permutation(HARD)[:count].tolist():
         ratio = max(size) / min(size)
         area = ours(name, reference).config.layout.tile is None
         if area and ratio > 200 and not name.startswith("kimi"):

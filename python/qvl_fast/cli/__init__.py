@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -17,6 +18,7 @@ from qvl_fast.cli.options import (
     byte_size,
     image_batch,
     model_config,
+    model_configs,
     positive_integer,
     positive_rate,
 )
@@ -102,9 +104,10 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         action="append",
-        type=model_config,
+        type=model_configs,
         metavar="NAME_OR_DIRECTORY",
-        help="preset or checkpoint directory, repeatable; default: every preset",
+        help="preset, checkpoint directory, or 'all' for every family; repeatable; default: "
+        + ", ".join(PRESETS),
     )
     _add_video_settings(parser)
     parser.set_defaults(run=_inspect, parser=parser)
@@ -113,7 +116,7 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
 def _inspect(args: argparse.Namespace) -> int:
     from qvl_fast.cli.inspect import inspect
 
-    configs: list[ModelConfig] = args.config or list(PRESETS.values())
+    configs: list[ModelConfig] = list(chain(*args.config or [PRESETS.values()]))
     return inspect(args.files, [_with_video_settings(config, args) for config in configs])
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Line: TypeAlias = "tuple[str | Path, ...]"
 
+# Of a family that cuts images into tiles, the rows are those tiles.
 _IMAGES = ("file", "height x width", "config", "resized", "grid", "rows", "tokens")
 _VIDEOS = (
     "file",
@@ -75,16 +76,24 @@ def _image_lines(file: Path, processors: dict[str, ImageProcessor]) -> Iterator[
     height, width = image_size(file)
     for name, processor in processors.items():
         resized = processor.resized_size(height, width)
-        patch = processor.config.patch_size
+        rows = processor.num_patches(height, width)
+        patch, tile = processor.config.patch_size, processor.config.layout.tile
         yield (
             file,
             _by(height, width),
             name,
             _by(*resized),
-            _by(1, *(side // patch for side in resized)),
-            str(processor.num_patches(height, width)),
-            str(processor.num_tokens(height, width)),
+            _by(1, *(side // patch for side in resized)) if tile is None else f"tiles {_by(*tile)}",
+            str(rows),
+            _tokens(processor, height, width),
         )
+
+
+def _tokens(processor: ImageProcessor, height: int, width: int) -> str:
+    try:
+        return str(processor.num_tokens(height, width))
+    except ValueError:  # What becomes of a tile is up to the model.
+        return "-"
 
 
 def _video_lines(file: Path, processors: dict[str, VideoProcessor]) -> Iterator[Line]:

@@ -6,7 +6,7 @@ import re
 from argparse import ArgumentTypeError
 from pathlib import Path
 
-from qvl_fast.config import PRESETS, ModelConfig
+from qvl_fast.config import FAMILIES, ModelConfig
 
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
@@ -45,14 +45,19 @@ def byte_size(text: str) -> int:
 
 def model_config(text: str) -> ModelConfig:
     """The configuration with the name of a preset or in a checkpoint directory."""
-    if text in PRESETS:
-        return PRESETS[text]
+    if text in FAMILIES:
+        return FAMILIES[text]
     directory = Path(text)
     if not directory.is_dir():
-        presets = ", ".join(PRESETS)
+        presets = ", ".join(FAMILIES)
         raise ArgumentTypeError(f"must be one of {presets} or a directory, got {text!r}")
     try:
         # Resolved, because the configuration is named after the directory and "." is no name.
         return ModelConfig.from_pretrained(directory.resolve())
     except (OSError, TypeError, ValueError) as error:
         raise ArgumentTypeError(f"{text!r} cannot be used: {error}") from None
+
+
+def model_configs(text: str) -> list[ModelConfig]:
+    """One configuration, or with ``all`` that of every family."""
+    return list(FAMILIES.values()) if text == "all" else [model_config(text)]

@@ -5,6 +5,7 @@ from qvl_fast.config.grounding import GroundingConfig
 from qvl_fast.config.image import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, ImageConfig
 from qvl_fast.config.layout import Layout
 from qvl_fast.config.model import (
+    FAMILIES,
     PRESETS,
     AnyImageConfig,
     AnyRopeConfig,
@@ -23,6 +24,7 @@ from qvl_fast.config.vit import BARE_VIT_TYPES, VIT_TYPES, VITS, VitConfig
 
 __all__ = [
     "BARE_VIT_TYPES",
+    "FAMILIES",
     "MAX_INTEGER",
     "OPENAI_CLIP_MEAN",
     "OPENAI_CLIP_STD",

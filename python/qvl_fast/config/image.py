@@ -170,7 +170,7 @@ def settings_of(
         ValueError: the settings ask for something that is not reproduced exactly, or another
             setting is null.
     """
-    if settings.get("do_convert_rgb", True) not in (True, None):
+    if settings.get("do_convert_rgb", True) is not True:
         raise ValueError(f"do_convert_rgb must be true, got {settings['do_convert_rgb']!r}")
     values = {
         name: settings[name]

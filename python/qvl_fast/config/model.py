@@ -302,16 +302,22 @@ _GROUNDING = {
     "qwen3.5": GroundingConfig(scale=1000, markup="json"),
 }
 
-# The same by the names of all sizes, which begin with the family's.
+# Every family of models, without the sizes that differ in their towers only.
+FAMILIES: Mapping[str, ModelConfig] = {
+    **PRESETS,
+    **{
+        name: ModelConfig(name=name, image=image, grounding=_GROUNDING.get(name))
+        for name, image in _IMAGES.items()
+    },
+}
+
+# And by the names of all sizes, which begin with the family's.
 _MODELS: Mapping[str, ModelConfig] = {
     name: replace(PRESETS[family], name=name, tower=tower)
     for name, tower in TOWERS.items()
     for family in PRESETS
     if name == family or name.startswith(f"{family}-")
-} | {
-    name: ModelConfig(name=name, image=image, grounding=_GROUNDING.get(name))
-    for name, image in _IMAGES.items()
-}
+} | FAMILIES
 
 # `model_type` in a config.json -> the preset whose structure it has.
 _MODEL_TYPES: Mapping[str, ModelConfig] = {

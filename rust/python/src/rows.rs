@@ -47,7 +47,7 @@ impl RowWriter {
     /// the name of a filter.
     #[new]
     #[pyo3(signature = (patch_size, temporal_patch_size, merge_size, *, temporal, dtype, reference,
-                        rescale_factor, mean_std, isa, tile=None, resample="bicubic", margin=[0; 3]))]
+                        rescale_factor, mean_std, isa, tile, resample, margin))]
     #[expect(clippy::too_many_arguments, reason = "keywords on the Python side")]
     fn new(
         patch_size: usize,

@@ -248,6 +248,10 @@ def from_json(settings: Settings) -> ImageConfig:
         config = stock.defaults.updated(settings)
     else:
         own = {name: value for name, value in settings.items() if name not in _SIZES}
+        if own.get("do_convert_rgb", True) is None:
+            # Released files of SigLIP have it; only images that are not RGB then fail in the stock
+            # class, which are converted here.
+            del own["do_convert_rgb"]
         config = stock.defaults.updated(own)
     if stock.layout is None:
         return config

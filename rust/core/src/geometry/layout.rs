@@ -144,6 +144,7 @@ impl Layout {
         Ok(Plan {
             passes,
             overview_first: self.overview == Overview::First,
+            is_tiled: self.tile.is_some(),
         })
     }
 
@@ -241,6 +242,8 @@ impl Layout {
 pub struct Plan {
     passes: [Option<Pass>; 2],
     overview_first: bool,
+    /// Whether tiles have a size of their own, rather than the image's.
+    is_tiled: bool,
 }
 
 impl Plan {
@@ -249,6 +252,7 @@ impl Plan {
         Self {
             passes: [Some(pass), None],
             overview_first: false,
+            is_tiled: false,
         }
     }
 
@@ -273,8 +277,11 @@ impl Plan {
     }
 
     /// The same with tiles cut to multiples of `unit` pixels at their right and bottom, as a convolution of
-    /// that stride leaves them.
+    /// that stride leaves them; an image that is resized as a whole is not cut.
     pub fn trimmed(self, unit: usize) -> Self {
+        if !self.is_tiled {
+            return self;
+        }
         Self {
             passes: self.passes.map(|pass| pass.map(|pass| pass.trimmed(unit))),
             ..self
@@ -424,6 +431,13 @@ mod tests {
         });
         let facts = |size| facts(kimi.plan(size, TORCH).unwrap().passes().next().unwrap());
         assert_eq!(facts((30, 57)), ((30, 57), (0, 0), (56, 84)));
+    }
+
+    #[test]
+    fn only_tiles_are_cut_to_whole_patches() {
+        let cut = |layout: Layout| layout.plan((30, 50), TORCH).unwrap().trimmed(14).tile();
+        assert_eq!(cut(tiled(Fit::Keep, 30, Overview::None)), (28, 28));
+        assert_eq!(cut(Layout::whole(Fit::Keep)), (30, 50));
     }
 
     #[test]

@@ -43,7 +43,8 @@ pub(crate) fn write_band<T: Store + Copy>(
     }
 }
 
-/// Writes one channel of `width` pixels of each scanline of a band, as many as fill `plane`.
+/// Writes one channel of `width` pixels of each scanline of a band, as many as fill `plane`; `stream` as
+/// above.
 ///
 /// Panics if the band does not hold them.
 pub(crate) fn write_plane<T: Store + Copy>(
@@ -53,11 +54,12 @@ pub(crate) fn write_plane<T: Store + Copy>(
     width: usize,
     values: &Values<T>,
     plane: &mut [T],
+    stream: bool,
 ) {
     assert!(channel < 3 && band.holds(plane.len() / width, width));
     match isa.backend() {
         Backend::Scalar => scalar::write_plane(band, channel, width, values, plane),
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-        _ => vector::write_plane(band, channel, width, values, plane),
+        _ => vector::write_plane(band, channel, width, values, plane, stream),
     }
 }

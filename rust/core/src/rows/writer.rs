@@ -336,7 +336,7 @@ impl<'a, T: Element> BandWriter for Rows<'a, T> {
                 let [samples] = frames else { return };
                 for (index, plane) in pieces.into_iter().enumerate() {
                     let band = Band::new(samples, stride).starting_at(index / 3 * width);
-                    write_plane(*isa, band, index % 3, width, values, plane);
+                    write_plane(*isa, band, index % 3, width, values, plane, self.stream);
                 }
             }
         }

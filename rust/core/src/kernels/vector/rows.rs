@@ -73,6 +73,7 @@ pub(in crate::kernels) fn write_plane<T: Store + Copy>(
     width: usize,
     values: &Values<T>,
     plane: &mut [T],
+    stream: bool,
 ) {
     let Some((affine, rescales)) = arithmetic(values).filter(|_| width >= SAMPLES) else {
         return scalar::write_plane(band, channel, width, values, plane);
@@ -81,9 +82,9 @@ pub(in crate::kernels) fn write_plane<T: Store + Copy>(
     // at least, and the band holds all of them.
     unsafe {
         if rescales {
-            write_lines::<T, true>(band, channel, width, &affine[channel], plane);
+            write_lines::<T, true>(band, channel, width, &affine[channel], plane, stream);
         } else {
-            write_lines::<T, false>(band, channel, width, &affine[channel], plane);
+            write_lines::<T, false>(band, channel, width, &affine[channel], plane, stream);
         }
     }
 }
@@ -100,21 +101,33 @@ fn arithmetic<T: Store>(values: &Values<T>) -> Option<([Affine; 3], bool)> {
 
 /// # Safety
 /// Scanlines of at least 8 pixels; a band that holds them.
+#[cfg_attr(
+    target_arch = "aarch64",
+    expect(unused_variables, reason = "its stores do not bypass the cache")
+)]
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
-unsafe fn write_lines<T: Store, const RESCALES: bool>(
+unsafe fn write_lines<T: Store + Copy, const RESCALES: bool>(
     band: Band<'_>,
     channel: usize,
     width: usize,
     affine: &Affine,
     plane: &mut [T],
+    stream: bool,
 ) {
     let constants = Constants::new(affine);
-    for (y, run) in plane.chunks_exact_mut(width).enumerate() {
-        let samples = &band.plane(y, channel)[..width];
-        // SAFETY: as many samples as elements.
-        unsafe { write_run::<T, RESCALES>(samples.as_ptr(), &constants, run) };
+    let write = |first: usize, lines: &mut [T]| {
+        for (index, run) in lines.chunks_exact_mut(width).enumerate() {
+            let samples = &band.plane(first + index, channel)[..width];
+            // SAFETY: as many samples as elements.
+            unsafe { write_run::<T, RESCALES>(samples.as_ptr(), &constants, run) };
+        }
+    };
+    #[cfg(target_arch = "x86_64")]
+    if stream && stream::rows(plane, width, write) {
+        return;
     }
+    write(0, plane);
 }
 
 /// # Safety

@@ -1,0 +1,19 @@
+"""Settings of Sphinx for the pages beside this file: `make docs`."""
+
+project = "qvl_fast"
+project_copyright = "the authors of qvl_fast"
+extensions = ["myst_parser"]
+html_theme = "alabaster"
+html_theme_options = {
+    "description": "The vision front end of the Qwen-VL models",
+    "fixed_sidebar": True,
+    "font_family": "system-ui, sans-serif",
+    "code_font_size": "0.85em",
+    "page_width": "1100px",
+    "body_max_width": "none",  # for the tables
+}
+html_sidebars = {"**": ["about.html", "navigation.html", "searchbox.html"]}
+html_show_sourcelink = False
+# Links such as `images.md#options` lead to headings of other pages.
+myst_heading_anchors = 3
+nitpicky = True

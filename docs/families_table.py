@@ -1,0 +1,90 @@
+"""The table of docs/families.md, made from the presets.
+
+python docs/families_table.py        # writes it into the page
+"""
+
+from pathlib import Path
+
+from qvl_fast import ImageProcessor
+from qvl_fast.config import FAMILIES, ImageConfig
+from qvl_fast.config.layout import Area, Pinpoints, Ratio, Shortest, Shrink, Stretch
+
+PAGE = Path(__file__).with_name("families.md")
+SIZES = ((480, 640), (1080, 1920), (2000, 300))
+# The tower of `qvl_fast.models` that takes their rows, by its preset.
+TOWERS = {
+    "qwen2-vl": "`qwen2-vl`",
+    "qwen2.5-vl": "`qwen2.5-vl`",
+    "qwen3-vl": "`qwen3-vl`",
+    "qwen3.5": "as `qwen3-vl`, without DeepStack",
+    "clip-224": "as `clip-vit-l-336`",
+    "llava-1.5": "`llava-1.5`",
+    "llava-1.5-pad": "`llava-1.5`",
+    "llava-next": "`llava-1.5`",
+    "llava-onevision": "`llava-onevision`",
+    "internvl": "`internvit-300m`, `internvit-6b`",
+    "blip-2": "`eva-g`",
+    "idefics": "`idefics`",
+    "siglip-384": "`siglip-so400m-384`",
+    "qwen-vl": "`qwen-vl`",
+}
+START, END = "<!-- made by families_table.py -->\n", "<!-- end -->\n"
+
+
+def table() -> str:
+    """One line for each family: its size rule, tiles, and what images of some sizes become."""
+    titles = ["preset", "size", "tiles", *(f"tokens of {h} x {w}" for h, w in SIZES), "tower"]
+    lines = [titles, ["-"] * len(titles)]
+    for name, model in FAMILIES.items():
+        processor = ImageProcessor(model, return_tensors="np")
+        counts = [_tokens(processor, *size) for size in SIZES]
+        lines.append(
+            [f"`{name}`", _size(model.image), _tiles(model.image), *counts, TOWERS.get(name, "")]
+        )
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _size(config: ImageConfig) -> str:
+    layout = config.layout
+    padded = "padded to a square, then " if layout.square else ""
+    match layout.fit:
+        case Area():
+            return (
+                f"multiples of {config.factor}, {config.min_pixels} to {config.max_pixels} pixels"
+            )
+        case Shrink(patches, _):
+            return f"at most {patches} patches, padded to multiples of {config.factor}"
+        case Stretch(height, width):
+            return f"{height} x {width}"
+        case Shortest(edge):
+            return f"{padded}shorter side {edge}"
+        case Pinpoints(canvases):
+            return f"inside the best of {len(canvases)} canvases"
+        case Ratio(least, most):
+            return f"the nearest grid of {least} to {most} tiles"
+
+
+def _tiles(config: ImageConfig) -> str:
+    layout = config.layout
+    if layout.tile is None:
+        return ""
+    overview = {"none": "", "first": ", overview first", "last": ", overview last"}
+    return f"{layout.tile[0]} x {layout.tile[1]}{overview[layout.overview]}"
+
+
+def _tokens(processor: ImageProcessor, height: int, width: int) -> str:
+    try:
+        return str(processor.num_tokens(height, width))
+    except ValueError:  # What becomes of a tile is up to the model.
+        return ""
+
+
+def updated(page: str) -> str:
+    """The page with the table of today's presets."""
+    before, rest = page.split(START)
+    _, after = rest.split(END)
+    return f"{before}{START}{table()}{END}{after}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(updated(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
