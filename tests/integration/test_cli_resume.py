@@ -224,7 +224,15 @@ def test_other_files_are_not_touched(tmp_path, images, out):
     assert not (out / "rows-00000.safetensors").exists()
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"items": [{"path": "a"}], "configuration": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"items": [{"path": "a"}], "configuration": {}}',
+        '{"items": [], "configuration": 5}',
+    ],
+)
 def test_an_index_that_cannot_be_read_is_named(tmp_path, out, capsys, text):
     (out / "index.json").write_text(text)
     before = state(out)

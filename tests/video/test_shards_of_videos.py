@@ -141,6 +141,58 @@ def test_an_index_of_images_says_nothing_of_videos(images, tmp_path):
     assert all("video" not in item for item in content["items"])
 
 
+def test_bfloat16_rows_that_are_larger_than_a_shard(videos, tmp_path):
+    out = tmp_path / "out"
+    assert preprocess(*videos, "-o", out, "--dtype", "bfloat16", "--shard-size", "1") == 0
+    assert {path.suffix for path in out.iterdir()} == {".json", ".safetensors"}
+    processor = VideoProcessor("qwen2.5-vl", dtype="bfloat16")
+    for item, path in zip(Dataset(out), videos, strict=True):
+        assert_equal(item, processor(path))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not reserve room")
+def test_a_video_that_there_is_no_room_for_is_listed(videos, tmp_path):
+    import resource
+
+    out = tmp_path / "out"
+    limit = 1_200_000
+    done = subprocess.run(
+        [SCRIPT, "preprocess", *videos, "-o", out, "--shard-size", "1MB"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert done.returncode == 1
+    listed = "".join(f"  {path}: File too large\n" for path in videos[:2])
+    assert done.stderr == f"failed: 2\n{listed}"
+    assert [entry.path for entry in Dataset(out).entries] == [str(videos[2])]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_long_video_is_not_held_in_memory(tmp_path, monkeypatch):
+    path = tmp_path / "long.mp4"
+    Clip(codec="mpeg4", size=(480, 640), count=60, options={"qscale": "31"}).write(path)
+
+    def resident():
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("RssAnon:")[2].split()[0]) << 10
+
+    seen = []
+    real = VideoProcessor.iter_rows
+
+    def watched(self, video, **options):
+        for chunk in real(self, video, **options):
+            seen.append(resident())
+            yield chunk
+
+    monkeypatch.setattr(VideoProcessor, "iter_rows", watched)
+    assert preprocess(path, "-o", tmp_path / "out", "--shard-size", "1MB") == 0
+    assert (tmp_path / "out" / "rows-00000.safetensors").stat().st_size > 200 << 20
+    assert resident() - seen[0] < 80 << 20  # a chunk of rows is 56 MiB
+    assert max(seen) - seen[0] < 80 << 20
+
+
 @pytest.mark.parametrize("size", [1, 650_000, 900_000])
 def test_shards_are_of_the_size_unless_one_video_is_larger(videos, tmp_path, size):
     out = tmp_path / "out"

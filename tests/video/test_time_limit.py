@@ -53,6 +53,20 @@ def test_frames_after_others_were_left(path):
             assert np.array_equal(got, want)
 
 
+@pytest.mark.parametrize("timeout", [None, PATIENT])
+def test_a_closed_file_gives_no_frames(path, timeout):
+    video = VideoFile(path, timeout=timeout)
+    begun, waiting = video.frames(range(60)), video.frames([3])
+    next(begun)
+    video.close()
+    for late in (lambda: next(begun), lambda: next(waiting), lambda: video.frames([0])):
+        with pytest.raises(VideoError, match=r"h264 b-frames\.mp4' was closed"):
+            late()
+    assert timeout is None or child(video).returncode == -signal.SIGKILL  # and no other began
+    assert video.metadata.total_num_frames == 60
+    video.close()
+
+
 @pytest.mark.parametrize("size", [0, 10_000_000])
 def test_opening_stalls(size, path, monkeypatch):
     monkeypatch.setattr(process, "_PROGRAM", "import time; time.sleep(1000)")

@@ -205,7 +205,7 @@ def read_index(folder: Path) -> tuple[dict[str, Any], list[Entry]]:
         content = json.loads(path.read_text(encoding="ascii"))
         entries = [Entry.from_json(item) for item in content["items"]]
         _next_number(entry.shard for entry in entries)
-        return content["configuration"], entries
+        return dict(content["configuration"]), entries
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{path} is no index of qvl-fast: {error!r}") from None
 

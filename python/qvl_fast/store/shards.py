@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qvl_fast._output.rows import hand_out, storage
+from qvl_fast._output.rows import hand_out, row_memory, storage
 from qvl_fast.store.atomic import replacing
 from qvl_fast.store.errors import StoreError
 from qvl_fast.store.index import Entry, path_text
+from qvl_fast.store.spill import on_disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,8 +79,9 @@ class ShardWriter:
         if self._entries and self._bytes + needed > self._size:
             self.flush()
         if rows > len(self._target):
-            # Larger than a shard: it gets one of its own, since nothing fits beside it.
-            self._target = self._allocate(rows)
+            # Larger than a shard: it gets one of its own, since nothing fits beside it. A long
+            # video may be larger than memory, too.
+            self._target = self._allocate_on_disk(rows)
         first_row = self._filled()
         out = self._target[first_row : first_row + rows]
         grid = self._kind.fill(source.path, out, self._form, report)
@@ -146,11 +148,14 @@ class ShardWriter:
 
     def _allocate(self, rows: int) -> Rows:
         processor = self._kind.processor
-        return hand_out(
-            storage((rows, processor.columns), processor.dtype, None, ()),
-            processor.dtype,
-            self._form,
-        )
+        memory = storage((rows, processor.columns), processor.dtype, None, ())
+        return hand_out(memory, processor.dtype, self._form)
+
+    def _allocate_on_disk(self, rows: int) -> Rows:
+        processor = self._kind.processor
+        dtype = row_memory(self._buffer).dtype
+        memory = on_disk(self._index.folder, (rows, processor.columns), dtype)
+        return hand_out(memory, processor.dtype, self._form)
 
 
 def _quoted_twice(value: Any) -> int:

@@ -49,6 +49,7 @@ class VideoFile:
     ) -> None:
         num_threads = positive_integer("num_threads", num_threads)
         self._source = source
+        self._closed = False
         place = place_of(source)
         self._reader: Reader
         if timeout is None:
@@ -79,10 +80,11 @@ class VideoFile:
 
         Raises:
             ValueError: an index is not there, or they decrease.
-            VideoError: while iterating: a frame that cannot be decoded, or that has not the size of
-                the first one.
+            VideoError: the file was closed; while iterating also: a frame that cannot be decoded,
+                or that has not the size of the first one.
             TimeoutError: while iterating: a frame took longer than ``timeout``.
         """
+        self._check_open()
         wanted = integer_array("indices", indices)
         if wanted.ndim != 1:
             raise ValueError(f"indices must have one dimension, got shape {wanted.shape}")
@@ -95,7 +97,8 @@ class VideoFile:
         return self._of_one_size(wanted)
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Lets go of the file, which gives no more frames; its metadata stays."""
+        self._closed = True
         self._reader.close()
 
     def __enter__(self) -> Self:
@@ -105,6 +108,8 @@ class VideoFile:
         self.close()
 
     def _of_one_size(self, indices: NDArray[np.int64]) -> Generator[NDArray[np.uint8]]:
+        # Of a closed file, a reader in another process would start one that nobody ends.
+        self._check_open()
         size = self.metadata.height, self.metadata.width
         for index, frame in zip(indices, self._reader.frames(indices), strict=True):
             if frame.shape[:2] != size:
@@ -114,3 +119,8 @@ class VideoFile:
                     f"before frame {index}",
                 )
             yield frame
+            self._check_open()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise VideoError.about(self._source, "was closed")
