@@ -98,9 +98,7 @@ macro_rules! kernel {
     ($module:ident, $operations:path, $multiply_add:ident, $features:literal) => {
         mod $module {
             use super::*;
-            use operations::{
-                Totals, join, pairs, totals, widened, zero, $multiply_add as multiply_add,
-            };
+            use operations::{join, pairs, totals, widened, zero, $multiply_add as multiply_add};
             use $operations as operations;
 
             #[target_feature(enable = $features)]
@@ -116,39 +114,29 @@ macro_rules! kernel {
                 for (x, (start, record)) in table.starts.iter().zip(records).enumerate() {
                     ahead.step();
                     let (low, high) = record.split_at(table.blocks);
-                    let a = of_line::<WIDE>(lines, 0, *start, low, high);
-                    let b = of_line::<WIDE>(lines, 1, *start, low, high);
+                    let mut sums = [totals([zero(); 3]); 2];
+                    for (line, sums) in sums.iter_mut().enumerate() {
+                        let (mut lows, mut highs) = ([zero(); 3], [zero(); 3]);
+                        for channel in 0..3 {
+                            let (samples, _) = lines.plane(line, channel)[*start..].as_chunks();
+                            for (block, samples) in samples[..table.blocks].iter().enumerate() {
+                                let samples = widened(samples);
+                                let (lows, highs) = (&mut lows[channel], &mut highs[channel]);
+                                *lows = multiply_add(*lows, samples, &low[block]);
+                                if WIDE {
+                                    *highs = multiply_add(*highs, samples, &high[block]);
+                                }
+                            }
+                        }
+                        *sums = totals(lows);
+                        if WIDE {
+                            *sums = join(*sums, totals(highs));
+                        }
+                    }
+                    let [a, b] = sums;
                     for (channel, pair) in pairs(a, b, table.precision)[..3].iter().enumerate() {
                         out[channel * stride + x] = *pair;
                     }
-                }
-            }
-
-            /// What the three planes of a scanline sum up to from `start` on.
-            #[target_feature(enable = $features)]
-            #[inline]
-            fn of_line<const WIDE: bool>(
-                lines: &Staged,
-                line: usize,
-                start: usize,
-                low: &[[i16; TAPS]],
-                high: &[[i16; TAPS]],
-            ) -> Totals {
-                let (mut lows, mut highs) = ([zero(); 3], [zero(); 3]);
-                for channel in 0..3 {
-                    let (samples, _) = lines.plane(line, channel)[start..].as_chunks();
-                    for (block, samples) in samples[..low.len()].iter().enumerate() {
-                        let samples = widened(samples);
-                        lows[channel] = multiply_add(lows[channel], samples, &low[block]);
-                        if WIDE {
-                            highs[channel] = multiply_add(highs[channel], samples, &high[block]);
-                        }
-                    }
-                }
-                if WIDE {
-                    join(totals(lows), totals(highs))
-                } else {
-                    totals(lows)
                 }
             }
         }
