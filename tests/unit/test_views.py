@@ -11,10 +11,15 @@ from PIL import Image
 
 import qvl_fast
 from qvl_fast import ModelConfig, boxes, diff, view
-from qvl_fast.views import gallery
+from qvl_fast.views import gallery, view_frames
 
 GREY = np.full((280, 420, 3), 100, np.uint8)  # 10 x 15 tokens of Qwen2.5-VL, not resized.
 PLAIN = replace(ModelConfig.preset("qwen2.5-vl"), tower=None)  # Without windows.
+
+
+def grid_of(seen):
+    height, width = seen.pixels.shape[:2]
+    return [[1, height // seen.patch_size, width // seen.patch_size]]
 
 
 def data_of(page):
@@ -54,7 +59,7 @@ def test_neighbouring_windows_have_different_colours():
 
 def test_windows_are_those_of_the_plan():
     seen = view(np.zeros((500, 700, 3), np.uint8), "qwen2.5-vl").seen
-    plan = qvl_fast.plan(seen.grid_thw, "qwen2.5-vl")
+    plan = qvl_fast.plan(grid_of(seen), "qwen2.5-vl")
     bounds = plan.cu_window_seqlens // 4
     for number, (first, last) in enumerate(pairwise(bounds)):
         assert (seen.windows[plan.window_index[first:last]] == number).all()
@@ -65,7 +70,7 @@ def test_position_ids_are_those_of_the_language_model(config):
     seen = view(GREY, config).seen
     tokens = len(seen.positions)
     ids, _ = qvl_fast.mrope_position_ids(
-        [[0, *[1] * tokens, 0]], config=config, image_grid_thw=seen.grid_thw
+        [[0, *[1] * tokens, 0]], config=config, image_grid_thw=grid_of(seen)
     )
     assert (ids[:, 0, 1:-1] == seen.positions.T).all()
 
@@ -91,7 +96,43 @@ def test_families_that_cut_images_show_their_tiles(config, tiles):
     assert np.abs(np.array(found) - shown.places[0].resized).max() <= 1
     assert (found[2] - found[0]) * (found[3] - found[1]) - len(x) <= 16
     assert shown.places[0].note.endswith("pixels of what the model sees")
-    assert data_of(shown.html)["images"][0]["steps"][0]["positions"] is None
+    main, *overview = data_of(shown.html)["images"]
+    assert main["steps"][0]["positions"] is None
+    assert len(overview) == (config != "clip-224")
+    if overview:
+        assert overview[0]["name"].endswith(": overview")
+        tile = shown.seen.overview.pixels[..., 0] > 180
+        ratio = tile.sum() / tile.size
+        assert ratio == pytest.approx(100 * 200 / (480 * 640), rel=0.05)
+
+
+@pytest.mark.parametrize("config", ["qwen2-vl", "qwen2.5-vl", "qwen3-vl"])
+def test_frames_of_a_video(config):
+    clip = np.random.default_rng(0).integers(0, 256, (5, 112, 168, 3), np.uint8)
+    known = {"total_num_frames": 50, "fps": 10.0, "frames_indices": [0, 10, 20, 30, 40]}
+    views = view_frames((clip, known), config)
+    processor = qvl_fast.VideoProcessor(config, return_tensors="np")
+    batch = processor((clip, known))
+    (groups, height, width), merged = batch.video_grid_thw[0].tolist(), 4
+    assert len(views) == 2 * groups == 6
+    assert views[2].name.endswith("group 1 at 2.5 seconds, frame 1 of 2")
+    # The last frame is there twice.
+    assert (views[4].seen.pixels == views[5].seen.pixels).all()
+    assert not (views[0].seen.pixels == views[1].seen.pixels).all()
+    tokens = height * width // merged
+    if config == "qwen3-vl":
+        ids = views[4].seen.positions
+        assert ids[0].tolist() == [1, 1, 1]
+    else:
+        ids, _ = qvl_fast.mrope_position_ids(
+            [[0] + [2] * (groups * tokens)],
+            config=config,
+            video_grid_thw=batch.video_grid_thw,
+            second_per_grid_ts=batch.get("second_per_grid_ts"),
+        )
+        assert (views[4].seen.positions == ids[:, 0, 1 + 2 * tokens :].T).all()
+    assert len(view_frames((clip, known), config, most_groups=1)) == 2
+    assert len(data_of(gallery(views))["images"]) == 6
 
 
 def test_scores_colour_their_tokens():

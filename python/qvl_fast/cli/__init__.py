@@ -123,9 +123,10 @@ def _inspect(args: argparse.Namespace) -> int:
 def _add_view(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Show images as a model sees them: tokens, windows, position ids, boxes and what smaller "
-        "budgets lose. Several images make one page. Exits with 1 if a file could not be read."
+        "budgets lose; of videos the first frames. Several make one page. Exits with 1 if a file "
+        "could not be read."
     )
-    parser.add_argument("files", nargs="+", type=Path, metavar="IMAGE")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     _add_one_config(parser)
     parser.add_argument(
         "--max-pixels", type=positive_integer, metavar="N", help="of the resized image"

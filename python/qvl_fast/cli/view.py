@@ -1,4 +1,4 @@
-"""``qvl-fast view``: images as a model sees them, on a page or as a picture."""
+"""``qvl-fast view``: images and videos as a model sees them, on a page or as a picture."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from qvl_fast.cli.errors import CommandError
 from qvl_fast.cli.report import show_failures
-from qvl_fast.store.sources import Failure
-from qvl_fast.views import View, gallery
+from qvl_fast.store.sources import Failure, is_video
+from qvl_fast.views import View, gallery, view_frames
 from qvl_fast.views import view as view_image
 from qvl_fast.views.seen import with_budget
 
@@ -34,8 +34,8 @@ def view(
     Raises:
         CommandError: arguments that do not fit each other, or a file that cannot be written.
     """
-    if boxes and len(files) > 1:
-        raise CommandError(f"argument --boxes: an answer is about one image, got {len(files)}")
+    if boxes and (len(files) > 1 or is_video(files[0])):
+        raise CommandError("argument --boxes: an answer is about one image")
     is_page = out.suffix.lower() == ".html"
     if not is_page and len(files) > 1:
         raise CommandError(f"argument --out: several images make a page, so {out} must be .html")
@@ -46,7 +46,10 @@ def view(
     failures: list[Failure] = []
     for file in files:
         try:
-            views.append(view_image(file, config, answer))
+            if is_video(file):
+                views += view_frames(file, config)
+            else:
+                views.append(view_image(file, config, answer))
         except (OSError, ValueError) as error:
             failures.append(Failure(file, error))
     if views:

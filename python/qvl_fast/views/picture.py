@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,15 +14,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from qvl_fast._input.names import describe
 from qvl_fast.boxes.spaces import model_config
+from qvl_fast.config import positive_integer
 from qvl_fast.views import page
 from qvl_fast.views.drawing import draw, png
 from qvl_fast.views.places import Place, places_of
-from qvl_fast.views.seen import Seen, decoded, see, with_budget
+from qvl_fast.views.seen import Seen, decoded, see, see_frames, with_budget
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from qvl_fast._input.source import ImageSource
+    from qvl_fast._input.video.clips import VideoSource
     from qvl_fast.boxes import Region
     from qvl_fast.config import ModelConfig
 
@@ -112,7 +114,7 @@ def view(
     rows, columns = seen.tokens
     budgets = [tokens for tokens in _BUDGETS if tokens < rows * columns]
     return View(
-        name=os.fspath(image) if isinstance(image, str | os.PathLike) else describe(image),
+        name=_name(image),
         seen=seen,
         smaller=[see(source, with_budget(model, tokens)) for tokens in budgets],
         places=[] if boxes is None else places_of(boxes, seen),
@@ -120,9 +122,35 @@ def view(
     )
 
 
+def view_frames(
+    video: VideoSource, config: str | ModelConfig, *, most_groups: int = 8
+) -> list[View]:
+    """What a model sees of a video, frame by frame; :func:`gallery` makes one page of them.
+
+    Frames of a group, which are pairs in released models, share their tokens and position ids.
+
+    Args:
+        video: whatever :class:`VideoProcessor` takes.
+        config: a preset's name or a :class:`ModelConfig`.
+        most_groups: so many groups of frames are shown, from the first on.
+
+    Raises:
+        VideoError, OSError, TypeError: a video that cannot be used, as from a processor.
+        ValueError: an unknown preset, or one that takes no videos.
+    """
+    most = positive_integer("most_groups", most_groups)
+    name = _name(video[0] if isinstance(video, tuple) else video)
+    frames = see_frames(video, model_config(config), most)
+    return [View(name=f"{name}: {place}", seen=seen) for place, seen in frames]
+
+
 def gallery(views: Sequence[View]) -> str:
-    """One page for several images, with an index."""
-    return page.filled([_content(view) for view in views])
+    """One page for several images, with an index. An overview has an entry of its own."""
+    return page.filled([content for view in views for content in _contents(view)])
+
+
+def _name(source: Any) -> str:
+    return os.fspath(source) if isinstance(source, str | os.PathLike) else describe(source)
 
 
 def _scaled(scores: ArrayLike, tokens: int) -> NDArray[np.float64]:
@@ -135,13 +163,16 @@ def _scaled(scores: ArrayLike, tokens: int) -> NDArray[np.float64]:
     return (values - lowest) / (highest - lowest or 1.0)
 
 
-def _content(view: View) -> dict[str, Any]:
+def _contents(view: View) -> Iterator[dict[str, Any]]:
     seen = view.seen
-    return {
+    common = {"config": seen.config.name, "original": seen.original}
+    yield {
+        **common,
         "name": view.name,
-        "config": seen.config.name,
-        "original": seen.original,
         "steps": [page.step(step) for step in (*view.smaller, seen)],
         "places": [place.shown for place in view.places],
         "scores": None if view.scores is None else np.round(view.scores, 3).tolist(),
     }
+    if seen.overview is not None:
+        name, steps = f"{view.name}: overview", [page.step(seen.overview)]
+        yield {**common, "name": name, "steps": steps, "places": [], "scores": None}

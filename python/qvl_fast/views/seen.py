@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,27 +17,36 @@ from qvl_fast.index.plans import plan
 from qvl_fast.processors.functional import image_size
 from qvl_fast.processors.image import ImageProcessor
 from qvl_fast.processors.inverse import unpatchify
+from qvl_fast.processors.video import VideoProcessor
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from qvl_fast._input.source import File, ImageSource
-    from qvl_fast.config import ModelConfig
+    from qvl_fast._input.video.clips import VideoSource
+    from qvl_fast.config import ModelConfig, RopeConfig
 
 
 @dataclass(frozen=True)
 class Seen:
-    """An image as one model sees it.
+    """An image, or a frame of a video, as one model sees it.
 
     Attributes:
         config: the model.
         original: (height, width) of the image in pixels, turned upright.
         pixels: uint8 (height, width, 3), the resized image, taken from the rows themselves.
+        positions: int64 (tokens, 3), time, height and width ids of each token for the language
+            model, where one token stands before the image or video; None if that is not known.
+        windows: int64 (tokens,), the attention window of each token; None if the tower has none.
+        overview: the whole image once more, as large as a tile, where the model gets that too.
     """
 
     config: ModelConfig
     original: tuple[int, int]
     pixels: NDArray[np.uint8]
+    positions: NDArray[np.int64] | None = None
+    windows: NDArray[np.int64] | None = None
+    overview: Seen | None = None
 
     @property
     def patch_size(self) -> int:
@@ -56,49 +65,14 @@ class Seen:
         return self.config.image.factor if tile is None else tile[0]
 
     @property
-    def grid_thw(self) -> list[list[int]]:
-        """The grid of patches, as the model takes it."""
-        height, width = self.pixels.shape[:2]
-        return [[1, height // self.patch_size, width // self.patch_size]]
-
-    @property
     def tokens(self) -> tuple[int, int]:
         """Rows and columns of tokens, or of tiles."""
         height, width = self.pixels.shape[:2]
         return height // self.token_size, width // self.token_size
 
-    @cached_property
-    def positions(self) -> NDArray[np.int64] | None:
-        """int64 (tokens, 3): time, height and width ids of each token for the language model.
-
-        Those of a prompt in which one token stands before the image. None if the configuration
-        does not say how they are made.
-        """
-        if self.config.rope is None or self.cell == "tile":
-            return None
-        rows, columns = self.tokens
-        types = np.ones((1, 1 + rows * columns), np.int64)
-        types[0, 0] = 0
-        ids, _ = mrope_position_ids(types, config=self.config.rope, image_grid_thw=self.grid_thw)
-        return ids[:, 0, 1:].T
-
-    @cached_property
-    def windows(self) -> NDArray[np.int64] | None:
-        """int64 (tokens,): the attention window of each token; None if the tower has none."""
-        if self.config.tower is None or self.cell == "tile":
-            return None
-        index = plan(self.grid_thw, self.config.tower)
-        if index.window_index is None or index.cu_window_seqlens is None:
-            return None
-        # Bounds count patches, of which a token has several.
-        lengths = np.diff(index.cu_window_seqlens) // self.config.image.merge_size**2
-        windows = np.empty(len(index.window_index), np.int64)
-        windows[index.window_index] = np.repeat(np.arange(len(lengths)), lengths)
-        return windows
-
 
 def see(image: ImageSource, config: ModelConfig) -> Seen:
-    """An image as one model sees it.
+    """An image as one model sees it; of one that is cut into tiles, those put together again.
 
     Raises:
         ImageError: the image cannot be read, or the model cannot take its size.
@@ -108,23 +82,96 @@ def see(image: ImageSource, config: ModelConfig) -> Seen:
     batch = processor(image)
     size = image_size(image)
     if config.image.layout.tile is not None:
-        return Seen(config, size, _canvas(batch.pixel_values, processor, size))
-    (frames,) = unpatchify(batch.pixel_values, batch.image_grid_thw, config)
-    return Seen(config, size, frames[0])
+        canvas, overview = _tiles(batch.pixel_values, processor, size)
+        shown = None if overview is None else Seen(config, size, overview)
+        return Seen(config, size, canvas, overview=shown)
+    grid = batch.image_grid_thw
+    (frames,) = unpatchify(batch.pixel_values, grid, config)
+    positions = config.rope and _positions(config.rope, image_grid_thw=grid)
+    return Seen(config, size, frames[0], positions, _windows(config, grid))
 
 
-def _canvas(
+def see_frames(video: VideoSource, config: ModelConfig, most: int) -> Iterator[tuple[str, Seen]]:
+    """The frames of a video as one model sees them, with what they are.
+
+    Frames share their tokens with the others of their group. Those of the first ``most`` groups
+    are shown.
+
+    Raises:
+        VideoError: the video cannot be read, or the model cannot take it.
+        ValueError: the configuration does not say how the model takes videos.
+    """
+    processor = VideoProcessor(config, dtype="uint8", return_tensors="np")
+    batch = processor(video)
+    (known,), (times,) = batch.video_metadata, batch.timestamps
+    grid = batch.video_grid_thw
+    (frames,) = unpatchify(batch.pixel_values_videos, grid, processor.config)
+    groups = int(grid[0, 0])
+    size = known.height or frames.shape[1], known.width or frames.shape[2]
+    positions = None
+    if config.rope is not None:
+        # Where text with the time stands between groups, each is numbered as an image is.
+        alone = config.rope.videos_in_groups
+        given = {"image_grid_thw": [[1, *grid[0, 1:]]]} if alone else {"video_grid_thw": grid}
+        if "second_per_grid_ts" in batch:
+            given["second_per_grid_ts"] = batch["second_per_grid_ts"]
+        positions = _positions(config.rope, **given)
+        positions = np.tile(positions, (groups, 1)) if alone else positions
+    windows = _windows(config, grid)
+    for group, several in enumerate(np.split(frames, groups)[:most]):
+        own = slice(group * (tokens := grid[0, 1:].prod() // config.image.merge_size**2), None)
+        for place, pixels in enumerate(several):
+            yield (
+                f"group {group} at {times[group].strip('<>')}, frame {place + 1} of {len(several)}",
+                Seen(
+                    config,
+                    size,
+                    pixels,
+                    None if positions is None else positions[own][:tokens],
+                    None if windows is None else windows[own][:tokens],
+                ),
+            )
+
+
+def _positions(rope: RopeConfig, **grids: Any) -> NDArray[np.int64]:
+    """int64 (tokens, 3) of an image or a video."""
+    kind = 2 if "video_grid_thw" in grids else 1
+    (grid,) = grids["video_grid_thw" if kind == 2 else "image_grid_thw"]
+    types = np.full((1, 1 + np.prod(grid) // rope.merge_size**2), kind, np.int64)
+    types[0, 0] = 0
+    ids, _ = mrope_position_ids(types, config=rope, **grids)
+    return ids[:, 0, 1:].T
+
+
+def _windows(config: ModelConfig, grid: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """int64 (tokens,), or None if the tower has none."""
+    if config.tower is None:
+        return None
+    index = plan(grid, config.tower)
+    if index.window_index is None or index.cu_window_seqlens is None:
+        return None
+    # Bounds count patches, of which a token has several.
+    lengths = np.diff(index.cu_window_seqlens) // config.image.merge_size**2
+    windows = np.empty(len(index.window_index), np.int64)
+    windows[index.window_index] = np.repeat(np.arange(len(lengths)), lengths)
+    return windows
+
+
+def _tiles(
     planes: NDArray[np.uint8], processor: ImageProcessor, size: tuple[int, int]
-) -> NDArray[np.uint8]:
-    """The tiles of an image put together again, without the overview."""
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """The tiles of an image put together again, and the overview if there is one."""
     height, width = processor.resized_size(*size)
-    tiles = planes.reshape(-1, *planes.shape[-3:])
-    _, tile_height, tile_width = tiles.shape[1:]
+    # (tiles, height, width, 3)
+    tiles = planes.reshape(-1, *planes.shape[-3:]).transpose(0, 2, 3, 1)
+    _, tile_height, tile_width, _ = tiles.shape
     rows, columns = height // tile_height, width // tile_width
-    first = processor.config.layout.overview == "first"
-    tiles = tiles[-rows * columns :] if first else tiles[: rows * columns]
-    grid = tiles.reshape(rows, columns, 3, tile_height, tile_width)
-    return grid.transpose(0, 3, 1, 4, 2).reshape(height, width, 3)
+    overview = None
+    if len(tiles) > rows * columns:
+        first = processor.config.layout.overview == "first"
+        overview, tiles = (tiles[0], tiles[1:]) if first else (tiles[-1], tiles[:-1])
+    grid = tiles.reshape(rows, columns, tile_height, tile_width, 3)
+    return grid.transpose(0, 2, 1, 3, 4).reshape(height, width, 3), overview
 
 
 def decoded(image: ImageSource) -> ImageSource:
