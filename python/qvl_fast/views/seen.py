@@ -137,9 +137,10 @@ def _positions(rope: RopeConfig, **grids: Any) -> NDArray[np.int64]:
     """int64 (tokens, 3) of an image or a video."""
     kind = 2 if "video_grid_thw" in grids else 1
     (grid,) = grids["video_grid_thw" if kind == 2 else "image_grid_thw"]
-    types = np.full((1, 1 + np.prod(grid) // rope.merge_size**2), kind, np.int64)
+    tokens = int(np.prod(grid)) // rope.merge_size**2
+    types = np.full((1, 1 + tokens), kind, np.int64)
     types[0, 0] = 0
-    ids, _ = mrope_position_ids(types, config=rope, **grids)
+    ids: NDArray[np.int64] = mrope_position_ids(types, config=rope, **grids)[0]
     return ids[:, 0, 1:].T
 
 
