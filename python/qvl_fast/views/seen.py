@@ -136,12 +136,12 @@ def see_frames(video: VideoSource, config: ModelConfig, most: int) -> Iterator[t
 def _positions(rope: RopeConfig, **grids: Any) -> NDArray[np.int64]:
     """int64 (tokens, 3) of an image or a video."""
     kind = 2 if "video_grid_thw" in grids else 1
-    (grid,) = grids["video_grid_thw" if kind == 2 else "image_grid_thw"]
+    grid: Any = grids["video_grid_thw" if kind == 2 else "image_grid_thw"]
     tokens = int(np.prod(grid)) // rope.merge_size**2
     types = np.full((1, 1 + tokens), kind, np.int64)
     types[0, 0] = 0
-    ids: NDArray[np.int64] = mrope_position_ids(types, config=rope, **grids)[0]
-    return ids[:, 0, 1:].T
+    ids: Any = mrope_position_ids(types, config=rope, **grids)[0]
+    return np.asarray(ids[:, 0, 1:].T, np.int64)
 
 
 def _windows(config: ModelConfig, grid: NDArray[np.int64]) -> NDArray[np.int64] | None:
