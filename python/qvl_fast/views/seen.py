@@ -136,12 +136,12 @@ def see_frames(video: VideoSource, config: ModelConfig, most: int) -> Iterator[t
 def _positions(rope: RopeConfig, **grids: Any) -> NDArray[np.int64]:
     """int64 (tokens, 3) of an image or a video."""
     kind = 2 if "video_grid_thw" in grids else 1
-    grid: Any = grids["video_grid_thw" if kind == 2 else "image_grid_thw"]
-    tokens = int(np.prod(grid)) // rope.merge_size**2
+    grid = np.asarray(grids["video_grid_thw" if kind == 2 else "image_grid_thw"], np.int64)
+    tokens = int(grid.prod()) // rope.merge_size**2
     types = np.full((1, 1 + tokens), kind, np.int64)
     types[0, 0] = 0
-    ids: Any = mrope_position_ids(types, config=rope, **grids)[0]
-    return np.asarray(ids[:, 0, 1:].T, np.int64)
+    ids, _ = mrope_position_ids(types, config=rope, return_tensors="np", **grids)
+    return ids[:, 0, 1:].T
 
 
 def _windows(config: ModelConfig, grid: NDArray[np.int64]) -> NDArray[np.int64] | None:
