@@ -241,8 +241,25 @@ def test_differences_are_counted_and_framed(dtype, temporal):
     assert found.levels == pytest.approx(3, rel=1e-5)
     assert str(found) == "2 of 600 patches differ, by at most 3 of 255 levels"
     framed = (pixels_of(found.image) == [0xD5, 0x5E, 0x00]).all(axis=-1)
-    assert framed[28:56, 56:84].sum() == 28 * 28 - 24 * 24
-    assert framed.sum() == 2 * (28 * 28 - 24 * 24)
+    ring = 14 * 14 - 10 * 10
+    assert framed[28:42, 56:70].sum() == framed[:14, :14].sum() == ring
+    assert framed.sum() == 2 * ring
+
+
+@pytest.mark.parametrize("config", ["qwen3-vl", "hunyuan-ocr"])
+def test_the_frame_is_around_the_pixels_that_differ(config):
+    # By merged blocks in one, line by line in the other.
+    image = np.full((512, 768, 3), 100, np.uint8)
+    processor = qvl_fast.ImageProcessor(config, return_tensors="np")
+    a = processor(image)
+    image[16 * 5 : 16 * 6, 16 * 7 : 16 * 8] += 1
+    b = processor(image)
+    model = ModelConfig.preset(config)
+    found = diff(a.pixel_values, b.pixel_values, a.image_grid_thw, model)
+    assert (found.seen.pixels.shape, len(found.patches)) == ((512, 768, 3), 1)
+    rows, columns = np.nonzero((pixels_of(found.image) == [0xD5, 0x5E, 0x00]).all(axis=-1))
+    assert (rows.min(), rows.max() + 1) == (16 * 5, 16 * 6)
+    assert (columns.min(), columns.max() + 1) == (16 * 7, 16 * 8)
 
 
 def test_equal_rows():

@@ -44,11 +44,8 @@ class Diff:
 
     @cached_property
     def image(self) -> Image.Image:
-        """The picture, with the tokens framed that hold a patch that differs."""
-        rows, columns = self.seen.tokens
-        marked = np.zeros(rows * columns, bool)
-        marked[self.patches // self.seen.config.image.merge_size**2] = True
-        return draw(self.seen, marked=marked)
+        """The picture, with the patches framed that differ."""
+        return draw(self.seen, patches=_places(self.patches, self.seen))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the picture.
@@ -120,6 +117,18 @@ def diff(
         levels=float(levels.max(initial=0)),
         seen=Seen(model, original or frames.shape[1:3], frames[0]),
     )
+
+
+def _places(rows: NDArray[np.int64], seen: Seen) -> NDArray[np.int64]:
+    """int64 (n, 2): the row and the column of the patch that each row holds."""
+    image = seen.config.image
+    columns = seen.pixels.shape[1] // seen.patch_size
+    if image.layout.raster:
+        return np.stack(np.divmod(rows, columns), axis=-1)
+    merge = image.merge_size
+    block, inside = np.divmod(rows, merge**2)
+    blocks = np.stack(np.divmod(block, columns // merge), axis=-1)
+    return merge * blocks + np.stack(np.divmod(inside, merge), axis=-1)
 
 
 def _levels(config: ModelConfig, rows: Any, columns: int) -> NDArray[np.float64]:

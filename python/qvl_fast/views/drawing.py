@@ -25,7 +25,7 @@ def draw(
     *,
     boxes: Sequence[Sequence[float]] = (),
     scores: NDArray[np.float64] | None = None,
-    marked: NDArray[np.bool_] | None = None,
+    patches: NDArray[np.int64] | None = None,
 ) -> Image.Image:
     """The picture with its layers, of the size that the model sees.
 
@@ -33,7 +33,7 @@ def draw(
         seen: the picture.
         boxes: points, boxes and outlines, x and y in turn, in pixels of the resized image.
         scores: (tokens,) from 0 to 1; the higher, the stronger the colour.
-        marked: (tokens,), those to be framed.
+        patches: int64 (n, 2), row and column of patches to be framed.
     """
     size = seen.token_size
     drawn = Image.fromarray(seen.pixels)
@@ -48,10 +48,11 @@ def draw(
     lines[::size] = lines[:, ::size] = 128
     drawn.paste(GRID_COLOUR, mask=Image.fromarray(lines))
     pen = ImageDraw.Draw(drawn)
-    if marked is not None:
-        for row, column in np.argwhere(marked.reshape(seen.tokens)).tolist():
-            x, y = column * size, row * size
-            pen.rectangle([x, y, x + size - 1, y + size - 1], outline=DIFFERENCE_COLOUR, width=2)
+    side = seen.patch_size
+    framed: list[list[int]] = [] if patches is None else patches.tolist()
+    for row, column in framed:
+        x, y = column * side, row * side
+        pen.rectangle([x, y, x + side - 1, y + side - 1], outline=DIFFERENCE_COLOUR, width=2)
     for places in boxes:
         _outline(pen, places)
     return drawn
