@@ -72,22 +72,29 @@ pub fn mrope_position_ids(
             };
             let side = grid.h.max(grid.w) as i64;
             let last = match rules.frames {
+                Frames::Apart => next.saturating_add(interval.id(grid.t as i64 - 1)),
+                Frames::Alike => interval.id(next),
+            };
+            if last > MOST {
+                // Where all groups of an item are alike, each item may multiply the ids so far.
+                let reason =
+                    format!("must make ids of at most 2**62, but those of row {row} are larger");
+                return Err(Error::invalid("second_per_grid_ts", reason));
+            }
+            match rules.frames {
                 Frames::Apart => {
                     for group in 0..grid.t {
                         let t = next + interval.id(group as i64);
                         (0..grid.h).for_each(|h| line(t, h));
                     }
-                    next + interval.id(grid.t as i64 - 1)
                 }
                 Frames::Alike => {
-                    let t = interval.id(next);
                     // The reference repeats each height as often as all groups need it.
                     for h in 0..grid.h {
-                        (0..grid.t).for_each(|_| line(t, h));
+                        (0..grid.t).for_each(|_| line(last, h));
                     }
-                    t
                 }
-            };
+            }
             let past = last.max(next + side - 1) + 1;
             largest = largest.max(past - 1);
             next = match rules.advance {
@@ -109,6 +116,9 @@ pub fn mrope_position_ids(
 }
 
 const TEXT: i64 = 0;
+
+/// The largest time id of an item: so far below the largest int64 that what is counted on from there fits.
+const MOST: i64 = 1 << 62;
 
 #[cfg(test)]
 mod tests {
@@ -221,6 +231,24 @@ mod tests {
             let refused = mrope_position_ids(&[2; 40], 40, None, &grids, OLDEST);
             let message = refused.unwrap_err().to_string();
             assert!(message.starts_with("second_per_grid_ts times"), "{message}");
+        }
+    }
+
+    #[test]
+    fn ids_that_grow_with_every_item_are_refused_before_they_overflow() {
+        let types = [0, 2, 0, 2, 0, 2, 0, 2];
+        for interval in [
+            Interval::Whole(1 << 31),
+            Interval::Double([2f64.powi(31), 1.0]),
+        ] {
+            let grids = token_grids(&[], &[[1, 2, 2]; 4], interval);
+            let rules = Rules {
+                frames: Frames::Alike,
+                advance: Advance::Spatiotemporal,
+                ..NEWEST
+            };
+            let refused = mrope_position_ids(&types, 8, None, &grids, rules).unwrap_err();
+            assert!(refused.to_string().contains("at most 2**62"), "{refused}");
         }
     }
 

@@ -72,13 +72,12 @@ impl Interval {
     /// The next id for the next group of frames.
     pub const ONE: Self = Self::Whole(1);
 
-    /// What the interval makes of a number.
+    /// What the interval makes of a number; the largest int64 if that is still larger.
     pub(super) fn id(self, number: i64) -> i64 {
         match self {
             Self::Single([first, second]) => (number as f32 * first * second) as i64,
             Self::Double([first, second]) => (number as f64 * first * second) as i64,
-            // Both are at most 2**31: numbers are below those of patches and tokens.
-            Self::Whole(interval) => number * interval,
+            Self::Whole(interval) => number.saturating_mul(interval),
         }
     }
 
