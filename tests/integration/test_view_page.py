@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -200,6 +201,8 @@ def test_text_can_be_read_in_either_colour_scheme(shown, pixels, scheme):
     colours = browser.execute_script(
         "const style = getComputedStyle(document.body); return [style.color, style.backgroundColor]"
     )
-    text, back = (np.array(eval(colour.removeprefix("rgb"))) for colour in colours)
+    text, back = (
+        np.array([int(level) for level in re.findall(r"\d+", colour)]) for colour in colours
+    )
     assert np.abs(text.mean() - back.mean()) > 150
     assert (back.mean() < 128) == (scheme == "dark")

@@ -130,10 +130,48 @@ def test_bad_arguments_are_named(values, config, error, message):
         boxes.to_model(values, SIZE, config)
 
 
-@pytest.mark.parametrize("size", [(0, 5), (-1, 5), (1.5, 5), 7, (1, 2, 3), (1, 1000)])
-def test_bad_sizes_are_refused(size):
-    with pytest.raises((ValueError, TypeError)):
-        boxes.to_model([[0, 0]], size, "qwen3-vl")
+@pytest.mark.parametrize(
+    ("size", "error", "message"),
+    [
+        ((0, 5), ValueError, "height must be between 1 and .*, got 0"),
+        ((5, -1), ValueError, "width must be between 1 and .*, got -1"),
+        ((1.5, 5), TypeError, "height must be an integer, got 1.5"),
+        (7, TypeError, r"size must be \(height, width\), got 7"),
+        ((1, 2, 3), TypeError, r"size must be \(height, width\), got \(1, 2, 3\)"),
+    ],
+)
+def test_bad_sizes_are_named(size, error, message):
+    for call in (
+        lambda: boxes.to_model([[0, 0]], size, "qwen3-vl"),
+        lambda: boxes.turn([[0, 0]], size, 6),
+        lambda: boxes.tokens_at([[0, 0]], size, "qwen3-vl"),
+        lambda: boxes.rectangles([0], size, "qwen3-vl"),
+    ):
+        with pytest.raises(error, match=message):
+            call()
+
+
+def test_an_image_that_the_model_cannot_take_is_refused():
+    with pytest.raises(ValueError, match="1000"):
+        boxes.to_model([[0, 0]], (1, 1000), "qwen3-vl")
+
+
+def test_unknown_names_are_listed():
+    with pytest.raises(ValueError, match=r"rounding must be one of .*, got 'up'"):
+        boxes.to_model([[0, 0]], SIZE, "qwen3-vl", rounding="up")
+    with pytest.raises(ValueError, match=r"source must be one of .*, got 'up'"):
+        boxes.convert([[0, 0]], SIZE, "qwen3-vl", source="up", target="model")
+    with pytest.raises(ValueError, match=r"target must be one of .*, got 'up'"):
+        boxes.convert([[0, 0]], SIZE, "qwen3-vl", source="model", target="up")
+
+
+def test_tokens_take_points_boxes_and_integers():
+    with pytest.raises(ValueError, match=r"points must be \(N, 2\)"):
+        boxes.tokens_at([[0, 0, 1, 1]], SIZE, "qwen3-vl")
+    with pytest.raises(ValueError, match=r"boxes must be \(N, 4\)"):
+        boxes.tokens_under([[0, 0]], SIZE, "qwen3-vl")
+    with pytest.raises(TypeError, match="tokens must be integers, got float64"):
+        boxes.rectangles([0.5], SIZE, "qwen3-vl")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -135,6 +135,19 @@ def test_frames_of_a_video(config):
     assert len(data_of(gallery(views))["images"]) == 6
 
 
+def test_bad_arguments_of_views_are_named():
+    clip = np.zeros((2, 56, 56, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"most_groups must be between 1 and .*, got 0"):
+        view_frames(clip, "qwen2-vl", most_groups=0)
+    with pytest.raises(ValueError, match="config 'clip-224' does not describe the video"):
+        view_frames(clip, "clip-224")
+    with pytest.raises(TypeError, match="config must be a preset's name or a ModelConfig"):
+        view(GREY, PLAIN.image)
+    with pytest.raises(TypeError, match="boxes must be numbers"):
+        view(GREY, PLAIN, boxes=[boxes.Region((1.0, 2.0)), "box"])
+    assert view(GREY, PLAIN, boxes=[]).places == []
+
+
 def test_scores_colour_their_tokens():
     scores = np.zeros(150)
     scores[17], scores[18] = 4.0, 2.0

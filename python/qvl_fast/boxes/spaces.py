@@ -47,11 +47,7 @@ class Spaces:
             ValueError, TypeError: a size that is none, or that the model cannot take.
         """
         model = model_config(config)
-        try:
-            height, width = size
-        except (TypeError, ValueError):
-            raise TypeError(f"size must be (height, width), got {size!r:.80}") from None
-        height, width = positive_integer("height", height), positive_integer("width", width)
+        height, width = image_sides(size)
         layout = native_layout(model.image, model.image.layout, "torchvision")
         down, across = layout.placement(height, width)
         frame, before, resized, offset = np.array([across, down], np.float64).T
@@ -150,6 +146,19 @@ def convert(
     # One rounding for the product and one for the quotient: whole thousandths come back whole.
     moved = ((places.reshape(-1, 2) * c - b) * to_a + a * to_b) / (a * to_c)
     return moved.reshape(places.shape)
+
+
+def image_sides(size: Any) -> tuple[int, int]:
+    """Height and width of an image.
+
+    Raises:
+        TypeError, ValueError: they are no two positive integers.
+    """
+    try:
+        height, width = size
+    except (TypeError, ValueError):
+        raise TypeError(f"size must be (height, width), got {size!r:.80}") from None
+    return positive_integer("height", height), positive_integer("width", width)
 
 
 def as_places(boxes: ArrayLike) -> NDArray[np.float64]:

@@ -43,10 +43,9 @@ def places_of(boxes: ArrayLike | str | Sequence[Region], seen: Seen) -> list[Pla
     """
     if isinstance(boxes, str):
         boxes = parse(boxes, seen.config)
-    if isinstance(boxes, Sequence) and any(isinstance(box, Region) for box in boxes):
+    # An answer without places is an empty list of them.
+    if isinstance(boxes, Sequence) and all(isinstance(box, Region) for box in boxes):
         return [_answered(region, seen) for region in cast("Sequence[Region]", boxes)]
-    if isinstance(boxes, Sequence) and not boxes:
-        return []
     original = as_places(cast("ArrayLike", boxes))
     original = original.reshape(-1, original.shape[-1])
     resized = convert(original, seen.original, seen.config, source="original", target="resized")
