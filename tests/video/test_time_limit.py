@@ -94,6 +94,47 @@ def test_a_frame_stalls(path):
         assert len(list(video.frames([1, 2]))) == 2  # of a new process
 
 
+HALF_A_FRAME = """
+import pickle, socket, sys, time
+sys.path[:] = {path!r}
+connection = socket.socket(fileno={descriptor})
+stream = connection.makefile("rwb")
+pickle.load(stream)
+pickle.dump(None, stream)
+stream.flush()
+pickle.load(stream)
+import numpy
+frame = pickle.dumps(numpy.zeros((480, 640, 3), "uint8"), protocol=5)
+stream.write(frame[: len(frame) // 2])
+stream.flush()
+{then}
+"""
+
+
+@pytest.fixture
+def half_a_frame(path, monkeypatch):
+    def begun(then):
+        monkeypatch.setattr(process, "_PROGRAM", HALF_A_FRAME.replace("{then}", then))
+        reader = process.ProcessReader(path, str(path), 1, PATIENT)
+        return reader, reader.frames(np.arange(1))
+
+    return begun
+
+
+def test_the_middle_of_a_frame_stalls(half_a_frame):
+    reader, frames = half_a_frame("time.sleep(1000)")
+    reader._timeout = IMPATIENT
+    with pytest.raises(TimeoutError, match="gave nothing for"):
+        next(frames)
+    assert reader._process.wait(10) == -signal.SIGKILL
+
+
+def test_half_a_frame_is_none(half_a_frame):
+    _reader, frames = half_a_frame("sys.exit(7)")
+    with pytest.raises(VideoError, match="ended the process that read it, with 7"):
+        next(frames)
+
+
 def test_a_crash_is_an_error(path):
     with VideoFile(path, timeout=PATIENT) as video:
         frames = video.frames(range(60))

@@ -8,13 +8,14 @@ module again.
 
 from __future__ import annotations
 
+import pickle
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import suppress
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
+from contextlib import contextmanager, suppress
+from io import BufferedRWPair
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
@@ -73,28 +74,27 @@ class ProcessReader:
             self.close()  # what still comes is of indices that were asked for before
             self._start()
         self._sending = True
-        self._connection.send(indices)
+        self._ask(indices)
         for _ in indices:
-            pixels = np.empty(self._receive(), np.uint8)
-            self._connection.recv_bytes_into(pixels.data.cast("B"))
-            yield pixels
+            yield self._answer()
         self._sending = False
 
     def close(self) -> None:
         """Ends the process, whatever it is at."""
         self._process.kill()
-        self._connection.close()
-        # One that waits for a broken disk does not die; it is not waited for.
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(1)
+        with suppress(OSError):  # of what was asked and not yet taken
+            self._stream.close()
+        self._socket.close()
+        self._wait()
 
     def _start(self) -> None:
         self._sending = False
-        self._connection, theirs = Pipe()
+        self._socket, theirs = socket.socketpair()
+        self._stream = self._socket.makefile("rwb")
         with theirs, TemporaryFile() as contents:
             is_path = isinstance(self._place, str)
             if isinstance(self._place, bytes):
-                # Through the connection, a process that does not read would stop this one.
+                # Through the socket, a process that does not read would stop this one.
                 contents.write(self._place)
                 contents.seek(0)
             descriptor = theirs.fileno()
@@ -102,42 +102,63 @@ class ProcessReader:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", program], stdin=contents, pass_fds=[descriptor]
             )
-        self._connection.send((self._place if is_path else None, self._num_threads))
-        self._metadata: VideoMetadata = self._receive()
+        self._ask((self._place if is_path else None, self._num_threads))
+        self._metadata: VideoMetadata = self._answer()
 
-    def _receive(self) -> Any:
+    def _ask(self, request: Any) -> None:
+        with self._limited():
+            _send(self._stream, request)
+
+    def _answer(self) -> Any:
         """The next answer, or the error that the process met."""
-        try:
-            if not self._connection.poll(self._timeout):
-                self.close()
-                raise TimeoutError(
-                    f"video {describe(self._source)} gave nothing for {self._timeout} s"
-                )
-            answer = self._connection.recv()
-        except (EOFError, ConnectionError):
-            self.close()
-            raise VideoError.about(
-                self._source, f"ended the process that read it, with {self._process.returncode}"
-            ) from None
+        with self._limited():
+            answer = pickle.load(self._stream)
         if isinstance(answer, Exception):
             self.close()
             raise answer
         return answer
 
+    @contextmanager
+    def _limited(self) -> Generator[None]:
+        """Ends a process that neither takes nor gives anything, be it amid a frame."""
+        self._socket.settimeout(self._timeout)
+        try:
+            yield
+        except TimeoutError:
+            self.close()
+            raise TimeoutError(
+                f"video {describe(self._source)} gave nothing for {self._timeout} s"
+            ) from None
+        except (EOFError, ConnectionError, pickle.UnpicklingError):
+            self._wait()
+            self.close()
+            raise VideoError.about(
+                self._source, f"ended the process that read it, with {self._process.returncode}"
+            ) from None
+
+    def _wait(self) -> None:
+        # One that waits for a broken disk does not die; it is not waited for.
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(1)
+
 
 def serve(descriptor: int) -> None:
     """What the process does: reads what it is told to until nobody listens any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who waits, and ends this one
-    connection = Connection(descriptor)
-    with suppress(EOFError, ConnectionError):
-        path, num_threads = connection.recv()
+    with suppress(EOFError, ConnectionError), socket.socket(fileno=descriptor) as connection:
+        stream = connection.makefile("rwb")
+        path, num_threads = pickle.load(stream)
         try:
             place = sys.stdin.buffer.read() if path is None else path
             reader = reader_of(place, place, num_threads)
-            connection.send(reader.metadata)
+            _send(stream, reader.metadata)
             while True:
-                for pixels in reader.frames(connection.recv()):
-                    connection.send(pixels.shape)
-                    connection.send_bytes(np.ascontiguousarray(pixels).data.cast("B"))
+                for pixels in reader.frames(pickle.load(stream)):
+                    _send(stream, np.ascontiguousarray(pixels))
         except Exception as error:
-            connection.send(error)
+            _send(stream, error)
+
+
+def _send(stream: BufferedRWPair[Any, Any], message: Any) -> None:
+    pickle.dump(message, stream, protocol=5)  # which does not copy pixels
+    stream.flush()
