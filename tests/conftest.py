@@ -22,6 +22,7 @@ CAMPAIGNS = {
     "video": ("--video-cases", 75, "video"),
     "image_drop_in": ("--image-drop-in-cases", 150, "image drop-in"),
     "video_drop_in": ("--video-drop-in-cases", 50, "video drop-ins"),
+    "family": ("--family-cases", 3, "families"),
 }
 CHUNK = 25
 # Folders of photographs, from the repository's root, and how many each has at least. The second is
@@ -59,8 +60,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--sampling-cases", type=int, default=4000, metavar="N", help=text)
     text = "random calls of each function of qwen_vl_utils"
     parser.addoption("--utils-cases", type=int, default=60, metavar="N", help=text)
-    text = "random batches for each family of models"
-    parser.addoption("--family-cases", type=int, default=3, metavar="N", help=text)
     parser.addoption("--campaign-seed", type=int, default=0, help="seed of the random campaigns")
     parser.addoption("--record", type=Path, metavar="FILE", help="write what the campaigns ran")
 
