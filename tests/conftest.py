@@ -21,6 +21,7 @@ CAMPAIGNS = {
     "path": ("--path-cases", 80, "whole path"),
     "video": ("--video-cases", 75, "video"),
     "image_drop_in": ("--image-drop-in-cases", 150, "image drop-in"),
+    "file_drop_in": ("--file-drop-in-cases", 100, "image drop-in on files"),
     "video_drop_in": ("--video-drop-in-cases", 50, "video drop-ins"),
     "family": ("--family-cases", 3, "families"),
 }

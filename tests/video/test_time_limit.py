@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from qvl_fast._input.errors import VideoError
 from qvl_fast._input.video import VideoFile, process
+from qvl_fast.cli import main
+from qvl_fast.store import Dataset
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the time limit takes POSIX")
 
@@ -78,6 +81,22 @@ def test_opening_stalls(size, path, monkeypatch):
     with pytest.raises(TimeoutError, match=r"video .* gave nothing for 0\.3 s"):
         VideoFile(bytes(size) or path, timeout=IMPATIENT)
     assert started[0].wait(10) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("command", ["inspect", "preprocess"])
+def test_a_command_goes_on_after_a_video_that_stalls(command, path, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(process, "_PROGRAM", "import time; time.sleep(1000)")
+    image, out = tmp_path / "a.png", tmp_path / "out"
+    Image.new("RGB", (90, 60)).save(image)
+    where = ["-o", str(out)] if command == "preprocess" else []
+    assert main([command, str(path), str(image), *where, "--timeout", str(IMPATIENT)]) == 1
+    shown = capsys.readouterr()
+    assert f"failed: 1\n  {path}: " in shown.err
+    assert "gave nothing for 0.3 s" in shown.err
+    if command == "preprocess":
+        assert [entry.path for entry in Dataset(out).entries] == [str(image)]
+    else:
+        assert str(image) in shown.out
 
 
 def test_a_frame_stalls(path):
