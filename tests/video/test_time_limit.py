@@ -101,11 +101,11 @@ def test_a_command_goes_on_after_a_video_that_stalls(command, path, tmp_path, mo
 
 def test_a_frame_stalls(path):
     with VideoFile(path, timeout=PATIENT) as video:
-        video._reader._timeout = IMPATIENT
         frames = video.frames(range(60))
         next(frames)
-        os.kill(child(video).pid, signal.SIGSTOP)
         stalled = child(video)
+        os.kill(stalled.pid, signal.SIGSTOP)
+        video._reader._timeout = IMPATIENT
         with pytest.raises(TimeoutError, match="gave nothing for"):
             list(frames)
         assert stalled.wait(10) == -signal.SIGKILL
@@ -116,13 +116,13 @@ def test_a_frame_stalls(path):
 HALF_A_FRAME = """
 import pickle, socket, sys, time
 sys.path[:] = {path!r}
+import numpy
 connection = socket.socket(fileno={descriptor})
 stream = connection.makefile("rwb")
 pickle.load(stream)
 pickle.dump(None, stream)
 stream.flush()
 pickle.load(stream)
-import numpy
 frame = pickle.dumps(numpy.zeros((480, 640, 3), "uint8"), protocol=5)
 stream.write(frame[: len(frame) // 2])
 stream.flush()
