@@ -9,7 +9,7 @@ from qvl_fast._input.source import ImageBatch, ImageSource
 from qvl_fast._input.video.clips import VideoBatch, VideoSource
 from qvl_fast._input.video.metadata import VideoMetadata
 from qvl_fast._native import smart_resize
-from qvl_fast._output.batch import ImagePlanes, ImageRows, VideoRows
+from qvl_fast._output.batch import ImagePlanes, ImageRows, PaddedRows, VideoRows
 from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import DType, Rows, Temporal
 from qvl_fast.config import (
@@ -67,6 +67,7 @@ __all__ = [
     "Layout",
     "ModelConfig",
     "Packing",
+    "PaddedRows",
     "Reference",
     "ReturnTensors",
     "RopeConfig",
