@@ -405,6 +405,44 @@ def test_damaged_files_are_as_in_stock(damage, name, tmp_path):
         same(got, want)
 
 
+def app1(body):
+    return b"\xff\xe1" + (len(body) + 2).to_bytes(2) + body
+
+
+def exif(kind=3, value=6):
+    """EXIF with nothing but an orientation, by default an integer of two bytes."""
+    tiff = b"MM\0*\0\0\0\x08\0\x01\x01\x12" + kind.to_bytes(2) + b"\0\0\0\x01"
+    return b"Exif\0\0" + tiff + value.to_bytes(2) + bytes(6)
+
+
+XMP = b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta/>"
+
+
+@pytest.mark.parametrize(
+    ("segments", "is_ours"),
+    [
+        ([app1(exif())], True),
+        ([app1(exif(value=9))], True),
+        ([app1(exif()), app1(XMP)], True),
+        ([app1(XMP)], True),
+        # Pillow turns it, stock looks at the first segment only.
+        ([app1(XMP), app1(exif())], False),
+        # Pillow does not turn these, stock does.
+        ([app1(b"Nxif" + exif()[4:])], False),
+        ([app1(exif(kind=0))], False),
+        ([b"\xff\xff" + app1(exif())], True),
+    ],
+)
+def test_files_are_turned_as_in_stock(segments, is_ours, tmp_path, read_by_stock):
+    path = tmp_path / "a.jpg"
+    file = Path(saved(path)).read_bytes()
+    path.write_bytes(file[:2] + b"".join(segments) + file[2:])
+    want = transformers.Qwen2VLImageProcessor()([str(path)])
+    read_by_stock.clear()
+    same(Qwen2VLImageProcessor()([str(path)]), want)
+    assert read_by_stock == ([] if is_ours else [str(path)])
+
+
 def test_files_in_another_order_of_channels_are_as_in_stock(files):
     want = outcome(
         lambda: transformers.Qwen2VLImageProcessor()(files[1], input_data_format="channels_last")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import os
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
+from PIL import ExifTags
 
 from qvl_fast import _native
 from qvl_fast._input.files import CoreFile
@@ -46,7 +47,43 @@ def _file(text: str) -> CoreFile | None:
     except (OSError, ValueError, IndexError):
         return None  # Stock says what is wrong.
     header = _native.image_header(contents)
-    return None if header is None or header.orientation is None else CoreFile(contents)
+    if header is None:
+        return None
+    if header.format == "JPEG":
+        is_alike = header.orientation == _orientation(contents)
+    else:  # What EXIF of a PNG counts, each decoder decides for itself.
+        is_alike = header.orientation == 1 and b"eXIf" not in contents
+    return CoreFile(contents) if is_alike else None
+
+
+def _orientation(jpeg: bytes) -> int:
+    """The orientation that stock's decoders see, which differs from Pillow's in odd files.
+
+    They read the first APP1 segment as if it were EXIF, whatever its name says, and take the
+    orientation whatever its type.
+    """
+    tiff = _first_app1(jpeg)[len(b"Exif\0\0") :]
+    order: Literal["little", "big"] = "little" if tiff.startswith(b"II") else "big"
+
+    def number(at: int, size: int = 2) -> int:
+        return int.from_bytes(tiff[at : at + size], order)
+
+    directory = number(4, 4)
+    entries = range(directory + 2, directory + 2 + 12 * number(directory), 12)
+    values = (number(at + 8) for at in entries if number(at) == ExifTags.Base.Orientation)
+    value = next(values, 1) if number(2) == 42 else 1
+    return value if value in range(1, 9) else 1
+
+
+def _first_app1(jpeg: bytes) -> bytes:
+    """Empty if there is none. The segments up to the first scan are known to be sound."""
+    at = 2
+    while (marker := jpeg[at + 1]) != 0xDA:
+        end = at + 2 + int.from_bytes(jpeg[at + 2 : at + 4])
+        if marker == 0xE1:
+            return jpeg[at + 4 : end]
+        at = at + 1 if marker == 0xFF else end  # any number of these may fill up
+    return b""
 
 
 def _contents(text: str) -> bytes:
