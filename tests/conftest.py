@@ -23,6 +23,7 @@ CAMPAIGNS = {
     "image_drop_in": ("--image-drop-in-cases", 150, "image drop-in"),
     "file_drop_in": ("--file-drop-in-cases", 100, "image drop-in on files"),
     "video_drop_in": ("--video-drop-in-cases", 50, "video drop-ins"),
+    "conversation": ("--conversation-cases", 100, "prepare and count_tokens by three roads"),
 }
 CHUNK = 25
 # Folders of photographs, from the repository's root, and how many each has at least. The second is
