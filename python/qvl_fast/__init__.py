@@ -17,6 +17,7 @@ from qvl_fast.config import (
     ImageConfig,
     Layout,
     ModelConfig,
+    Placeholder,
     RopeConfig,
     TowerConfig,
     VideoConfig,
@@ -38,6 +39,7 @@ from qvl_fast.processors.base import Decode, Form, Reference
 from qvl_fast.processors.functional import image_size, patchify, resize
 from qvl_fast.processors.image import ImageProcessor
 from qvl_fast.processors.inverse import fingerprint, unpatchify
+from qvl_fast.processors.prompts import expand_images
 from qvl_fast.processors.video import VideoProcessor
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ __all__ = [
     "ModelConfig",
     "Packing",
     "PaddedRows",
+    "Placeholder",
     "Reference",
     "ReturnTensors",
     "RopeConfig",
@@ -89,6 +92,7 @@ __all__ = [
     "cu_seqlens",
     "diff",
     "drop_truncated",
+    "expand_images",
     "expand_placeholders",
     "fingerprint",
     "image_size",
