@@ -23,6 +23,7 @@ from qvl_fast.config import (
     VideoConfig,
 )
 from qvl_fast.index.grids import Grids, cu_seqlens, interpolation_taps, position_ids, window_index
+from qvl_fast.index.image_tags import image_paths, image_tag
 from qvl_fast.index.mrope import (
     mm_token_type_ids,
     mrope_decode_position_ids,
@@ -95,7 +96,9 @@ __all__ = [
     "expand_images",
     "expand_placeholders",
     "fingerprint",
+    "image_paths",
     "image_size",
+    "image_tag",
     "integrations",
     "interpolation_taps",
     "memory_stats",
