@@ -17,11 +17,13 @@ from qvl_fast.config import (
     ImageConfig,
     Layout,
     ModelConfig,
+    Placeholder,
     RopeConfig,
     TowerConfig,
     VideoConfig,
 )
 from qvl_fast.index.grids import Grids, cu_seqlens, interpolation_taps, position_ids, window_index
+from qvl_fast.index.image_tags import image_paths, image_tag
 from qvl_fast.index.mrope import (
     mm_token_type_ids,
     mrope_decode_position_ids,
@@ -38,6 +40,7 @@ from qvl_fast.processors.base import Decode, Form, Reference
 from qvl_fast.processors.functional import image_size, patchify, resize
 from qvl_fast.processors.image import ImageProcessor
 from qvl_fast.processors.inverse import fingerprint, unpatchify
+from qvl_fast.processors.prompts import expand_images
 from qvl_fast.processors.video import VideoProcessor
 
 if TYPE_CHECKING:
@@ -68,6 +71,7 @@ __all__ = [
     "ModelConfig",
     "Packing",
     "PaddedRows",
+    "Placeholder",
     "Reference",
     "ReturnTensors",
     "RopeConfig",
@@ -89,9 +93,12 @@ __all__ = [
     "cu_seqlens",
     "diff",
     "drop_truncated",
+    "expand_images",
     "expand_placeholders",
     "fingerprint",
+    "image_paths",
     "image_size",
+    "image_tag",
     "integrations",
     "interpolation_taps",
     "memory_stats",

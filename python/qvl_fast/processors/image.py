@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from qvl_fast._output.batch import BatchRows, ImagePlanes, ImageRows, PaddedRows
 from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import DType, Rows, Temporal, check_form, hand_out
 from qvl_fast.config import AnyImageConfig, ImageConfig, image_config
-from qvl_fast.config.checks import check_choice
+from qvl_fast.config.checks import check_choice, positive_integer
 from qvl_fast.config.layout import AnyresTokens, Area, Halved, PatchBudget, TileTokens
 from qvl_fast.processors.base import (
     Decode,
@@ -235,7 +235,9 @@ class ImageProcessor(Processor[ImageConfig]):
         if self.form == "planes":
             tile: Any = self.config.layout.tile
             pixel_values = pixel_values.reshape(*pixel_values.shape[:-1], 3, *tile)
-        companions = self._companions(grids, batch.sizes, [len(sample) for sample in groups])
+        companions = self._companions(
+            grids, batch.sizes, [len(sample) for sample in groups], padded
+        )
         entries: dict[str, Any] = {"pixel_values": pixel_values}
         entries |= {name: hand_out(value, "int64", form) for name, value in companions.items()}
         kinds: dict[Form, Any] = {"rows": ImageRows, "planes": ImagePlanes, "padded": PaddedRows}
@@ -252,7 +254,11 @@ class ImageProcessor(Processor[ImageConfig]):
         return None
 
     def _companions(
-        self, grids: NDArray[np.int64], sizes: list[tuple[int, int]], samples: list[int]
+        self,
+        grids: NDArray[np.int64],
+        sizes: list[tuple[int, int]],
+        samples: list[int],
+        padded: int | None,
     ) -> dict[str, NDArray[Any]]:
         """What a model needs to know of a batch beside its pixels.
 
@@ -260,6 +266,7 @@ class ImageProcessor(Processor[ImageConfig]):
             grids: of each image, in tiles and patches.
             sizes: of each, before any resizing.
             samples: how many images each has.
+            padded: rows that each image was given, if it was given others than its own.
         """
         layout = self.config.layout
         companions: dict[str, NDArray[Any]] = {}
@@ -274,8 +281,7 @@ class ImageProcessor(Processor[ImageConfig]):
                 if layout.stack == "flat":
                     companions["num_patches"] = grids[:, 0].copy()
             case "padded":
-                places = np.arange(self._padded(grids))
-                mask = places < grids.prod(axis=1)[:, np.newaxis]
+                mask = np.arange(padded or 0) < grids.prod(axis=1)[:, np.newaxis]
                 companions["pixel_attention_mask"] = mask.astype(np.int32)
                 companions["spatial_shapes"] = grids[:, 1:].copy()
         return companions
@@ -299,20 +305,28 @@ class ImageProcessor(Processor[ImageConfig]):
         t, h, w = self._layout.grid(self._writer, height, width)
         return t * h * w
 
-    def num_tokens(self, height: int, width: int) -> int:
+    def num_tokens(self, height: int, width: int, *, images: int = 1) -> int:
         """Tokens that an image of ``height`` by ``width`` pixels becomes in the language model.
+
+        Args:
+            height: of the image in pixels.
+            width: of the image in pixels.
+            images: of its sample, where a layout depends on that (LLaVA-OneVision).
 
         Raises:
             ValueError: the size is not valid; see :func:`smart_resize`. Or the layout does not say
                 what becomes of a tile.
         """
-        match self.config.layout.tokens:
+        native, layout = self._layout, self.config.layout
+        if positive_integer("images", images) > 1 and layout.together is not None:
+            native, layout = cast("_native.Layout", self._together), layout.together
+        match layout.tokens:
             case TileTokens(count):
-                tiles, _, _ = self._layout.grid(self._writer, height, width)
+                tiles, _, _ = native.grid(self._writer, height, width)
                 return tiles * count
             case AnyresTokens(side, most_tiles):
-                return self._layout.anyres_tokens(side, most_tiles, height, width)
-            case None if self.config.layout.tile is not None:
+                return native.anyres_tokens(side, most_tiles, height, width)
+            case None if layout.tile is not None:
                 raise ValueError("tokens must be given in the layout to count them, got None")
             case None:
                 return self.num_patches(height, width) // self.config.merge_size**2

@@ -169,8 +169,9 @@ def _anyres(reader: _Reader) -> Layout:
 def _ratio(reader: _Reader) -> Layout:
     """GotOcr2, which InternVL uses with tiles."""
     tile = _whole(reader.fit())
+    # The processor of InternVL asks for tiles in every call, whatever the JSON says.
     tiled = reader.settings.get("processor_class") == "InternVLProcessor"
-    if not reader.flag("crop_to_patches", tiled):
+    if not tiled and not reader.flag("crop_to_patches", False):
         return Layout(fit=Stretch(*tile), tile=tile, stack="flat")
     least, most = reader.number("min_patches", 1), reader.number("max_patches", 12)
     return Layout(fit=Ratio(least, most), tile=tile, overview="last", stack="flat")
