@@ -7,6 +7,7 @@
 use std::arch::asm;
 
 pub(super) mod apart;
+pub(super) mod blend;
 pub(super) mod deinterleave;
 pub(super) mod dots;
 pub(super) mod elements;

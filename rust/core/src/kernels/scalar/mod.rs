@@ -1,6 +1,6 @@
 //! Portable kernels, in plain Rust that the compiler can vectorise.
 
-mod blend;
+pub(super) mod blend;
 mod deinterleave;
 mod horizontal;
 mod rows;

@@ -7,10 +7,13 @@ use crate::pixels::Bytes;
 /// Pixels that are taken at once: a register of each plane.
 pub(in crate::kernels) const PIXELS: usize = 32;
 
+/// Samples of one channel of as many pixels.
+pub(super) type Samples = [u8; PIXELS];
+
 /// The samples of a block of pixels, by channel.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(in crate::kernels) fn block<const N: usize>(pixels: Bytes<'_>) -> [[u8; PIXELS]; 4] {
+pub(in crate::kernels) fn block<const N: usize>(pixels: Bytes<'_>) -> [Samples; 4] {
     let part = |index: usize| lanes(pixels, 16 * index, 16 * N);
     let registers = if N == 3 {
         let [red, green, blue] = of_three([part(0), part(1), part(2)]);
@@ -20,10 +23,23 @@ pub(in crate::kernels) fn block<const N: usize>(pixels: Bytes<'_>) -> [[u8; PIXE
     };
     let mut samples = [[0; PIXELS]; 4];
     for (samples, register) in samples.iter_mut().zip(registers) {
-        // SAFETY: 32 bytes.
-        unsafe { _mm256_storeu_si256(samples.as_mut_ptr().cast(), register) };
+        store(register, samples);
     }
     samples
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn load(samples: &Samples) -> __m256i {
+    // SAFETY: 32 bytes.
+    unsafe { _mm256_loadu_si256(samples.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn store(register: __m256i, samples: &mut Samples) {
+    // SAFETY: 32 bytes.
+    unsafe { _mm256_storeu_si256(samples.as_mut_ptr().cast(), register) };
 }
 
 /// 16 bytes from `at` on, and as many from `step` bytes further: one lane for the first 16 pixels of a
