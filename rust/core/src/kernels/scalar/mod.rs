@@ -7,7 +7,7 @@ mod rows;
 mod vertical;
 
 pub(super) use blend::over_white;
-pub(super) use deinterleave::deinterleave;
+pub(super) use deinterleave::{deinterleave, interleave};
 pub(super) use horizontal::{keep, resample};
 pub(super) use rows::{write_band, write_plane};
 pub(super) use vertical::{accumulate, combine, round};

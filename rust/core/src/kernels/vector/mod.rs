@@ -22,7 +22,7 @@ use super::aarch64 as processor;
 #[cfg(target_arch = "x86_64")]
 use super::x86_64 as processor;
 
-pub(super) use deinterleave::{deinterleave, over_white};
+pub(super) use deinterleave::{deinterleave, interleave, over_white};
 pub(super) use dots::TAPS;
 pub(super) use horizontal::Horizontal;
 pub(super) use keep::keep;
