@@ -96,3 +96,56 @@ impl<E> Scanlines<E> for Part<'_, E> {
         lock(&self.walk).read(self.pass, out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::convert::Infallible;
+
+    /// Lines of four bytes each, whose bytes count up.
+    struct Counting(u8);
+
+    impl Scanlines<Infallible> for Counting {
+        fn size(&self) -> (usize, usize) {
+            (50, 4)
+        }
+
+        fn pixel_bytes(&self) -> usize {
+            1
+        }
+
+        fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<Infallible>> {
+            for byte in out {
+                *byte = self.0;
+                self.0 += 1;
+            }
+            Ok(())
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn each_pass_reads_every_line_whatever_the_others_have_read(
+            reads in proptest::collection::vec((0usize..3, 1usize..9, any::<bool>()), 0..40),
+        ) {
+            let passes = Source::scanlines(Counting(0)).for_passes(3).unwrap();
+            let mut taken = [0; 3];
+            for (pass, lines, skips) in reads {
+                let Source::Scanlines(scanlines) = &passes[pass] else {
+                    panic!("they come in order");
+                };
+                let lines = lines.min(50 - taken[pass]);
+                if skips {
+                    lock(scanlines).skip(lines).unwrap();
+                } else {
+                    let mut out = vec![0; 4 * lines];
+                    lock(scanlines).read(&mut out).unwrap();
+                    let expected = (4 * taken[pass]..).take(out.len()).map(|byte| byte as u8);
+                    prop_assert!(out.iter().copied().eq(expected));
+                }
+                taken[pass] += lines;
+            }
+        }
+    }
+}
