@@ -1,6 +1,8 @@
-"""Memory that a 4096x3072 image takes on its way to float32 rows, beside itself and the rows.
+"""Memory that an image takes on its way to float32 rows or planes, beside itself and these.
 
-    python benches/peak_memory.py [--record FILE]
+    python benches/peak_memory.py [--families] [--size 3072 4096] [--record FILE]
+
+Rows of Qwen2.5-VL from every form of an image; with ``--families``, planes of the other families.
 
 Each form of the image in a fresh process, so that nothing is recycled. It is no timing: a busy
 machine does not change it. Exits with 1 if a form takes more than it should.
@@ -9,6 +11,7 @@ machine does not change it. Exits with 1 if a form takes more than it should.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import tempfile
@@ -20,7 +23,7 @@ from PIL import Image
 import qvl_fast
 from qvl_fast.bench.peak import peak_bytes
 
-HEIGHT, WIDTH = 3072, 4096
+QWEN = "qwen2.5-vl"
 
 MOST = {
     "array": 5,
@@ -32,20 +35,33 @@ MOST = {
     "JPEG on its side": 6,
     "PNG": 6,
 }
-"""MiB that each form may take."""
+"""MiB that each form may take on its way to rows."""
+
+FAMILIES = (
+    "clip-224",
+    "llava-1.5-pad",
+    "llava-next",
+    "llava-onevision",
+    "internvl",
+    "blip-2",
+    "siglip-384",
+)
+MOST_OF_FAMILIES = 8
+"""MiB that an array or a file of any size may take on its way to planes."""
 
 
-def picture() -> np.ndarray:
+def picture(height: int, width: int) -> np.ndarray:
     """Waves and noise, so that a JPEG is neither empty nor absurdly large."""
-    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    y, x = np.mgrid[:1024, :1024]
     waves = 128 + 60 * np.sin(x / 97) * np.cos(y / 71)
-    noise = np.random.default_rng(0).normal(0, 8, (HEIGHT, WIDTH, 3))
-    return np.clip(waves[..., None] + noise, 0, 255).astype(np.uint8)
+    noise = np.random.default_rng(0).normal(0, 8, (1024, 1024, 3))
+    part = np.clip(waves[..., None] + noise, 0, 255).astype(np.uint8)
+    return np.tile(part, (-(-height // 1024), -(-width // 1024), 1))[:height, :width].copy()
 
 
-def made(form: str, folder: Path):
+def made(form: str, size: tuple[int, int], folder: Path):
     """The image in this form; a file is written to ``folder``."""
-    array = picture()
+    array = picture(*size)
     match form:
         case "array":
             return array
@@ -78,10 +94,10 @@ def small(image):
     return image[:56, :56].copy()
 
 
-def measured(form: str, folder: Path) -> float:
-    """MiB beside the image and its rows."""
-    image = made(form, folder)
-    processor = qvl_fast.ImageProcessor("qwen2.5-vl", num_threads=1)
+def measured(config: str, form: str, size: tuple[int, int], folder: Path) -> float:
+    """MiB beside the image and its rows or planes."""
+    image = made(form, size, folder)
+    processor = qvl_fast.ImageProcessor(config, num_threads=1)
     processor(small(image), return_tensors="np")
     qvl_fast.release_memory()
     results = []
@@ -96,20 +112,30 @@ def measured(form: str, folder: Path) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--families", action="store_true")
+    parser.add_argument("--size", type=int, nargs=2, default=(3072, 4096), metavar="PIXELS")
     parser.add_argument("--record", type=Path)
     options = parser.parse_args()
+    size = tuple(options.size)
+    most = {(QWEN, form): most for form, most in MOST.items()}
+    if options.families:
+        cases = itertools.product(FAMILIES, ("array", "JPEG", "PNG"))
+        most = dict.fromkeys(cases, MOST_OF_FAMILIES)
     result = {}
-    for form, most in MOST.items():
+    for (config, form), limit in most.items():
         with (
             tempfile.TemporaryDirectory() as folder,
             multiprocessing.get_context("spawn").Pool(1) as pool,
         ):
-            result[form] = pool.apply(measured, (form, Path(folder)))
-        print(f"{form:17} {result[form]:6.1f} MiB beside the image and its rows, at most {most}")
+            taken = pool.apply(measured, (config, form, size, Path(folder)))
+        result.setdefault(config, {})[form] = taken
+        print(
+            f"{config:15} {form:17} {taken:6.1f} MiB beside the image and its rows, at most {limit}"
+        )
     if options.record:
-        record = {"pixels": [HEIGHT, WIDTH], "MiB beside image and rows": result}
+        record = {"pixels": size, "MiB beside image and rows": result}
         options.record.write_text(json.dumps(record, indent=1) + "\n")
-    if any(result[form] > most for form, most in MOST.items()):
+    if any(result[config][form] > limit for (config, form), limit in most.items()):
         raise SystemExit(1)
 
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -479,3 +481,39 @@ def test_layouts_are_checked():
         with pytest.raises(error, match=message):
             Layout(**settings)
     assert Layout(tokens=TileTokens(3)) != Layout(tokens=AnyresTokens(3))
+
+
+_PEAK = """
+import sys
+from qvl_fast import ImageProcessor, release_memory
+from qvl_fast.bench.peak import peak_bytes
+
+config, file, small = sys.argv[1:]
+processor = ImageProcessor(config, num_threads=1, return_tensors="np")
+processor(small)
+release_memory()
+results = []
+peak = peak_bytes(lambda: results.append(processor(file)))
+with open(file, "rb") as opened:
+    print(peak - results[0]["pixel_values"].nbytes - len(opened.read()))
+"""
+
+
+@pytest.fixture(scope="module")
+def large_file(tmp_path_factory):
+    """A file of 36 MB of pixels, and a small one."""
+    folder = tmp_path_factory.mktemp("large")
+    noise = np.random.default_rng(0).integers(0, 8, (300, 400, 3), np.uint8)
+    Image.fromarray(np.tile(noise, (10, 10, 1))).save(folder / "large.png", compress_level=1)
+    Image.fromarray(noise).save(folder / "small.png")
+    return folder
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("config", ["llava-next", "internvl"])
+def test_tiles_and_overview_are_made_while_a_file_is_decoded(large_file, config):
+    files = [str(large_file / name) for name in ("large.png", "small.png")]
+    run = subprocess.run(
+        [sys.executable, "-c", _PEAK, config, *files], capture_output=True, text=True, check=True
+    )
+    assert int(run.stdout) < 8 << 20

@@ -10,7 +10,7 @@ use crate::geometry::{Pass, Plan};
 use crate::memory::{self, Buffer};
 use crate::parallel::{self, Step, Stopped, Work};
 use crate::pixels::PixelView;
-use crate::resize::{Bands, Failure, Pixels, Scanlines, Source, Tasks};
+use crate::resize::{Bands, Failure, Pace, Pixels, Scanlines, Source, Tasks};
 use crate::rows::{Element, RowWriter, Rows};
 
 /// One image of a batch, or one group of frames of a video.
@@ -329,10 +329,13 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
             let [Input::File { header, .. }] = self.images[open.index].frames else {
                 return None;
             };
+            // Several passes would have to be divided alike.
+            let mut passes = self.images[open.index].plan.passes();
+            let (Some(pass), None) = (passes.next(), passes.next()) else {
+                return None;
+            };
             let worth = header.skips && header.height * header.width >= DIVIDED;
             let bands = worth.then(|| open.tasks.divide()).flatten()?;
-            // Only an image of one pass is read in order.
-            let pass = self.images[open.index].plan.passes().next()?;
             Some((open.index, (pass, bands)))
         });
         let (index, bands) = divided?;
@@ -365,44 +368,41 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     }
 
     fn opened(&self, index: usize, bands: Vec<PassBands<'a, T>>) -> Opened<'a, T, O::Error> {
-        let several = bands.len() > 1;
-        let frames = 0..self.images[index].frames.len();
-        let mut tasks: Vec<ImageTasks<'a, T, O::Error>> =
-            memory::with_capacity(bands.len(), "passes")?;
-        let mut kept: Vec<Source<'a, O::Error>> = Vec::new();
-        for (pass, bands) in bands {
+        let passes = bands.len();
+        let mut frames = memory::with_capacity(self.images[index].frames.len(), "frames")?;
+        for frame in 0..self.images[index].frames.len() {
+            let only = bands.first().filter(|_| passes == 1).map(|(pass, _)| *pass);
+            frames.push(
+                self.source(index, frame, only)?
+                    .for_passes(passes)?
+                    .into_iter(),
+            );
+        }
+        let mut tasks = memory::with_capacity(passes, "passes")?;
+        for ((pass, bands), pace) in bands.into_iter().zip(Pace::of(passes)) {
             let mut sources = memory::with_capacity(frames.len(), "frames")?;
-            for frame in frames.clone() {
-                sources.push(match kept.get(frame).and_then(Source::again) {
-                    Some(source) => source,
-                    None => self.source(index, frame, pass, several)?,
-                });
-            }
+            sources.extend(frames.iter_mut().filter_map(Iterator::next));
             // A file may have been decoded at a fraction of its size.
             let size = sources.first().map_or((0, 0), Source::size);
             if sources.iter().any(|source| source.size() != size) {
                 let reason = "must have one size in all frames of a group";
                 return Err(Error::invalid("frames", reason).into());
             }
-            if several {
-                kept = sources.iter().map_while(Source::again).collect();
-            }
             let resampler = self.writer.resampler(pass.of_source(size)?)?;
-            tasks.push(
-                self.writer
-                    .tasks(resampler, sources, bands, self.stream, self.threads)?,
-            );
+            let own = self
+                .writer
+                .tasks(resampler, sources, bands, self.stream, self.threads)?;
+            tasks.push(own.at(pace));
         }
         Ok(tasks)
     }
 
-    /// The pixels of a frame for a pass; those of a file can be had once more if there are `several`.
+    /// The pixels of a frame, for the `only` pass over it or for several.
     fn source(
         &self,
         index: usize,
         frame: usize,
-        pass: Pass,
-        several: bool,
+        only: Option<Pass>,
     ) -> Result<Source<'a, O::Error>, Failure<O::Error>> {
         let (bytes, header, orientation, reduced) = match self.images[index].frames[frame] {
             Input::Pixels(view) => return Ok(Source::pixels(view)),
@@ -416,19 +416,21 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
                 return self.owner.open(index, frame).map_err(Failure::Owner);
             }
         };
-        let least = (reduced && !several && !pass.is_padded()).then(|| {
-            let (height, width) = pass.resized();
-            match orientation {
-                5..=8 => (width, height),
-                _ => (height, width),
-            }
-        });
+        let least = only
+            .filter(|pass| reduced && !pass.is_padded())
+            .map(|pass| {
+                let (height, width) = pass.resized();
+                match orientation {
+                    5..=8 => (width, height),
+                    _ => (height, width),
+                }
+            });
         let lines = decode::Scanlines::open(bytes, &header, least)?;
         let lines = lines.ok_or(Failure::Damaged)?;
-        Ok(if several || orientation != 1 {
-            Source::pixels(Decoded::new(lines, orientation)?)
-        } else {
+        Ok(if orientation == 1 {
             Source::scanlines(lines)
+        } else {
+            Source::pixels(Decoded::new(lines, orientation)?)
         })
     }
 
@@ -484,8 +486,7 @@ impl<E> Scanlines<E> for decode::Scanlines<'_> {
     }
 }
 
-/// A whole decoded image, as its orientation says that it is to be seen. An image of several passes is
-/// decoded whole, so that it is decoded once.
+/// A whole decoded image, as its orientation says that it is to be seen.
 struct Decoded {
     pixels: Buffer<u8>,
     shape: [usize; 3],

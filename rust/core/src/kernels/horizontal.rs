@@ -107,7 +107,7 @@ impl Horizontal {
             Kernel::Scalar(axis) => scalar::resample(axis, lines, out),
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Kernel::Columns(columns) => columns.run(lines, ahead, out),
-            Kernel::Turned(turned) => turned.run(lines, out),
+            Kernel::Turned(turned) => turned.run(lines, ahead, out),
         }
     }
 }

@@ -13,6 +13,7 @@
 
 use std::ops::Range;
 
+use super::ahead::Ahead;
 use super::isa::Isa;
 use super::staged::Staged;
 use super::turn::{ROWS, SAMPLES, turn};
@@ -21,6 +22,7 @@ use super::{Pair, plane_stride};
 use crate::error::Result;
 use crate::filter::Axis;
 use crate::memory::{self, Buffer};
+use crate::pixels::Bytes;
 
 /// Scanlines that are turned together.
 const LINES: usize = 2 * ROWS;
@@ -109,7 +111,8 @@ impl Turned {
     }
 
     /// See [`super::horizontal::Horizontal::run`].
-    pub(super) fn run(&self, lines: &mut Staged, out: &mut [Pair]) {
+    pub(super) fn run(&self, lines: &mut Staged, ahead: &[Bytes<'_>], out: &mut [Pair]) {
+        let mut ahead = Ahead::new(ahead, self.vertical.height());
         let stride = lines.stride();
         let (planes, Room { columns, combined }) = lines.planes_and_room();
         let mut turned = 0..0;
@@ -125,6 +128,7 @@ impl Turned {
             turned = start..first + blocks * BLOCK;
             let pairs: Vec<&[Pair]> = columns.chunks_exact(COLUMN).collect();
             for x in strip.out.clone() {
+                ahead.step();
                 let Range { start, end } = self.vertical.pairs(x);
                 let pairs = &pairs[start - turned.start..end - turned.start];
                 self.vertical

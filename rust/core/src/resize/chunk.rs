@@ -41,37 +41,50 @@ impl Arrival {
     }
 }
 
-/// Pairs of scanlines, and the scanlines themselves where they had to be copied.
+/// Pairs of scanlines.
 pub(super) struct Chunk {
     arrival: Arrival,
-    samples: Buffer<u8>,
+    /// The scanlines themselves, where they have to be copied and until they are staged.
+    pub(super) copy: Option<Buffer<u8>>,
     pairs: Buffer<Pair>,
     pair_samples: usize,
+}
+
+/// Room for a copy of the scanlines of `pairs` pairs; None where they are staged from where they lie.
+pub(super) fn room_for_copy(
+    resampler: &Resampler,
+    arrival: Arrival,
+    pairs: usize,
+) -> Result<Option<Buffer<u8>>> {
+    let pixels = (2 * pairs).saturating_mul(resampler.pass.width.source);
+    match pixels.saturating_mul(arrival.copied_bytes()) {
+        0 => Ok(None),
+        bytes => Buffer::new(bytes, "scanlines").map(Some),
+    }
 }
 
 impl Chunk {
     /// Room for `pairs` pairs of scanlines.
     pub(super) fn new(resampler: &Resampler, arrival: Arrival, pairs: usize) -> Result<Self> {
-        let pixels = (2 * pairs).saturating_mul(resampler.pass.width.source);
-        let bytes = pixels.saturating_mul(arrival.copied_bytes());
         let pair_samples = resampler.pair_samples();
         let pairs = pairs.next_multiple_of(resampler.group());
         Ok(Self {
             arrival,
-            samples: Buffer::new(bytes, "scanlines")?,
+            copy: None,
             pairs: Buffer::new(pairs.saturating_mul(pair_samples), "pairs of scanlines")?,
             pair_samples,
         })
     }
 
-    /// Takes the next `count` scanlines.
+    /// Takes the next `count` scanlines, for which there is room.
     pub(super) fn read<E>(
         &mut self,
         scanlines: &mut dyn Scanlines<E>,
         count: usize,
     ) -> Result<(), Failure<E>> {
         let line = scanlines.size().1 * scanlines.pixel_bytes();
-        scanlines.read(&mut self.samples[..count * line])
+        let room = self.copy.as_deref_mut().unwrap_or_default();
+        scanlines.read(&mut room[..count * line])
     }
 
     /// Makes pairs of the scanlines `lines` of the frame, where the source is those that were read or those
@@ -86,7 +99,8 @@ impl Chunk {
         let source_lines = resampler.source_lines();
         let shown = common(&lines, &source_lines);
         let (height, width) = (shown.len(), resampler.pass.width.source);
-        let (samples, pairs) = (&mut self.samples, &mut self.pairs);
+        let samples = self.copy.as_deref_mut().unwrap_or_default();
+        let pairs = &mut self.pairs;
         if shown.is_empty() {
             pair_up(resampler, None, lines, false, staged, pairs);
             return Ok(());
@@ -145,6 +159,8 @@ fn pair_up(
     staged: &mut Staged,
     pairs: &mut [Pair],
 ) {
+    /// How many scanlines ahead of the kernels memory is fetched, at least.
+    const AHEAD: usize = 4;
     let source_lines = resampler.source_lines();
     let group = 2 * resampler.group();
     let length = resampler.group() * resampler.pair_samples();
@@ -171,8 +187,8 @@ fn pair_up(
         }
         ahead.clear();
         if let (true, Some((view, origin))) = (fetch_ahead, &view) {
-            // Those after the next ones.
-            for y in first + 2 * group..first + 3 * group {
+            let next = first + group.max(AHEAD);
+            for y in next..next + group {
                 memory_of(view, y.saturating_sub(*origin), &mut ahead);
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::chunk::{Arrival, Chunk, common};
+use super::chunk::{Arrival, Chunk, common, room_for_copy};
 use super::resampler::Resampler;
 use super::source::{Failure, Source, lock};
 use crate::error::{Error, Result};
@@ -36,11 +36,13 @@ impl<'a, 'b, E> LongWindows<'a, 'b, E> {
             .max(1)
             .next_multiple_of(resampler.group())
             .min(resampler.frame_pairs());
+        let mut chunk = Chunk::new(resampler, arrival, chunk_pairs)?;
+        chunk.copy = room_for_copy(resampler, arrival, chunk_pairs)?;
         Ok(Self {
             resampler,
             source,
             arrival,
-            chunk: Chunk::new(resampler, arrival, chunk_pairs)?,
+            chunk,
             chunk_pairs,
             staged: resampler.horizontal.staged()?,
             next: 0,

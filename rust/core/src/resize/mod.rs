@@ -7,15 +7,18 @@
 mod cache;
 mod chunk;
 mod long;
+mod pace;
 mod resampler;
 mod source;
 mod stage;
 mod tasks;
+mod together;
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
 
 pub(crate) use cache::resampler;
+pub(crate) use pace::Pace;
 pub(crate) use resampler::{Method, Resampler};
 pub use source::{Failure, Pixels, Scanlines, Source};
 pub(crate) use tasks::{BandWriter, Bands, Tasks};

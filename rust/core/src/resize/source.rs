@@ -73,14 +73,6 @@ impl<'a, E> Source<'a, E> {
         Self::Scanlines(Mutex::new(Box::new(scanlines)))
     }
 
-    /// The same pixels once more; None if they come only once.
-    pub(crate) fn again(&self) -> Option<Self> {
-        match self {
-            Self::Pixels(pixels) => Some(Self::Pixels(Arc::clone(pixels))),
-            Self::Scanlines(_) => None,
-        }
-    }
-
     /// Height and width.
     pub fn size(&self) -> (usize, usize) {
         match self {

@@ -15,8 +15,9 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::chunk::{Arrival, Chunk, common};
+use super::chunk::{Arrival, Chunk, common, room_for_copy};
 use super::long::LongWindows;
+use super::pace::Pace;
 use super::resampler::{After, Resampler};
 use super::source::{Failure, Source, lock};
 use crate::error::Result;
@@ -52,8 +53,14 @@ pub(crate) struct Tasks<'a, W: BandWriter, E> {
     chunk_pairs: usize,
     /// Whether bands are made of scanlines as they are, without any pass.
     direct: bool,
+    /// The end of the chunks that are staged: those after it are read, and no more.
+    staged_chunks: usize,
+    /// Chunks that may have been read and not staged.
+    read_ahead: usize,
     /// Slots of the ring; none if the windows are too long for one.
     slots: usize,
+    /// Among the passes over the same source.
+    pace: Pace,
     state: Mutex<State<W::Part>>,
     /// What tasks that are done worked in.
     scratch: Mutex<Vec<Scratch>>,
@@ -63,6 +70,8 @@ struct Frame<'a, E> {
     source: Source<'a, E>,
     arrival: Arrival,
     ring: Vec<RwLock<Chunk>>,
+    /// What scanlines were copied to that have been staged.
+    copies: Mutex<Vec<Buffer<u8>>>,
 }
 
 impl<E> Frame<'_, E> {
@@ -178,6 +187,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
                 source,
                 arrival,
                 ring,
+                copies: Mutex::new(Vec::new()),
             });
         }
         let reads = frames.iter().map(|frame: &Frame<'_, E>| {
@@ -197,10 +207,22 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             band_lines,
             chunk_pairs,
             direct,
+            staged_chunks: chunks.end,
+            read_ahead: threads + 1,
             slots,
+            pace: Pace::alone(),
             state: Mutex::new(state),
             scratch: Mutex::new(Vec::new()),
         })
+    }
+
+    /// The same in step with other passes over the same source.
+    pub(crate) fn at(self, pace: Pace) -> Self {
+        if self.slots == 0 {
+            // It does not stop on its way, nor does it look at chunks where it is direct.
+            pace.finish();
+        }
+        Self { pace, ..self }
     }
 
     /// Lets go of the last bands, for somebody who reads the scanlines anew and passes over the first. None
@@ -267,6 +289,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             Ok(Finished::All) => {}
             Err(failure) => return Step::Failed(failure),
         }
+        self.tell_pace(&state);
         Step::Done
     }
 
@@ -298,7 +321,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             let here = if self.frames[frame].in_order() {
                 state.reads[frame].done() > chunk
             } else {
-                self.has_slot(state, chunk)
+                self.may_take(state, chunk)
             };
             if here {
                 state.stages.begin();
@@ -314,7 +337,9 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             let reads = &state.reads[frame];
             if let Some(chunk) = reads.next()
                 && reads.done() == chunk
-                && self.has_slot(state, chunk)
+                && self.may_take(state, chunk)
+                && (state.stages.all_done()
+                    || chunk < state.stages.done() / self.frames.len() + self.read_ahead)
             {
                 state.reads[frame].begin();
                 return Some(Task::Read { frame, chunk });
@@ -323,10 +348,34 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
         None
     }
 
-    /// Whether no band that is to be done needs what lies in the slot of `chunk`.
-    fn has_slot(&self, state: &State<W::Part>, chunk: usize) -> bool {
+    /// Whether the scanlines of `chunk` can be taken: no band that is to be done needs what lies in its slot, and
+    /// no other pass is too far behind.
+    fn may_take(&self, state: &State<W::Part>, chunk: usize) -> bool {
         let first = state.bands.done();
-        state.bands.all_done() || chunk < self.chunks(first).start + self.slots
+        let has_slot = state.bands.all_done() || chunk < self.chunks(first).start + self.slots;
+        has_slot && self.pace.allows(self.source_line(chunk))
+    }
+
+    /// Tells the other passes how far this one has come.
+    fn tell_pace(&self, state: &State<W::Part>) {
+        let (taken, last) = match self.frames.iter().position(Frame::in_order) {
+            Some(frame) => (state.reads[frame].done(), state.reads[frame].all_done()),
+            None => (
+                state.stages.done() / self.frames.len(),
+                state.stages.all_done(),
+            ),
+        };
+        if last {
+            self.pace.finish();
+        } else {
+            self.pace.reach(self.source_line(taken));
+        }
+    }
+
+    /// The first scanline of the source that `chunk` takes, or the next after it.
+    fn source_line(&self, chunk: usize) -> usize {
+        let first = self.scanlines(chunk).start;
+        first.saturating_sub(self.resampler.source_lines().start)
     }
 
     /// The chunks that a band is made of.
@@ -399,19 +448,51 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
 
     /// Reads the scanlines of a chunk.
     fn read(&self, frame: usize, chunk: usize) -> Result<(), Failure<E>> {
-        let Frame { source, ring, .. } = &self.frames[frame];
+        let Frame {
+            source,
+            ring,
+            copies,
+            ..
+        } = &self.frames[frame];
         if let Source::Scanlines(scanlines) = source {
             let count = common(&self.scanlines(chunk), &self.resampler.source_lines()).len();
-            writing(&ring[chunk % self.slots]).read(&mut **lock(scanlines), count)?;
+            let mut slot = writing(&ring[chunk % self.slots]);
+            slot.copy = self.room_for_copy(frame)?;
+            slot.read(&mut **lock(scanlines), count)?;
+            if chunk >= self.staged_chunks {
+                lock(copies).extend(slot.copy.take());
+            }
         }
         Ok(())
     }
 
     /// Takes the scanlines of a chunk through the horizontal pass.
     fn stage(&self, frame: usize, chunk: usize, scratch: &mut Scratch) -> Result<()> {
-        let Frame { source, ring, .. } = &self.frames[frame];
+        let Frame {
+            source,
+            ring,
+            copies,
+            ..
+        } = &self.frames[frame];
         let (scanlines, staged) = (self.scanlines(chunk), &mut scratch.staged);
-        writing(&ring[chunk % self.slots]).stage(&self.resampler, source, scanlines, staged)
+        let mut slot = writing(&ring[chunk % self.slots]);
+        if slot.copy.is_none() {
+            slot.copy = self.room_for_copy(frame)?;
+        }
+        slot.stage(&self.resampler, source, scanlines, staged)?;
+        lock(copies).extend(slot.copy.take());
+        Ok(())
+    }
+
+    /// Room for a copy of the scanlines of a chunk, if they have to be copied.
+    fn room_for_copy(&self, frame: usize) -> Result<Option<Buffer<u8>>> {
+        let Frame {
+            arrival, copies, ..
+        } = &self.frames[frame];
+        match lock(copies).pop() {
+            Some(room) => Ok(Some(room)),
+            None => room_for_copy(&self.resampler, *arrival, self.chunk_pairs),
+        }
     }
 
     /// Combines a band and hands it on.

@@ -6,11 +6,11 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::ahead::Ahead;
 use crate::error::Result;
 use crate::filter::Axis;
 #[cfg(target_arch = "aarch64")]
 use crate::kernels::aarch64::neon;
+use crate::kernels::ahead::Ahead;
 use crate::kernels::isa::{Backend, Isa};
 use crate::kernels::staged::Staged;
 use crate::kernels::taps::halves;

@@ -1,7 +1,7 @@
 //! Two scanlines to pairs, where the width stays as it is.
 
-use super::ahead::Ahead;
 use crate::kernels::Pair;
+use crate::kernels::ahead::Ahead;
 use crate::kernels::isa::{Backend, Isa};
 use crate::kernels::staged::Staged;
 use crate::pixels::Bytes;

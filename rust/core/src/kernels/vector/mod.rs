@@ -8,7 +8,6 @@
     reason = "loads and stores that are checked before the loop that they are in"
 )]
 
-mod ahead;
 mod columns;
 mod deinterleave;
 mod keep;

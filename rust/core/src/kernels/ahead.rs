@@ -1,6 +1,6 @@
 //! Memory that is read next, fetched into a cache while the processor computes.
 
-use super::processor::prefetch;
+use super::prefetch;
 use crate::pixels::Bytes;
 
 /// Bytes that a processor fetches at once.
