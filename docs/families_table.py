@@ -7,7 +7,17 @@ from pathlib import Path
 
 from qvl_fast import ImageProcessor
 from qvl_fast.config import FAMILIES, ImageConfig
-from qvl_fast.config.layout import Area, Pinpoints, Ratio, Shortest, Shrink, Stretch
+from qvl_fast.config.layout import (
+    Area,
+    Halved,
+    PatchBudget,
+    Pinpoints,
+    Ratio,
+    Shortest,
+    Shrink,
+    Stretch,
+    TokenBudget,
+)
 
 PAGE = Path(__file__).with_name("families.md")
 SIZES = ((480, 640), (1080, 1920), (2000, 300))
@@ -54,6 +64,12 @@ def _size(config: ImageConfig) -> str:
             )
         case Shrink(patches, _):
             return f"at most {patches} patches, padded to multiples of {config.factor}"
+        case TokenBudget(least, most):
+            return f"{least} to {most} tokens, padded to multiples of {config.factor}"
+        case PatchBudget(most):
+            return f"at most {most} patches of {config.patch_size}"
+        case Halved():
+            return f"halved, multiples of {config.factor}"
         case Stretch(height, width):
             return f"{height} x {width}"
         case Shortest(edge):

@@ -21,7 +21,10 @@ CAMPAIGNS = {
     "path": ("--path-cases", 80, "whole path"),
     "video": ("--video-cases", 75, "video"),
     "image_drop_in": ("--image-drop-in-cases", 150, "image drop-in"),
+    "file_drop_in": ("--file-drop-in-cases", 100, "image drop-in on files"),
     "video_drop_in": ("--video-drop-in-cases", 50, "video drop-ins"),
+    "family": ("--family-cases", 3, "families"),
+    "conversation": ("--conversation-cases", 100, "prepare and count_tokens by three roads"),
 }
 CHUNK = 25
 # Folders of photographs, from the repository's root, and how many each has at least. The second is
@@ -59,8 +62,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--sampling-cases", type=int, default=4000, metavar="N", help=text)
     text = "random calls of each function of qwen_vl_utils"
     parser.addoption("--utils-cases", type=int, default=60, metavar="N", help=text)
-    text = "random batches for each family of models"
-    parser.addoption("--family-cases", type=int, default=3, metavar="N", help=text)
     parser.addoption("--campaign-seed", type=int, default=0, help="seed of the random campaigns")
     parser.addoption("--record", type=Path, metavar="FILE", help="write what the campaigns ran")
 

@@ -9,7 +9,7 @@ from qvl_fast._input.source import ImageBatch, ImageSource
 from qvl_fast._input.video.clips import VideoBatch, VideoSource
 from qvl_fast._input.video.metadata import VideoMetadata
 from qvl_fast._native import smart_resize
-from qvl_fast._output.batch import ImagePlanes, ImageRows, VideoRows
+from qvl_fast._output.batch import ImagePlanes, ImageRows, PaddedRows, VideoRows
 from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import DType, Rows, Temporal
 from qvl_fast.config import (
@@ -17,11 +17,13 @@ from qvl_fast.config import (
     ImageConfig,
     Layout,
     ModelConfig,
+    Placeholder,
     RopeConfig,
     TowerConfig,
     VideoConfig,
 )
 from qvl_fast.index.grids import Grids, cu_seqlens, interpolation_taps, position_ids, window_index
+from qvl_fast.index.image_tags import image_paths, image_tag
 from qvl_fast.index.mrope import (
     mm_token_type_ids,
     mrope_decode_position_ids,
@@ -38,6 +40,7 @@ from qvl_fast.processors.base import Decode, Form, Reference
 from qvl_fast.processors.functional import image_size, patchify, resize
 from qvl_fast.processors.image import ImageProcessor
 from qvl_fast.processors.inverse import fingerprint, unpatchify
+from qvl_fast.processors.prompts import expand_images
 from qvl_fast.processors.video import VideoProcessor
 
 if TYPE_CHECKING:
@@ -67,6 +70,8 @@ __all__ = [
     "Layout",
     "ModelConfig",
     "Packing",
+    "PaddedRows",
+    "Placeholder",
     "Reference",
     "ReturnTensors",
     "RopeConfig",
@@ -88,9 +93,12 @@ __all__ = [
     "cu_seqlens",
     "diff",
     "drop_truncated",
+    "expand_images",
     "expand_placeholders",
     "fingerprint",
+    "image_paths",
     "image_size",
+    "image_tag",
     "integrations",
     "interpolation_taps",
     "memory_stats",

@@ -270,6 +270,7 @@ class RowWriter:
         tile: tuple[int, int] | None,
         resample: str,
         margin: Sequence[int],
+        channels_last: bool,
     ) -> RowWriter: ...
     @property
     def columns(self) -> int:
@@ -333,6 +334,22 @@ class Fit:
     @staticmethod
     def shrink(patch: int, factor: int, patches: int, side: int) -> Fit:
         """At most so many patches in all and along a side, padded to multiples of a factor."""
+    @staticmethod
+    def tokens(factor: int, frames: int, least: int, most: int) -> Fit:
+        """Between so many tokens of side ``factor``, padded to whole ones.
+
+        Args:
+            factor: side of a token.
+            frames: that a still image is repeated for.
+            least: tokens at least.
+            most: tokens at most.
+        """
+    @staticmethod
+    def patches(patch: int, most: int) -> Fit:
+        """The largest size of at most so many whole patches."""
+    @staticmethod
+    def halved(factor: int, pixels: tuple[int, int]) -> Fit:
+        """Multiples of a factor, half as large as the sides that two areas allow."""
     @staticmethod
     def stretch(height: int, width: int) -> Fit:
         """One size for all."""

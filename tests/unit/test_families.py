@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from qvl_fast import ImageProcessor, Layout, ModelConfig
+from qvl_fast import ImageProcessor, Layout, ModelConfig, PaddedRows, patchify, unpatchify
 from qvl_fast.config.families import IMAGES, from_json
 from qvl_fast.config.layout import (
     AnyresTokens,
+    PatchBudget,
     Pinpoints,
     Ratio,
     Shortest,
     Stretch,
     TileTokens,
+    TokenBudget,
 )
 
 # The first digits of sha1 over the float32 bytes of all tiles of an image, by its size: of the
@@ -237,6 +239,35 @@ def test_images_of_a_batch_are_padded_with_zeros_and_come_apart_again():
     assert [len(part.pixel_values) for part in flat.split()] == flat.num_patches.tolist()
 
 
+def test_patches_are_padded_to_as_many_as_there_may_be():
+    pictures = [image(480, 640), image(30, 900)]
+    padded, rows = of("siglip2-naflex")(pictures), of("siglip2-naflex", form="rows")(pictures)
+    assert isinstance(padded, PaddedRows)
+    assert padded.pixel_values.shape == (2, 256, 768)
+    assert padded.spatial_shapes.tolist() == rows.image_grid_thw[:, 1:].tolist()
+    assert padded.pixel_attention_mask.dtype == np.int32
+    own = padded.pixel_attention_mask == 1
+    assert own.sum(axis=1).tolist() == rows.image_grid_thw.prod(axis=1).tolist()
+    assert np.array_equal(padded.pixel_values[own], rows.pixel_values)
+    assert not padded.pixel_values[~own].any()
+    for part, picture in zip(padded.split(), pictures, strict=True):
+        alone = of("siglip2-naflex")(picture)
+        assert all(np.array_equal(part[name], alone[name]) for name in alone)
+
+
+@pytest.mark.parametrize("name", ["siglip2-naflex", "cosmos3-edge", "hunyuan-ocr", "glm-5"])
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_rows_of_every_order_come_apart_again(name, dtype):
+    frames = image(64, 112)[np.newaxis]
+    config = ModelConfig.preset(name).image
+    side = config.factor
+    frames = frames[:, : 64 // side * side, : 112 // side * side]
+    grid = [[1, frames.shape[1] // config.patch_size, frames.shape[2] // config.patch_size]]
+    rows = patchify(frames, name, dtype=dtype, temporal="compact")
+    [back] = unpatchify(rows, grid, name)
+    assert np.array_equal(back, frames)
+
+
 def test_threads_change_nothing():
     pictures = [image(1200, 1700), image(90, 2000)]
     for name in ("clip-224", "llava-1.5-pad", "llava-next", "internvl"):
@@ -293,6 +324,13 @@ JSON = [
         (336, 336),
     ),
 ]
+# The same for those that have no tiles: what their rows are made of.
+JSON_OF_ROWS = [
+    ("Siglip2ImageProcessorFast", {"max_num_patches": 729}, PatchBudget(729), 16),
+    ("Siglip2ImageProcessor", {"patch_size": 14, "size": None}, PatchBudget(256), 14),
+    ("Glm5NextImageProcessor", {"size": {"longest_edge": 1}}, TokenBudget(16, 8000), 14),
+    ("Glm5NextImageProcessor", {"max_image_tokens": 99}, TokenBudget(16, 99), 14),
+]
 
 
 @pytest.mark.parametrize("key", ["image_processor_type", "feature_extractor_type"])
@@ -301,6 +339,14 @@ def test_json(kind, settings, fit, tile, key, tmp_path):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({key: kind, **settings}))
     layout = ImageProcessor.from_pretrained(tmp_path, return_tensors="np").config.layout
     assert (layout.fit, layout.tile) == (fit, tile or (448, 448))
+
+
+@pytest.mark.parametrize(("kind", "settings", "fit", "patch"), JSON_OF_ROWS)
+def test_json_of_rows(kind, settings, fit, patch, tmp_path):
+    content = {"image_processor_type": kind, **settings}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(content))
+    config = ImageProcessor.from_pretrained(tmp_path, return_tensors="np").config
+    assert (config.layout.fit, config.patch_size) == (fit, patch)
 
 
 REFUSED = {
@@ -354,6 +400,26 @@ REFUSED = {
         {"size": {"longest_edge": 3}},
         "size must have the keys .*longest_edge",
     ),
+    "patches that are expanded": (
+        "Glm5NextImageProcessor",
+        {"patch_expand_factor": 2},
+        "patch_expand_factor must be 1, got 2",
+    ),
+    "no token": (
+        "Glm5NextImageProcessor",
+        {"min_image_tokens": 20, "max_image_tokens": 19},
+        "min_image_tokens must be at most max_image_tokens=19, got 20",
+    ),
+    "tokens without bounds": (
+        "Glm5NextImageProcessor",
+        {"max_image_tokens": 2**40},
+        "most must be at most 2\\*\\*20",
+    ),
+    "no patch": (
+        "Siglip2ImageProcessor",
+        {"max_num_patches": 0},
+        "max_num_patches must be between 1",
+    ),
     "no grid": (
         "GotOcr2ImageProcessor",
         {"crop_to_patches": True, "min_patches": 13},
@@ -377,8 +443,13 @@ def test_refused(name):
 def test_refused_in_a_call():
     with pytest.raises(ValueError, match="max_pixels must be None for fit"):
         of("clip-224")(image(9, 9), max_pixels=5000)
-    with pytest.raises(ValueError, match="form must be 'rows'"):
+    with pytest.raises(ValueError, match="form must be 'rows' for this layout, got 'planes'"):
         of("qwen2-vl", form="planes")
+    with pytest.raises(ValueError, match=r"form must be 'planes' or 'rows'.*got 'padded'"):
+        of("clip-224", form="padded")
+    for size, message in [((27, 40), "at least 28 pixels a side"), ((28, 113), "at most 4")]:
+        with pytest.raises(ValueError, match=f"{message}, got {size[0]}x{size[1]}"):
+            of("glm-image")(image(*size))
     with pytest.raises(ValueError, match="image must be at most 32768 pixels a side"):
         of("llava-1.5-pad")(Image.new("RGB", (40000, 1)))
     with pytest.raises(ValueError, match="resized width must be at most 16777216 pixels"):
@@ -402,6 +473,8 @@ def test_layouts_are_checked():
         ({"overview": "both"}, ValueError, "overview must be one of"),
         ({"square": 1}, TypeError, "square must be True or False"),
         ({"tile": (0, 3)}, ValueError, "tile must be between 1"),
+        ({"fit": PatchBudget(9)}, ValueError, "stack must be 'masked' for a PatchBudget"),
+        ({"stack": "masked"}, ValueError, "stack must be 'masked' for a PatchBudget"),
     ]:
         with pytest.raises(error, match=message):
             Layout(**settings)

@@ -150,6 +150,24 @@ class ImagePlanes(BatchRows[T]):
         return [1] * len(pixels)
 
 
+class PaddedRows(BatchRows[T]):
+    """The patches of a batch of images, of each image as many, as the stock SigLIP 2 takes them.
+
+    Attributes:
+        pixel_values: ``(images, patches, columns)``; zeros after those that an image has.
+        pixel_attention_mask: int32 ``(images, patches)``, 1 for patches of the image.
+        spatial_shapes: int64 ``(images, 2)``, patches of each from top to bottom and from left to
+            right.
+    """
+
+    _ROWS = "pixel_values"
+    _LINES = ("spatial_shapes", "pixel_attention_mask")
+
+    def _counts(self) -> list[int]:
+        shapes: Any = self["spatial_shapes"]
+        return [1] * len(shapes)
+
+
 class VideoRows(BatchRows[T]):
     """The rows and grids of a batch of videos; see :class:`BatchRows`.
 

@@ -17,6 +17,7 @@ from qvl_fast.config.model import (
     tower_config,
     video_config,
 )
+from qvl_fast.config.placeholder import Placeholder
 from qvl_fast.config.rope import RopeConfig
 from qvl_fast.config.tower import TOWERS, TowerConfig
 from qvl_fast.config.video import VideoConfig
@@ -40,6 +41,7 @@ __all__ = [
     "ImageConfig",
     "Layout",
     "ModelConfig",
+    "Placeholder",
     "RopeConfig",
     "TowerConfig",
     "VideoConfig",

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, cast
 from qvl_fast.config.checks import check_choice, integer, positive_integer
 
 Overview = Literal["none", "first", "last"]
-Stack = Literal["one", "flat", "padded"]
+Stack = Literal["one", "flat", "padded", "masked"]
 Filter = Literal["bicubic", "bilinear", "lanczos", "box", "hamming"]
 Small = Literal["keep", "enlarge", "enlarge_sides"]
 
@@ -45,6 +45,40 @@ class Shrink:
 
     patches: int
     side: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBudget:
+    """Between so many tokens, and padded with black to whole ones (GLM-5).
+
+    An image is enlarged only if it has less pixels than the least number of tokens.
+
+    Attributes:
+        least: tokens of an image, at least.
+        most: at most.
+    """
+
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class PatchBudget:
+    """The largest size of whole patches, of which there may be so many (SigLIP 2).
+
+    Attributes:
+        most: patches of an image, at most.
+    """
+
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Halved:
+    """Half as large as the roots of the area's bounds allow the sides to be (GLM-Image).
+
+    Images with a side below the factor, or an aspect ratio above 4, are refused.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +129,9 @@ class Ratio:
     most: int = 12
 
 
-Fit: TypeAlias = "Area | Shrink | Stretch | Shortest | Pinpoints | Ratio"
+Fit: TypeAlias = (
+    "Area | Shrink | TokenBudget | PatchBudget | Halved | Stretch | Shortest | Pinpoints | Ratio"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +176,14 @@ class Layout:
             ``"last"`` if it has several tiles.
         filter: that images are resized with.
         stack: how the tiles of a batch are put together: ``"one"`` for each image, ``"flat"``, all
-            one after another, or ``"padded"`` with black to as many for each image.
+            one after another, or ``"padded"`` with black to as many for each image. Or
+            ``"masked"``: the patches of each, padded with zeros to as many as it may have, and a
+            mask that tells them apart.
         tokens: what a tile becomes in the language model; by default a token for each merged block
             of patches.
         raster: whether patches come line by line, rather than by merged blocks.
+        channels_last: whether the columns of a patch are y, x, channel, frame, rather than channel,
+            frame, y, x.
         together: the layout of images of which several are in a sample; None if it is the same.
 
     Raises:
@@ -160,13 +200,14 @@ class Layout:
     stack: Stack = "one"
     tokens: Tokens | None = None
     raster: bool = False
+    channels_last: bool = False
     together: Layout | None = None
 
     def __post_init__(self) -> None:
         check_choice("overview", self.overview, Overview)
         check_choice("filter", self.filter, Filter)
         check_choice("stack", self.stack, Stack)
-        for name in ("square", "raster"):
+        for name in ("square", "raster", "channels_last"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
         if self.tile is not None:
@@ -177,6 +218,11 @@ class Layout:
         tiled = isinstance(self.fit, (Pinpoints, Ratio)) or self.overview != "none"
         if tiled and self.tile is None:
             raise ValueError(f"tile must be given for fit {self.fit!r}, got None")
+        if (self.stack == "masked") != isinstance(self.fit, PatchBudget):
+            raise ValueError(
+                f"stack must be 'masked' for a PatchBudget and for nothing else, got "
+                f"{self.stack!r} for {self.fit!r}"
+            )
 
 
 def _checked(fit: Any) -> Fit:
@@ -186,7 +232,7 @@ def _checked(fit: Any) -> Fit:
         TypeError, ValueError: it is none, or a number is out of range.
     """
     match fit:
-        case Area():
+        case Area() | Halved():
             return fit
         case Pinpoints(canvases):
             pairs = tuple(
@@ -196,7 +242,7 @@ def _checked(fit: Any) -> Fit:
             return Pinpoints(pairs)
         case Ratio(least, most):
             return Ratio(integer("min_patches", least, 0), positive_integer("max_patches", most))
-        case Shrink() | Stretch() | Shortest():
+        case Shrink() | TokenBudget() | PatchBudget() | Stretch() | Shortest():
             names = fit.__dataclass_fields__
             numbers = {name: positive_integer(name, getattr(fit, name)) for name in names}
             for name, number in numbers.items():

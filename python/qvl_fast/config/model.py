@@ -10,9 +10,17 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from qvl_fast.config.checks import listed, read_json
-from qvl_fast.config.families import IMAGES, from_json
+from qvl_fast.config.families import (
+    IMAGES,
+    PLACEHOLDERS,
+    from_json,
+    placeholder,
+    processor_kind,
+    with_tokens,
+)
 from qvl_fast.config.grounding import GroundingConfig
 from qvl_fast.config.image import ImageConfig
+from qvl_fast.config.placeholder import Placeholder
 from qvl_fast.config.rope import RopeConfig
 from qvl_fast.config.tower import TOWERS, TowerConfig
 from qvl_fast.config.video import QWEN3_VL_DEFAULTS, VideoConfig
@@ -33,6 +41,7 @@ class ModelConfig:
         tower: the shape of the vision tower; None if the checkpoint does not say.
         rope: how the language model numbers its tokens; None if the checkpoint does not say.
         grounding: how the model writes where things are; None if that is not known.
+        placeholder: what stands for an image in a prompt; None if that is not known.
     """
 
     name: str
@@ -41,6 +50,7 @@ class ModelConfig:
     tower: TowerConfig | None = None
     rope: RopeConfig | None = None
     grounding: GroundingConfig | None = None
+    placeholder: Placeholder | None = None
 
     @classmethod
     def preset(cls, name: str) -> ModelConfig:
@@ -68,7 +78,8 @@ class ModelConfig:
         transformers 5 saves them) or else from ``preprocessor_config.json`` and
         ``video_preprocessor_config.json``, and the tower and the rope from ``config.json`` if there
         is one of a known model type. As in transformers, a video is processed by the settings of
-        images where a checkpoint has no other. Nothing is downloaded.
+        images where a checkpoint has no other. What an image becomes in a prompt is read from
+        ``processor_config.json``, ``config.json`` and the tokenizer's files. Nothing is downloaded.
 
         Raises:
             FileNotFoundError: the directory is not there, or holds no settings of an image
@@ -99,13 +110,18 @@ class ModelConfig:
         config = read_json(directory / "config.json") or {}
         tower, rope = _model_parts(config)
         preset = _MODEL_TYPES.get(config.get("model_type", ""))
+        kind = processor_kind(config, nested, cast("dict[str, Any]", image))
+        images = from_json({"processor_class": kind, **cast("dict[str, Any]", image)})
+        if kind is not None:
+            images = with_tokens(images, kind, nested, config)
         return cls(
             name=directory.name,
-            image=from_json(cast("dict[str, Any]", image)),
+            image=images,
             video=_video(cast("dict[str, Any]", image), cast("dict[str, Any] | None", video), rope),
             tower=tower,
             rope=rope,
             grounding=preset and preset.grounding,
+            placeholder=placeholder(directory, kind, nested, config) if kind else None,
         )
 
 
@@ -202,7 +218,13 @@ def _stock_parts(stock: Any) -> dict[str, Any]:
 def _video(
     image: dict[str, Any], video: dict[str, Any] | None, rope: RopeConfig | None
 ) -> VideoConfig | None:
-    """The settings of videos; only the language model says whether it counts seconds."""
+    """The settings of videos; only the language model says whether it counts seconds.
+
+    None if the checkpoint has none, or a class that is not reproduced: of other families there are
+    images alone.
+    """
+    if video is not None and not VideoConfig.knows(video):
+        return None
     try:
         config = VideoConfig.from_dict(image if video is None else video)
     except ValueError:
@@ -258,6 +280,7 @@ PRESETS: Mapping[str, ModelConfig] = {
     for config in (
         ModelConfig(
             name="qwen2-vl",
+            placeholder=PLACEHOLDERS["qwen2-vl"],
             image=_QWEN2,
             video=_QWEN2_VIDEO,
             tower=TOWERS["qwen2-vl"],
@@ -266,6 +289,7 @@ PRESETS: Mapping[str, ModelConfig] = {
         ),
         ModelConfig(
             name="qwen2.5-vl",
+            placeholder=PLACEHOLDERS["qwen2.5-vl"],
             image=_QWEN2,
             video=replace(_QWEN2_VIDEO, times="seconds"),
             tower=TOWERS["qwen2.5-vl"],
@@ -274,6 +298,7 @@ PRESETS: Mapping[str, ModelConfig] = {
         ),
         ModelConfig(
             name="qwen3-vl",
+            placeholder=PLACEHOLDERS["qwen3-vl"],
             image=_QWEN3,
             video=_QWEN3_VIDEO,
             tower=TOWERS["qwen3-vl"],
@@ -306,7 +331,12 @@ _GROUNDING = {
 FAMILIES: Mapping[str, ModelConfig] = {
     **PRESETS,
     **{
-        name: ModelConfig(name=name, image=image, grounding=_GROUNDING.get(name))
+        name: ModelConfig(
+            name=name,
+            image=image,
+            grounding=_GROUNDING.get(name),
+            placeholder=PLACEHOLDERS.get(name),
+        )
         for name, image in _IMAGES.items()
     },
 }

@@ -116,6 +116,11 @@ class VideoConfig(ImageConfig):
         return replace(self, **values)
 
     @classmethod
+    def knows(cls, settings: Mapping[str, Any]) -> bool:
+        """Whether the video processor whose JSON this is can be reproduced, by its class."""
+        return _class_name(settings) in _STOCK_DEFAULTS
+
+    @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> VideoConfig:
         """The configuration that a video processor's JSON describes.
 
@@ -128,10 +133,7 @@ class VideoConfig(ImageConfig):
                 setting is null.
             TypeError: a value has the wrong type.
         """
-        kind = settings.get("video_processor_type")
-        if kind is None:
-            kind = settings.get("image_processor_type") or "Qwen2VLVideoProcessor"
-            kind = kind.removesuffix("Fast").replace("Image", "Video")
+        kind = _class_name(settings)
         if kind not in _STOCK_DEFAULTS:
             raise ValueError(
                 f"video_processor_type must be one of {listed(_STOCK_DEFAULTS)}, got {kind!r}"
@@ -176,3 +178,12 @@ _STOCK_DEFAULTS: Mapping[str, VideoConfig] = {
     "Qwen2VLVideoProcessor": VideoConfig(),
     "Qwen3VLVideoProcessor": QWEN3_VL_DEFAULTS,
 }
+
+
+def _class_name(settings: Mapping[str, Any]) -> str:
+    """The class of a video processor; JSON of an image processor stands for Qwen2-VL's."""
+    kind = settings.get("video_processor_type")
+    if kind is None:
+        kind = settings.get("image_processor_type") or "Qwen2VLVideoProcessor"
+        kind = kind.removesuffix("Fast").replace("Image", "Video")
+    return str(kind)

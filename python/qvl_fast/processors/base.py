@@ -25,11 +25,14 @@ from qvl_fast.config import ImageConfig, ModelConfig, positive_integer
 from qvl_fast.config.checks import check_choice
 from qvl_fast.config.layout import (
     Area,
+    Halved,
+    PatchBudget,
     Pinpoints,
     Ratio,
     Shortest,
     Shrink,
     Stretch,
+    TokenBudget,
 )
 from qvl_fast.threads import default_num_threads
 
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 
     from qvl_fast.config.layout import Fit, Layout
 
-Form = Literal["rows", "planes"]
+Form = Literal["rows", "planes", "padded"]
 Reference = Literal["torchvision", "pillow", "pillow-12", "pillow-13"]
 Decode = Literal["exact", "scaled"]
 Config = TypeVar("Config", bound=ImageConfig)
@@ -222,6 +225,7 @@ def row_writer(
         resample=config.layout.filter,
         # As the reference rounds the colour that it pads squares with.
         margin=[int(255 * mean) for mean in config.image_mean] if _pads(config.layout) else [0] * 3,
+        channels_last=config.layout.channels_last,
         temporal=temporal,
         dtype=dtype,
         reference=reference,
@@ -229,6 +233,13 @@ def row_writer(
         mean_std=(config.image_mean, config.image_std) if config.do_normalize else None,
         isa=environment.isa(),
     )
+
+
+def stock_form(layout: Layout) -> Form:
+    """The form in which the stock models of a layout take images."""
+    if layout.stack == "masked":
+        return "padded"
+    return "rows" if layout.tile is None else "planes"
 
 
 def _pads(layout: Layout) -> bool:
@@ -258,6 +269,13 @@ def _fit(config: ImageConfig, fit: Fit) -> _native.Fit:
             return _native.Fit.area(config.factor, pixels, count, small)
         case Shrink(patches, side):
             return _native.Fit.shrink(config.patch_size, config.factor, patches, side)
+        case TokenBudget(least, most):
+            frames = config.temporal_patch_size
+            return _native.Fit.tokens(config.factor, frames, least, most)
+        case PatchBudget(most):
+            return _native.Fit.patches(config.patch_size, most)
+        case Halved():
+            return _native.Fit.halved(config.factor, (config.min_pixels, config.max_pixels))
         case Stretch(height, width):
             return _native.Fit.stretch(height, width)
         case Shortest(edge):

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qvl_fast import _native
 from qvl_fast._input.source import ImageBatch, samples
-from qvl_fast._output.batch import BatchRows, ImagePlanes, ImageRows
+from qvl_fast._output.batch import BatchRows, ImagePlanes, ImageRows, PaddedRows
 from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import DType, Rows, Temporal, check_form, hand_out
 from qvl_fast.config import AnyImageConfig, ImageConfig, image_config
-from qvl_fast.config.checks import check_choice
-from qvl_fast.config.layout import AnyresTokens, Area, TileTokens
+from qvl_fast.config.checks import check_choice, positive_integer
+from qvl_fast.config.layout import AnyresTokens, Area, Halved, PatchBudget, TileTokens
 from qvl_fast.processors.base import (
     Decode,
     Form,
@@ -23,6 +23,7 @@ from qvl_fast.processors.base import (
     Reference,
     native_layout,
     row_writer,
+    stock_form,
 )
 from qvl_fast.processors.writing import Batch
 
@@ -44,9 +45,10 @@ class ImageProcessor(Processor[ImageConfig]):
         reference: ``"torchvision"``, or ``"pillow"`` for the pass order of the installed Pillow,
             resolved here and shown in the repr; ``"pillow-12"`` and ``"pillow-13"`` force one.
         form: ``"rows"``, patches in the order in which the towers of :mod:`qvl_fast.models` take
-            them, those of one tile after those of another; or ``"planes"``, whole tiles as the
-            stock models of most families take them. By default planes where images become tiles of
-            one size.
+            them, those of one tile after those of another; ``"planes"``, whole tiles as the stock
+            models of most families take them, and the default where images become tiles of one
+            size; or ``"padded"``, patches with a mask, as that of SigLIP 2 takes them, and the
+            default there.
         dtype: ``"float32"``, ``"float16"``, ``"bfloat16"`` (both rounded from float32 to nearest
             even) or ``"uint8"``, the resized pixels without rescaling and normalisation. Also
             torch's own, such as ``torch.bfloat16``.
@@ -103,12 +105,12 @@ class ImageProcessor(Processor[ImageConfig]):
     ) -> None:
         check_choice("decode", decode, Decode)
         settings = image_config(config).override(**overrides)
-        tiled = settings.layout.tile is not None
-        if form is None:
-            form = "planes" if tiled else "rows"
+        stock = stock_form(settings.layout)
+        form = stock if form is None else form
         check_choice("form", form, Form)
-        if form == "planes" and not tiled:
-            raise ValueError("form must be 'rows' for a layout without a tile, got 'planes'")
+        if form not in ("rows", stock):
+            known = " or ".join(map(repr, sorted({"rows", stock})))
+            raise ValueError(f"form must be {known} for this layout, got {form!r}")
         self._make(
             settings,
             reference=reference,
@@ -193,8 +195,8 @@ class ImageProcessor(Processor[ImageConfig]):
             size: both, as ``{"shortest_edge": ..., "longest_edge": ...}``.
 
         Returns:
-            :class:`~qvl_fast.ImageRows` or, in the form of planes, an
-            :class:`~qvl_fast.ImagePlanes`; each says what is in it.
+            :class:`~qvl_fast.ImageRows`, :class:`~qvl_fast.ImagePlanes` or
+            :class:`~qvl_fast.PaddedRows`, by the form; each says what is in it.
 
         Raises:
             ImageError: an image cannot be used. It is a ValueError and a TypeError, and has the
@@ -208,7 +210,7 @@ class ImageProcessor(Processor[ImageConfig]):
         check_form(form, self.dtype)
         bounds = {"min_pixels": min_pixels, "max_pixels": max_pixels, "size": size}
         given = {name: value for name, value in bounds.items() if value is not None}
-        if given and not isinstance(self.config.layout.fit, Area):
+        if given and not isinstance(self.config.layout.fit, (Area, Halved)):
             raise ValueError(f"{min(given)} must be None for fit {self.config.layout.fit!r}")
         layout = self._layout
         if given:
@@ -221,32 +223,68 @@ class ImageProcessor(Processor[ImageConfig]):
             for image in sample:
                 batch.add_image(image, together or layout)
         grids = np.array(batch.grids, np.int64)
-        planes, stack = self.form == "planes", self.config.layout.stack
-        padded = int(grids[:, 0].max()) if planes and stack == "padded" else None
+        padded = self._padded(grids)
         count = batch.rows if padded is None else padded * len(grids)
         rows, out = self._storage(count, out, batch.arrays)
         batch.write(
             rows, num_threads=self._threads(), reduced=self.decode == "scaled", padded=padded
         )
         pixel_values: Any = hand_out(rows, self.dtype, form, out)
-        companions: dict[str, Any] = {}
-        if stack == "padded":
-            companions["image_sizes"] = np.array(batch.sizes, np.int64)
-        if self._together is not None:
-            companions["batch_num_images"] = np.array([len(sample) for sample in groups], np.int64)
-        if planes:
-            images_of_tiles = () if padded is None else (len(grids), padded)
+        if padded is not None:
+            pixel_values = pixel_values.reshape(len(grids), padded, -1)
+        if self.form == "planes":
             tile: Any = self.config.layout.tile
-            pixel_values = pixel_values.reshape(*(images_of_tiles or (len(rows),)), 3, *tile)
-            if stack == "flat":
-                companions["num_patches"] = grids[:, 0].copy()
-        else:
-            companions["image_grid_thw"] = grids
-        entries: dict[str, Any] = {
-            name: hand_out(value, "int64", form) for name, value in companions.items()
-        }
-        entries = {"pixel_values": pixel_values, **entries}
-        return ImagePlanes(entries) if planes else ImageRows(entries)
+            pixel_values = pixel_values.reshape(*pixel_values.shape[:-1], 3, *tile)
+        companions = self._companions(
+            grids, batch.sizes, [len(sample) for sample in groups], padded
+        )
+        entries: dict[str, Any] = {"pixel_values": pixel_values}
+        entries |= {name: hand_out(value, "int64", form) for name, value in companions.items()}
+        kinds: dict[Form, Any] = {"rows": ImageRows, "planes": ImagePlanes, "padded": PaddedRows}
+        return kinds[self.form](entries)
+
+    def _padded(self, grids: NDArray[np.int64]) -> int | None:
+        """Rows that each image of a batch is given; None if it has those of its own only."""
+        fit = self.config.layout.fit
+        if self.form == "padded" and isinstance(fit, PatchBudget):
+            # Without resizing an image may have more, which the stock processor does not cut.
+            return max(fit.most, int(grids.prod(axis=1).max()))
+        if self.form == "planes" and self.config.layout.stack == "padded":
+            return int(grids[:, 0].max())
+        return None
+
+    def _companions(
+        self,
+        grids: NDArray[np.int64],
+        sizes: list[tuple[int, int]],
+        samples: list[int],
+        padded: int | None,
+    ) -> dict[str, NDArray[Any]]:
+        """What a model needs to know of a batch beside its pixels.
+
+        Args:
+            grids: of each image, in tiles and patches.
+            sizes: of each, before any resizing.
+            samples: how many images each has.
+            padded: rows that each image was given, if it was given others than its own.
+        """
+        layout = self.config.layout
+        companions: dict[str, NDArray[Any]] = {}
+        if layout.stack == "padded":
+            companions["image_sizes"] = np.array(sizes, np.int64)
+        if self._together is not None:
+            companions["batch_num_images"] = np.array(samples, np.int64)
+        match self.form:
+            case "rows":
+                companions["image_grid_thw"] = grids
+            case "planes":
+                if layout.stack == "flat":
+                    companions["num_patches"] = grids[:, 0].copy()
+            case "padded":
+                mask = np.arange(padded or 0) < grids.prod(axis=1)[:, np.newaxis]
+                companions["pixel_attention_mask"] = mask.astype(np.int32)
+                companions["spatial_shapes"] = grids[:, 1:].copy()
+        return companions
 
     def resized_size(self, height: int, width: int) -> tuple[int, int]:
         """``(height, width)`` in pixels that an image of this size is resized to.
@@ -267,20 +305,28 @@ class ImageProcessor(Processor[ImageConfig]):
         t, h, w = self._layout.grid(self._writer, height, width)
         return t * h * w
 
-    def num_tokens(self, height: int, width: int) -> int:
+    def num_tokens(self, height: int, width: int, *, images: int = 1) -> int:
         """Tokens that an image of ``height`` by ``width`` pixels becomes in the language model.
+
+        Args:
+            height: of the image in pixels.
+            width: of the image in pixels.
+            images: of its sample, where a layout depends on that (LLaVA-OneVision).
 
         Raises:
             ValueError: the size is not valid; see :func:`smart_resize`. Or the layout does not say
                 what becomes of a tile.
         """
-        match self.config.layout.tokens:
+        native, layout = self._layout, self.config.layout
+        if positive_integer("images", images) > 1 and layout.together is not None:
+            native, layout = cast("_native.Layout", self._together), layout.together
+        match layout.tokens:
             case TileTokens(count):
-                tiles, _, _ = self._layout.grid(self._writer, height, width)
+                tiles, _, _ = native.grid(self._writer, height, width)
                 return tiles * count
             case AnyresTokens(side, most_tiles):
-                return self._layout.anyres_tokens(side, most_tiles, height, width)
-            case None if self.config.layout.tile is not None:
+                return native.anyres_tokens(side, most_tiles, height, width)
+            case None if layout.tile is not None:
                 raise ValueError("tokens must be given in the layout to count them, got None")
             case None:
                 return self.num_patches(height, width) // self.config.merge_size**2

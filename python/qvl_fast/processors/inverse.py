@@ -63,7 +63,8 @@ def unpatchify(
     settings = image_config(config)
     pixels = _pixels(rows, settings, reference)
     grids = grid_array(grid_thw)
-    merge, patch = settings.merge_size, settings.patch_size
+    patch = settings.patch_size
+    merge = 1 if settings.layout.raster else settings.merge_size
     if (grids < 1).any() or (grids[:, 1:] % merge).any():
         raise ValueError(
             f"grid_thw must be positive with sides divisible by merge_size {merge}, got "
@@ -156,7 +157,7 @@ def _pixels(rows: Rows, config: ImageConfig, reference: Reference) -> NDArray[np
         raise ValueError(
             f"rows must have shape (N, {expected}) for this configuration, got {tuple(rows.shape)}"
         )
-    values = row_memory(rows).reshape(len(rows), 3, widths[rows.shape[1]], area)
+    values = _planes(row_memory(rows), config, widths[rows.shape[1]])
     if dtype == "uint8":
         return values
     table = _pixel_values(config, dtype, resolve_reference(reference))
@@ -174,6 +175,13 @@ def _pixels(rows: Rows, config: ImageConfig, reference: Reference) -> NDArray[np
     return pixels
 
 
+def _planes(rows: NDArray[Any], config: ImageConfig, frames: int) -> NDArray[Any]:
+    """The columns of rows apart: ``(N, 3, frames, patch * patch)``."""
+    if config.layout.channels_last:
+        return rows.reshape(len(rows), -1, 3, frames).transpose(0, 2, 3, 1)
+    return rows.reshape(len(rows), 3, frames, -1)
+
+
 @cache
 def _pixel_values(
     config: ImageConfig, dtype: DType, reference: Reference
@@ -186,9 +194,9 @@ def _pixel_values(
     every = np.arange(side * side).reshape(1, side, side, 1) % 256
     frames = every.repeat(3, axis=3).astype(np.uint8)
     made = patchify(frames, config, dtype=dtype, temporal="compact", reference=reference)
-    channels = _as_float(row_memory(made)).reshape(len(made), 3, -1).swapaxes(0, 1)
-    pixels = patchify(frames, config, dtype="uint8", temporal="compact")
-    levels = np.asarray(pixels).reshape(len(made), 3, -1)[:, 0].ravel()
+    channels = _planes(_as_float(row_memory(made)), config, 1).swapaxes(0, 1)
+    pixels = np.asarray(patchify(frames, config, dtype="uint8", temporal="compact"))
+    levels = _planes(pixels, config, 1)[:, 0].ravel()
     order = np.argsort(levels, kind="stable")
     table: list[tuple[NDArray[np.float32], NDArray[np.uint8]]] = []
     for channel in channels:

@@ -1,6 +1,7 @@
 //! Sizes: how large an image becomes, and the grid of patches it is cut into.
 
 mod area;
+mod budget;
 mod layout;
 mod pass;
 mod tiles;
@@ -9,6 +10,7 @@ pub mod utilities;
 pub mod video;
 
 pub use area::{Area, Small};
+pub use budget::TokenBudget;
 pub use layout::{Fit, Layout, Overview, Plan};
 pub use pass::{Pass, Span};
 pub use tokens::Anyres;
@@ -126,17 +128,8 @@ fn fit_area(
     min_pixels: i64,
     max_pixels: i64,
 ) -> Result<(i64, i64)> {
-    check_positive(&[
-        ("height", height),
-        ("width", width),
-        ("factor", factor),
-        ("min_pixels", min_pixels),
-        ("max_pixels", max_pixels),
-    ])?;
-    if min_pixels > max_pixels {
-        let reason = format!("must be at most max_pixels={max_pixels}, got {min_pixels}");
-        return Err(Error::invalid("min_pixels", reason));
-    }
+    check_positive(&[("height", height), ("width", width), ("factor", factor)])?;
+    check_pixels((min_pixels, max_pixels))?;
     let frames = Frames {
         count: frames,
         rounded: frames,
@@ -152,6 +145,16 @@ fn check_positive(arguments: &[(&'static str, i64)]) -> Result<()> {
             let reason = format!("must be between 1 and 2**53, got {value}");
             return Err(Error::invalid(argument, reason));
         }
+    }
+    Ok(())
+}
+
+/// Refuses bounds of an area between which there is none.
+fn check_pixels((least, most): (i64, i64)) -> Result<()> {
+    check_positive(&[("min_pixels", least), ("max_pixels", most)])?;
+    if least > most {
+        let reason = format!("must be at most max_pixels={most}, got {least}");
+        return Err(Error::invalid("min_pixels", reason));
     }
     Ok(())
 }

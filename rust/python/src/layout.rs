@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use qvl_core::Reference;
-use qvl_core::geometry::{self, Anyres, Area, Overview, Pass, Plan, Small, Span};
+use qvl_core::geometry::{self, Anyres, Area, Overview, Pass, Plan, Small, Span, TokenBudget};
 
 use crate::argument;
 use crate::argument::Integer;
@@ -63,6 +63,30 @@ impl Fit {
             patches,
             side,
         })
+    }
+
+    /// Between `least` and `most` tokens of side `factor`, an image being repeated for `frames` frames; padded to
+    /// whole ones.
+    #[staticmethod]
+    fn tokens(factor: usize, frames: usize, least: usize, most: usize) -> Self {
+        Self(geometry::Fit::Tokens(TokenBudget {
+            factor,
+            frames,
+            least,
+            most,
+        }))
+    }
+
+    /// The largest size of at most `most` whole patches of side `patch`.
+    #[staticmethod]
+    fn patches(patch: usize, most: usize) -> Self {
+        Self(geometry::Fit::Patches { patch, most })
+    }
+
+    /// Multiples of `factor`, half as large as the sides that the two areas of `pixels` allow.
+    #[staticmethod]
+    fn halved(factor: usize, pixels: (i64, i64)) -> Self {
+        Self(geometry::Fit::Halved { factor, pixels })
     }
 
     /// One size for all.

@@ -44,10 +44,10 @@ macro_rules! each {
 impl RowWriter {
     /// `rescale_factor=None` and `mean_std=None` switch those steps off. With a `tile`, `(height, width)`, rows are
     /// whole tiles. `margin` is the colour that images are padded with before they are resized by `resample`,
-    /// the name of a filter.
+    /// the name of a filter. With `channels_last` the columns of a patch are y, x, channel, frame.
     #[new]
     #[pyo3(signature = (patch_size, temporal_patch_size, merge_size, *, temporal, dtype, reference,
-                        rescale_factor, mean_std, isa, tile, resample, margin))]
+                        rescale_factor, mean_std, isa, tile, resample, margin, channels_last))]
     #[expect(clippy::too_many_arguments, reason = "keywords on the Python side")]
     fn new(
         patch_size: usize,
@@ -62,6 +62,7 @@ impl RowWriter {
         tile: Option<(usize, usize)>,
         resample: &str,
         margin: [u8; 3],
+        channels_last: bool,
     ) -> PyResult<Self> {
         let layout = PatchLayout {
             patch: patch_size,
@@ -85,6 +86,7 @@ impl RowWriter {
                     }
                 }
                 .and_then(|writer| writer.with_margin(margin).with_filter(filter))
+                .map(|writer| writer.with_channels_last(channels_last))
                 .map(TypedWriter::$variant)
                 .map_err(to_python)
             };

@@ -9,13 +9,16 @@ from qvl_fast.config.image import ImageConfig
 from qvl_fast.config.layout import (
     AnyresTokens,
     Area,
+    Halved,
     Layout,
+    PatchBudget,
     Pinpoints,
     Ratio,
     Shortest,
     Shrink,
     Stretch,
     TileTokens,
+    TokenBudget,
 )
 
 HALF = (0.5, 0.5, 0.5)
@@ -80,10 +83,39 @@ IMAGES: Mapping[str, ImageConfig] = {
     "blip-2": VIT.override(layout=stretched(224, 32)),
     "idefics": VIT.override(layout=stretched(224)),
     "siglip-384": _HALF_VIT.override(layout=stretched(384, 729)),
+    "siglip2-naflex": _HALF_VIT.override(
+        patch_size=16,
+        layout=Layout(
+            fit=PatchBudget(256),
+            filter="bilinear",
+            stack="masked",
+            raster=True,
+            channels_last=True,
+        ),
+    ),
+    "paligemma-224": _HALF_VIT.override(layout=stretched(224, 256)),
+    "paligemma-448": _HALF_VIT.override(layout=stretched(448, 1024)),
     "qwen-vl": VIT.override(layout=stretched(448, 256)),
     "dots.ocr": ImageConfig(temporal_patch_size=1, max_pixels=11_289_600),
     "mimo-vl": ImageConfig(max_pixels=4096 * 28 * 28),
     "glm-4.1v": _GLM,
+    "glm-4.6v": _GLM,
+    "glm-5": ImageConfig(layout=Layout(fit=TokenBudget(least=16, most=8000))),
+    "glm-image": ImageConfig(layout=Layout(fit=Halved())),
+    "cosmos3-edge": ImageConfig(
+        patch_size=16,
+        temporal_patch_size=1,
+        min_pixels=256 * 256,
+        max_pixels=4096 * 4096,
+        image_mean=HALF,
+        image_std=HALF,
+        layout=Layout(fit=Area(frames=True, small="enlarge"), channels_last=True),
+    ),
+    "ernie-4.5-vl": ImageConfig(temporal_patch_size=1, max_pixels=28 * 28 * 6177),
+    "video-llama-3": ImageConfig(
+        temporal_patch_size=1, merge_size=1, image_mean=HALF, image_std=HALF
+    ),
+    "minimax-m3-vl": ImageConfig(max_pixels=451584),
     "hunyuan-ocr": ImageConfig(
         patch_size=16,
         temporal_patch_size=1,

@@ -9,7 +9,18 @@ from typing import Any, cast
 from qvl_fast.config.checks import listed, positive_integer
 from qvl_fast.config.families.presets import HALF, IMAGES, VIT, cropped
 from qvl_fast.config.image import ImageConfig, class_name
-from qvl_fast.config.layout import Area, Layout, Pinpoints, Ratio, Shortest, Shrink, Stretch
+from qvl_fast.config.layout import (
+    Area,
+    Halved,
+    Layout,
+    PatchBudget,
+    Pinpoints,
+    Ratio,
+    Shortest,
+    Shrink,
+    Stretch,
+    TokenBudget,
+)
 
 Settings = Mapping[str, Any]
 
@@ -158,8 +169,9 @@ def _anyres(reader: _Reader) -> Layout:
 def _ratio(reader: _Reader) -> Layout:
     """GotOcr2, which InternVL uses with tiles."""
     tile = _whole(reader.fit())
+    # The processor of InternVL asks for tiles in every call, whatever the JSON says.
     tiled = reader.settings.get("processor_class") == "InternVLProcessor"
-    if not reader.flag("crop_to_patches", tiled):
+    if not tiled and not reader.flag("crop_to_patches", False):
         return Layout(fit=Stretch(*tile), tile=tile, stack="flat")
     least, most = reader.number("min_patches", 1), reader.number("max_patches", 12)
     return Layout(fit=Ratio(least, most), tile=tile, overview="last", stack="flat")
@@ -176,31 +188,46 @@ def _shrunk(reader: _Reader) -> Layout:
     return Layout(fit=Shrink(patches, size["max_height"]), raster=True)
 
 
-def _glmga(reader: _Reader) -> Layout:
+def _unexpanded(reader: _Reader) -> Layout:
+    """Glmga, and what else has the setting."""
     if (expand := reader.settings.get("patch_expand_factor", 1)) != 1:
         raise ValueError(f"patch_expand_factor must be 1, got {expand!r}")
     return reader.stock.defaults.layout
 
 
+def _token_budget(reader: _Reader) -> Layout:
+    """GLM-5."""
+    least, most = reader.number("min_image_tokens", 16), reader.number("max_image_tokens", 8000)
+    return replace(_unexpanded(reader), fit=TokenBudget(least, most))
+
+
+def _patch_budget(reader: _Reader) -> Layout:
+    """SigLIP 2."""
+    fit = PatchBudget(reader.number("max_num_patches", 256))
+    return replace(reader.stock.defaults.layout, fit=fit)
+
+
 _CLIP = VIT.override(layout=cropped(224))
 _SIGLIP = VIT.override(image_mean=HALF, image_std=HALF)
 _GLM = IMAGES["glm-4.1v"]
-_ERNIE = _Stock(ImageConfig(temporal_patch_size=1, max_pixels=28 * 28 * 6177))
+_ERNIE = _Stock(IMAGES["ernie-4.5-vl"])
 
 # By the names of their classes, without "Fast" and "Pil".
 _STOCK: Mapping[str, _Stock] = {
     "Qwen2VLImageProcessor": _Stock(ImageConfig()),
     "CohereCompassImageProcessor": _Stock(ImageConfig()),
-    "MiniMaxM3VLImageProcessor": _Stock(ImageConfig(max_pixels=451584)),
+    "MiniMaxM3VLImageProcessor": _Stock(IMAGES["minimax-m3-vl"]),
     # One class under two names.
     "Ernie4_5_VLMoeImageProcessor": _ERNIE,
     "Ernie4_5_VL_MoeImageProcessor": _ERNIE,
-    "VideoLlama3ImageProcessor": _Stock(
-        ImageConfig(temporal_patch_size=1, merge_size=1, image_mean=HALF, image_std=HALF)
-    ),
+    "VideoLlama3ImageProcessor": _Stock(IMAGES["video-llama-3"]),
     "Glm4vImageProcessor": _Stock(_GLM),
     "Glm46VImageProcessor": _Stock(_GLM),
-    "GlmgaImageProcessor": _Stock(_GLM, _glmga),
+    "GlmgaImageProcessor": _Stock(_GLM, _unexpanded),
+    "Glm5NextImageProcessor": _Stock(IMAGES["glm-5"], _token_budget),
+    "GlmImageImageProcessor": _Stock(IMAGES["glm-image"]),
+    "Cosmos3EdgeImageProcessor": _Stock(IMAGES["cosmos3-edge"]),
+    "Siglip2ImageProcessor": _Stock(IMAGES["siglip2-naflex"], _patch_budget),
     "HunYuanVLImageProcessor": _Stock(IMAGES["hunyuan-ocr"]),
     "PaddleOCRVLImageProcessor": _Stock(IMAGES["paddleocr-vl"]),
     "Kimi_K25ImageProcessor": _Stock(IMAGES["kimi-k2.5"], _shrunk),
@@ -244,7 +271,7 @@ def from_json(settings: Settings) -> ImageConfig:
     stock = _STOCK.get(kind)
     if stock is None:
         raise ValueError(f"image_processor_type must be one of {listed(_STOCK)}, got {kind!r}")
-    if stock.size is None and isinstance(stock.defaults.layout.fit, Area):
+    if stock.size is None and isinstance(stock.defaults.layout.fit, (Area, Halved)):
         config = stock.defaults.updated(settings)
     else:
         own = {name: value for name, value in settings.items() if name not in _SIZES}

@@ -1,8 +1,9 @@
 //! What of an image a model sees, and at which size: the plan of its passes.
 
 use super::area::{self, Area};
+use super::budget::{self, TokenBudget};
 use super::pass::{Pass, Span};
-use super::tiles;
+use super::{check_pixels, tiles};
 use crate::error::{Error, Result};
 use crate::filter::Reference;
 
@@ -32,6 +33,22 @@ pub enum Fit {
         patches: usize,
         /// Patches along a side, at most.
         side: usize,
+    },
+    /// Between so many tokens, and padded at its right and bottom to whole ones (GLM-5).
+    Tokens(TokenBudget),
+    /// The largest size of whole patches, of which there may be so many (SigLIP 2).
+    Patches {
+        /// Side of a patch in pixels.
+        patch: usize,
+        /// Patches of an image, at most.
+        most: usize,
+    },
+    /// Half as large, after its sides were brought between the roots of two areas (GLM-Image).
+    Halved {
+        /// What both sides become multiples of.
+        factor: usize,
+        /// The least and the largest area in pixels.
+        pixels: (i64, i64),
     },
     /// `(height, width)`, whatever the aspect ratio.
     Stretch((usize, usize)),
@@ -106,6 +123,12 @@ impl Layout {
                 patches,
                 side,
             } => positive("patches", &[*patch, *factor, *patches, *side])?,
+            Fit::Tokens(budget) => budget.check()?,
+            Fit::Patches { patch, most } => positive("max_num_patches", &[*patch, *most])?,
+            Fit::Halved { factor, pixels } => {
+                positive("patch_size * merge_size", &[*factor])?;
+                check_pixels(*pixels)?;
+            }
             Fit::Pinpoints(canvases) => {
                 let tile = self.needed_tile()?;
                 tiles::check_pinpoints(canvases, tile)?;
@@ -182,6 +205,11 @@ impl Layout {
             bounded("height", frame.0, MAX_SIDE)?;
             bounded("width", frame.1, MAX_SIDE)?;
         }
+        // Resized to the first, at the top left of the second.
+        let padded_to = |resized: (usize, usize), canvas: (usize, usize)| Pass {
+            height: resize(pass.height, resized.0).placed(0, canvas.0),
+            width: resize(pass.width, resized.1).placed(0, canvas.1),
+        };
         let resized = match &self.fit {
             Fit::Keep => frame,
             Fit::Area(area) => area.fit(frame)?,
@@ -195,11 +223,16 @@ impl Layout {
             } => {
                 let resized = area::shrunk(frame, *patch, *patches, *side);
                 let padded = |side: usize| side.next_multiple_of(*factor);
-                return Ok(Pass {
-                    height: resize(pass.height, resized.0).placed(0, padded(resized.0)),
-                    width: resize(pass.width, resized.1).placed(0, padded(resized.1)),
-                });
+                return Ok(padded_to(resized, (padded(resized.0), padded(resized.1))));
             }
+            Fit::Tokens(budget) => {
+                let (resized, canvas) = budget.fit(frame);
+                bounded("resized height", canvas.0, MAX_RESIZED)?;
+                bounded("resized width", canvas.1, MAX_RESIZED)?;
+                return Ok(padded_to(resized, canvas));
+            }
+            Fit::Patches { patch, most } => budget::most_patches(frame, *patch, *most),
+            Fit::Halved { factor, pixels } => budget::halved(frame, *factor, *pixels)?,
             Fit::Pinpoints(canvases) => {
                 let tile = self.needed_tile()?;
                 let canvas = tiles::best_canvas(frame, canvases);

@@ -1,4 +1,4 @@
-//! Pixels to planes.
+//! Pixels to planes, and back.
 
 use super::isa::{Backend, Isa};
 use super::scalar;
@@ -16,5 +16,15 @@ pub(crate) fn deinterleave<const N: usize>(isa: Isa, pixels: Bytes<'_>, planes: 
         Backend::Scalar => scalar::deinterleave::<N>(pixels, planes),
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         _ => vector::deinterleave::<N>(isa, pixels, planes),
+    }
+}
+
+/// Writes the samples of three planes of one length side by side, as pixels.
+pub(crate) fn interleave(isa: Isa, planes: [&[u8]; 3], pixels: &mut [u8]) {
+    assert!(planes.iter().all(|plane| 3 * plane.len() == pixels.len()));
+    match isa.backend() {
+        Backend::Scalar => scalar::interleave(planes, pixels),
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        _ => vector::interleave(isa, planes, pixels),
     }
 }

@@ -25,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::filter::Reference;
 use crate::geometry::Pass;
 use crate::kernels::Isa;
+use crate::kernels::deinterleave::interleave;
 use crate::memory::{self, Buffer};
 use crate::parallel::Step;
 use crate::pixels::PixelView;
@@ -49,7 +50,7 @@ pub fn resize(
         );
         return Err(Error::invalid("out", reason));
     }
-    run_alone(packed(resampler, Source::pixels(*image), out))
+    run_alone(packed(resampler, isa, Source::pixels(*image), out))
 }
 
 /// Resizes what `scanlines` are the stored lines of to `pass`, a plain one, of the image that its EXIF
@@ -66,13 +67,14 @@ pub(crate) fn resize_as_stored<'a, E>(
     let bytes = height.saturating_mul(width).saturating_mul(3);
     let mut out = Buffer::new(bytes, "a resized image")?;
     let source = Source::scanlines(scanlines);
-    run(&packed(resampler, source, &mut out)?)?;
+    run(&packed(resampler, method.isa, source, &mut out)?)?;
     Ok(out)
 }
 
 /// The tasks that write an image to `out`, of as many bytes as it takes.
 fn packed<'a, E>(
     resampler: Arc<Resampler>,
+    isa: Isa,
     source: Source<'a, E>,
     out: &'a mut [u8],
 ) -> Result<Tasks<'a, Packed<'a>, E>, Failure<E>> {
@@ -81,6 +83,7 @@ fn packed<'a, E>(
     let parts = memory::collect(bands, "bands of scanlines")?;
     let bands = Bands { first: 0, parts };
     let packed = Packed {
+        isa,
         width,
         out: PhantomData,
     };
@@ -111,6 +114,7 @@ fn run<W: BandWriter, E>(tasks: &Tasks<'_, W, E>) -> Result<(), Failure<E>> {
 
 /// Bands as packed RGB.
 struct Packed<'a> {
+    isa: Isa,
     width: usize,
     out: PhantomData<&'a mut [u8]>,
 }
@@ -130,14 +134,8 @@ impl<'a> BandWriter for Packed<'a> {
         for (out, line) in out.chunks_exact_mut(3 * self.width).zip(lines) {
             let (red, rest) = line.split_at(stride);
             let (green, blue) = rest.split_at(stride);
-            for (pixel, ((r, g), b)) in out
-                .as_chunks_mut()
-                .0
-                .iter_mut()
-                .zip(red.iter().zip(green).zip(blue))
-            {
-                *pixel = [*r, *g, *b];
-            }
+            let planes = [red, green, blue].map(|plane| &plane[..self.width]);
+            interleave(self.isa, planes, out);
         }
     }
 }
@@ -305,7 +303,7 @@ mod tests {
             for frames in [vec![Source::pixels(view)], vec![Source::scanlines(in_order)]] {
                 let mut out = vec![0; expected.len()];
                 let bands = Bands { first: 0, parts: out.chunks_mut(band * 3 * target.1).collect() };
-                let packed = Packed { width: target.1, out: PhantomData };
+                let packed = Packed { isa: Isa::best(), width: target.1, out: PhantomData };
                 let tasks = Tasks::new(Arc::clone(&resampler), packed, frames, band, bands, threads);
                 parallel::run(threads, &tasks.unwrap(), || Ok(())).unwrap();
                 prop_assert!(out == expected);
@@ -393,7 +391,7 @@ mod tests {
                 let mut out = vec![0; expected.len()];
                 let width = pass.target().1;
                 let bands = Bands { first: 0, parts: out.chunks_mut(7 * 3 * width).collect() };
-                let packed = Packed { width, out: PhantomData };
+                let packed = Packed { isa, width, out: PhantomData };
                 let tasks = Tasks::new(resampler, packed, frames, 7, bands, threads);
                 parallel::run(threads, &tasks.unwrap(), || Ok(())).unwrap();
                 prop_assert!(out == expected, "{:?} {:?}", isa, pass);
@@ -421,6 +419,7 @@ mod tests {
                 };
                 let frames = vec![Source::scanlines(in_order)];
                 let packed = Packed {
+                    isa: Isa::best(),
                     width: target.1,
                     out: PhantomData,
                 };
@@ -492,6 +491,7 @@ mod tests {
             parts: out.chunks_mut(3 * 56 * 8).collect(),
         };
         let packed = Packed {
+            isa: Isa::best(),
             width: 56,
             out: PhantomData,
         };

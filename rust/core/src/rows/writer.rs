@@ -25,7 +25,8 @@ use crate::resize::{
 ///
 /// Row order within a tile: lines of merge blocks, blocks within the line, then the patches of a block line
 /// by line. Column order: channel, frame, y, x. Semantics: `patchify` of the Qwen2-VL image and video
-/// processors in transformers; there, all of a resized image is one tile.
+/// processors in transformers; there, all of a resized image is one tile. Two other models have the
+/// channel last: y, x, channel, frame.
 ///
 /// Where tiles are not cut any further, a row is a tile: channel, y, x.
 #[derive(Debug, Clone)]
@@ -33,6 +34,7 @@ pub struct RowWriter<T> {
     cut: Cut,
     values: Values<T>,
     method: Method,
+    channels_last: bool,
 }
 
 /// What rows are.
@@ -85,7 +87,14 @@ impl<T: Element> RowWriter<T> {
             cut,
             values: Values::new(normalization, reference)?,
             method: Method::new(reference, isa),
+            channels_last: false,
         })
+    }
+
+    /// The same with the columns of a patch in another order: y, x, channel, frame.
+    pub fn with_channels_last(mut self, channels_last: bool) -> Self {
+        self.channels_last = channels_last;
+        self
     }
 
     /// The same with another filter than the bicubic one.
@@ -325,6 +334,7 @@ impl<'a, T: Element> BandWriter for Rows<'a, T> {
             cut,
             values,
             method: Method { isa, .. },
+            channels_last,
         } = self.writer;
         let width = self.tile_width;
         match *cut {
@@ -334,7 +344,17 @@ impl<'a, T: Element> BandWriter for Rows<'a, T> {
                         .iter()
                         .map(|samples| Band::new(samples, stride).starting_at(tile * width))
                         .collect();
-                    write_band(*isa, &bands, shape, values, rows, self.stream);
+                    // Rows that are read once more had better stay in cache.
+                    let stream = self.stream && !channels_last;
+                    write_band(*isa, &bands, shape, values, rows, stream);
+                    if *channels_last {
+                        let row = shape.columns();
+                        let mut planes = vec![T::default(); row];
+                        for row in rows.chunks_exact_mut(row) {
+                            planes.copy_from_slice(row);
+                            put_channels_last(&planes, row, shape.slots);
+                        }
+                    }
                 }
             }
             Cut::Tiles(_) => {
@@ -344,6 +364,16 @@ impl<'a, T: Element> BandWriter for Rows<'a, T> {
                     write_plane(*isa, band, index % 3, width, values, plane, self.stream);
                 }
             }
+        }
+    }
+}
+
+/// The columns of a row of `slots` frames in the order y, x, channel, frame.
+fn put_channels_last<T: Copy>(planes: &[T], out: &mut [T], slots: usize) {
+    let pixels = planes.len() / (3 * slots);
+    for (pixel, samples) in out.chunks_exact_mut(3 * slots).enumerate() {
+        for (plane, sample) in samples.iter_mut().enumerate() {
+            *sample = planes[plane * pixels + pixel];
         }
     }
 }
@@ -497,6 +527,16 @@ mod tests {
     }
 
     /// Tiles of a canvas, written as rows of patches and as planes, by all backends.
+    #[test]
+    fn channels_are_put_last_with_frames_behind_them() {
+        // By channel, frame and pixel.
+        let planes = [111, 112, 121, 122, 211, 212, 221, 222, 311, 312, 321, 322];
+        let mut out = [0; 12];
+        put_channels_last(&planes, &mut out, 2);
+        let expected = [111, 121, 211, 221, 311, 321, 112, 122, 212, 222, 312, 322];
+        assert_eq!(out, expected);
+    }
+
     #[test]
     fn tiles_are_written_one_after_another() {
         const SIZE: (usize, usize) = (30, 50);

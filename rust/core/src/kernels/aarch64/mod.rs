@@ -9,9 +9,9 @@ use std::arch::asm;
 pub(super) mod apart;
 pub(super) mod blend;
 pub(super) mod deinterleave;
-pub(super) mod dots;
 pub(super) mod elements;
 pub(super) mod neon;
+pub(super) mod turn;
 
 /// Asks for the cache line at `address`.
 #[inline]

@@ -11,3 +11,11 @@ pub(in crate::kernels) fn deinterleave<const N: usize>(pixels: Bytes<'_>, planes
         }
     }
 }
+
+/// See [`crate::kernels::deinterleave::interleave`].
+pub(in crate::kernels) fn interleave([red, green, blue]: [&[u8]; 3], pixels: &mut [u8]) {
+    let samples = red.iter().zip(green).zip(blue);
+    for (pixel, ((r, g), b)) in pixels.as_chunks_mut().0.iter_mut().zip(samples) {
+        *pixel = [*r, *g, *b];
+    }
+}

@@ -1,7 +1,7 @@
-//! Pixels to planes.
+//! Pixels to planes, and back.
 
 use super::processor::blend::blend;
-use super::processor::deinterleave::{PIXELS, block};
+use super::processor::deinterleave::{PIXELS, block, pixels};
 use crate::filter::Reference;
 use crate::kernels::isa::{Backend, Isa};
 use crate::kernels::scalar;
@@ -81,4 +81,26 @@ fn blocks<const N: usize>(
             }
         }
     }
+}
+
+/// See [`crate::kernels::deinterleave::interleave`].
+pub(in crate::kernels) fn interleave(isa: Isa, planes: [&[u8]; 3], out: &mut [u8]) {
+    if isa.backend() == Backend::Scalar {
+        return scalar::interleave(planes, out);
+    }
+    // SAFETY: every vector backend of the processor has these instructions.
+    let whole = unsafe { whole_blocks(planes, out) };
+    scalar::interleave(planes.map(|plane| &plane[whole..]), &mut out[3 * whole..]);
+}
+
+/// Interleaves all pixels but the last, which make no block, and returns how many that are.
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+fn whole_blocks(planes: [&[u8]; 3], out: &mut [u8]) -> usize {
+    let [red, green, blue] = planes.map(|plane| plane.as_chunks::<PIXELS>().0);
+    let blocks = red.iter().zip(green).zip(blue);
+    for (out, ((red, green), blue)) in out.as_chunks_mut().0.iter_mut().zip(blocks) {
+        pixels([red, green, blue], out);
+    }
+    red.len() * PIXELS
 }

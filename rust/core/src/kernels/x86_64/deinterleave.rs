@@ -1,4 +1,4 @@
-//! Pixels to planes.
+//! Pixels to planes, and back.
 
 use std::arch::x86_64::*;
 
@@ -106,6 +106,31 @@ fn of_four(registers: [__m256i; 4]) -> [__m256i; 4] {
     ]
 }
 
+/// The pixels of a block of samples: [`of_three`] backwards.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(in crate::kernels) fn pixels(planes: [&Samples; 3], out: &mut [u8; 3 * PIXELS]) {
+    let mut placed = [_mm256_setzero_si256(); 3];
+    for (channel, (plane, placed)) in planes.into_iter().zip(&mut placed).enumerate() {
+        *placed = _mm256_shuffle_epi8(load(plane), twice(&PLACED[channel]));
+    }
+    let [red, green, blue] = placed;
+    let [_, of_green, of_blue] = &PLACES;
+    for (part, (of_green, of_blue)) in of_green.iter().zip(of_blue).enumerate() {
+        let blended = _mm256_blendv_epi8(red, green, twice(of_green));
+        let blended = _mm256_blendv_epi8(blended, blue, twice(of_blue));
+        let lanes = [
+            _mm256_castsi256_si128(blended),
+            _mm256_extracti128_si256::<1>(blended),
+        ];
+        for (lane, at) in lanes.into_iter().zip([16 * part, 16 * (part + 3)]) {
+            let out = &mut out[at..at + 16];
+            // SAFETY: 16 bytes.
+            unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), lane) };
+        }
+    }
+}
+
 /// The same bytes in both lanes.
 #[target_feature(enable = "avx2")]
 #[inline]
@@ -134,4 +159,15 @@ const ORDERS: [[u8; 16]; 3] = {
         byte += 1;
     }
     orders
+};
+
+/// For each channel, which pixel's byte is in each place of the blended register.
+const PLACED: [[u8; 16]; 3] = {
+    let mut placed = [[0; 16]; 3];
+    let mut byte = 0;
+    while byte < 48 {
+        placed[byte % 3][byte % 16] = (byte / 3) as u8;
+        byte += 1;
+    }
+    placed
 };

@@ -10,9 +10,9 @@ pub(super) mod avx2;
 pub(super) mod avx512;
 pub(super) mod blend;
 pub(super) mod deinterleave;
-pub(super) mod dots;
 pub(super) mod elements;
 pub(super) mod stream;
+pub(super) mod turn;
 
 /// Asks for the cache line at `address`.
 #[inline]

@@ -1,0 +1,257 @@
+"""What images become in the prompts of a checkpoint: the tokens of each, and what stands for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from math import isqrt
+from pathlib import Path
+from typing import Any, cast
+
+from qvl_fast.config.checks import integer, positive_integer, read_json
+from qvl_fast.config.image import ImageConfig
+from qvl_fast.config.layout import AnyresTokens, Pinpoints, TileTokens, Tokens
+from qvl_fast.config.placeholder import Placeholder
+
+Settings = Mapping[str, Any]
+
+_IMAGE = Placeholder(token="<image>")
+_QWEN = Placeholder(token="<|image_pad|>", token_id=151655)
+_BLIP = replace(_IMAGE, place="front")
+_FAKE = "<fake_token_around_image>"
+
+# By the stock class of the processor, and by the model types that have it.
+_PROCESSORS: Mapping[str, tuple[Placeholder, tuple[str, ...]]] = {
+    "LlavaProcessor": (_IMAGE, ("llava",)),
+    "LlavaNextProcessor": (_IMAGE, ("llava_next",)),
+    "LlavaOnevisionProcessor": (_IMAGE, ("llava_onevision",)),
+    "InternVLProcessor": (
+        Placeholder(token="<IMG_CONTEXT>", before="<img>", after="</img>"),
+        ("internvl",),
+    ),
+    "Blip2Processor": (_BLIP, ("blip-2",)),
+    "InstructBlipProcessor": (_BLIP, ("instructblip",)),
+    "IdeficsProcessor": (replace(_IMAGE, before=_FAKE, after=_FAKE, place="mark"), ("idefics",)),
+    "Qwen2VLProcessor": (_QWEN, ("qwen2_vl",)),
+    "Qwen2_5_VLProcessor": (_QWEN, ("qwen2_5_vl",)),
+    "Qwen3VLProcessor": (_QWEN, ("qwen3_vl", "qwen3_vl_moe")),
+}
+
+# The processor of presets.
+_PRESETS: Mapping[str, str] = {
+    "qwen2-vl": "Qwen2VLProcessor",
+    "qwen2.5-vl": "Qwen2_5_VLProcessor",
+    "qwen3-vl": "Qwen3VLProcessor",
+    "mimo-vl": "Qwen2_5_VLProcessor",
+    "llava-1": "LlavaProcessor",
+    "llava-1.5": "LlavaProcessor",
+    "llava-1.5-pad": "LlavaProcessor",
+    "llava-next": "LlavaNextProcessor",
+    "llava-onevision": "LlavaOnevisionProcessor",
+    "internvl": "InternVLProcessor",
+    "blip-2": "Blip2Processor",
+    "idefics": "IdeficsProcessor",
+}
+PLACEHOLDERS: Mapping[str, Placeholder] = {
+    preset: _PROCESSORS[kind][0] for preset, kind in _PRESETS.items()
+}
+
+
+def processor_kind(model: Settings, *files: Settings) -> str | None:
+    """The stock class of a checkpoint's processor, None if it is not known here.
+
+    Args:
+        model: ``config.json``.
+        *files: JSON that may name it, the first first.
+    """
+    for settings in files:
+        if (kind := settings.get("processor_class")) in _PROCESSORS:
+            return kind
+    for kind, (_, types) in _PROCESSORS.items():
+        if model.get("model_type") in types:
+            return kind
+    return None
+
+
+def placeholder(directory: Path, kind: str, processor: Settings, model: Settings) -> Placeholder:
+    """What stands for an image in the prompts of a checkpoint.
+
+    The tokens are those that the processor or the tokenizer name, or else those of the class. Their
+    ids are those of ``config.json``, by which the model finds images, or else the tokenizer's.
+
+    Args:
+        directory: of the checkpoint.
+        kind: class of its processor.
+        processor: ``processor_config.json``.
+        model: ``config.json``.
+
+    Raises:
+        ValueError: a file is not JSON, or an id is none.
+    """
+    tokenizer = read_json(directory / "tokenizer_config.json") or {}
+    extra: Any = tokenizer.get("extra_special_tokens")
+    named: dict[str, Any] = {**tokenizer, **(extra if isinstance(extra, dict) else {})}
+    default, _ = _PROCESSORS[kind]
+    if kind == "InternVLProcessor":
+        default = replace(
+            default,
+            token=named.get("context_image_token", default.token),
+            before=named.get("start_image_token", default.before),
+            after=named.get("end_image_token", default.after),
+        )
+    elif default.place == "here":
+        token: Any = named.get("image_token", processor.get("image_token", default.token))
+        default = replace(default, token=_content(token))
+    ids = _token_ids(directory, tokenizer)
+    own = model.get("image_token_id", model.get("image_token_index"))
+    return replace(
+        default,
+        token_id=ids.get(default.token, default.token_id) if own is None else own,
+        before_id=ids.get(default.before),
+        after_id=ids.get(default.after),
+    )
+
+
+def _token_ids(directory: Path, tokenizer: Settings) -> dict[str, int]:
+    """The ids of the tokens that were added to a tokenizer's vocabulary."""
+    decoder: Settings = tokenizer.get("added_tokens_decoder") or {}
+    ids = {_content(token): int(number) for number, token in decoder.items()}
+    added: Any = (read_json(directory / "tokenizer.json") or {}).get("added_tokens") or []
+    return ids | {token["content"]: token["id"] for token in added}
+
+
+def _content(token: Any) -> str:
+    """A token of a JSON file, which may say how it is to be found in texts too."""
+    if isinstance(token, dict):
+        return str(cast("Settings", token)["content"])
+    return str(token)
+
+
+def with_tokens(image: ImageConfig, kind: str, processor: Settings, model: Settings) -> ImageConfig:
+    """A configuration with the tokens that an image or a tile becomes.
+
+    Args:
+        image: the configuration.
+        kind: class of the checkpoint's processor.
+        processor: ``processor_config.json``; what it leaves out is taken from the next.
+        model: ``config.json``.
+
+    Raises:
+        ValueError: settings that the stock model fails with, or that do not agree.
+    """
+    layout = image.layout
+    match kind:
+        case "LlavaProcessor":
+            features = _features(layout.tile, processor, model)
+            tokens = None if features is None else TileTokens(features + _others(processor, model))
+        case "LlavaNextProcessor":
+            _check_agreement(image, model)
+            tokens = _anyres(_features(layout.tile, processor, model))
+            if tokens is not None and (others := _others(processor, model)) != 0:
+                raise ValueError(
+                    "num_additional_image_tokens must be 1 where vision_feature_select_strategy is "
+                    f"'default', and 0 where it is 'full': features of tiles can only be put "
+                    f"together without {others} others"
+                )
+        case "LlavaOnevisionProcessor":
+            return _onevision(image, processor, model)
+        case "InternVLProcessor":
+            tokens = TileTokens(_number("image_seq_length", processor, model, 256))
+        case "Blip2Processor" | "InstructBlipProcessor":
+            tokens = TileTokens(_number("num_query_tokens", processor, model, 32))
+        case _:
+            return image
+    return image.override(layout=replace(layout, tokens=tokens))
+
+
+def _number(name: str, processor: Settings, model: Settings, default: int) -> int:
+    values = (processor.get(name), model.get(name), default)
+    return positive_integer(name, next(value for value in values if value is not None))
+
+
+def _features(tile: tuple[int, int] | None, processor: Settings, model: Settings) -> int | None:
+    """Patches of a tile; None if their side is not known."""
+    vision: Settings = model.get("vision_config") or {}
+    patch = processor.get("patch_size") or vision.get("patch_size")
+    if patch is None or tile is None:
+        return None
+    patch = positive_integer("patch_size", patch)
+    return (tile[0] // patch) * (tile[1] // patch)
+
+
+def _others(processor: Settings, model: Settings) -> int:
+    """Tokens of a tile beside its patches: the class, unless it is left out.
+
+    Raises:
+        ValueError: one is left out that is not there.
+    """
+    name = "vision_feature_select_strategy"
+    strategy = processor.get(name) or model.get(name) or "default"
+    if processor.get("patch_size") is None:
+        additional = 1  # Of the model, which has a class token; older processors do not say.
+    else:
+        additional = processor.get("num_additional_image_tokens", 0)
+    others = integer("num_additional_image_tokens", additional, 0) - (strategy == "default")
+    if others < 0:
+        raise ValueError(
+            "num_additional_image_tokens must be 1 in processor_config.json where "
+            f"vision_feature_select_strategy is 'default', got {additional}: the model leaves out "
+            "a class token and finds one placeholder too few"
+        )
+    return others
+
+
+def _anyres(features: int | None, most_tiles: int | None = None) -> Tokens | None:
+    if features is None:
+        return None
+    if isqrt(features) ** 2 != features:
+        raise ValueError(f"num_image_tokens must be a square of patches, got {features}")
+    return AnyresTokens(isqrt(features), most_tiles)
+
+
+def _onevision(image: ImageConfig, processor: Settings, model: Settings) -> ImageConfig:
+    _check_agreement(image, model)
+    layout = image.layout
+    name = "vision_feature_select_strategy"
+    if (strategy := processor.get(name) or model.get(name) or "full") != "full":
+        raise ValueError(f"{name} must be 'full', got {strategy!r}: SigLIP has no class token")
+    name = "vision_aspect_ratio"
+    aspect = processor.get(name) or model.get(name) or "anyres_max_9"
+    most = re.fullmatch(r"anyres_max_(\d+)", str(aspect))
+    if most is None:
+        raise ValueError(f"{name} must be 'anyres_max_' and a number of tiles, got {aspect!r}")
+    features = processor.get("num_image_tokens") or _features(layout.tile, processor, model)
+    if features is None:
+        return image
+    features = positive_integer("num_image_tokens", features)
+    together = layout.together
+    if together is not None:
+        # One newline follows the features of a tile.
+        together = replace(together, tokens=TileTokens(features + 1))
+    tokens = _anyres(features, positive_integer(name, int(most[1])))
+    return image.override(layout=replace(layout, tokens=tokens, together=together))
+
+
+def _check_agreement(image: ImageConfig, model: Settings) -> None:
+    """Refuses tiles that the model would put together in another way than they were cut.
+
+    Raises:
+        ValueError: names what differs.
+    """
+    layout = image.layout
+    vision: Settings = model.get("vision_config") or {}
+    side = vision.get("image_size")
+    if isinstance(side, int) and layout.tile != (side, side):
+        raise ValueError(
+            f"vision_config.image_size in config.json must be the tile {layout.tile} of the image "
+            f"processor, got {side}"
+        )
+    pinpoints = model.get("image_grid_pinpoints")
+    if pinpoints is not None and isinstance(layout.fit, Pinpoints):
+        canvases = tuple(tuple(canvas) for canvas in pinpoints)
+        if canvases != layout.fit.canvases:
+            raise ValueError(
+                f"image_grid_pinpoints in config.json must be those of the image processor, "
+                f"{layout.fit.canvases}, got {canvases}"
+            )

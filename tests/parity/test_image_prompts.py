@@ -1,0 +1,176 @@
+"""Expanded prompts and counts of tokens equal those of the processors of transformers.
+
+Each family has a processor with a tiny tokenizer, saved as a checkpoint that is read again here.
+``--family-cases`` says how many random prompts are tried, and a hundredth of how many sizes whose
+tokens are counted.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import transformers
+from PIL import Image
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from qvl_fast import ImageProcessor, ModelConfig, expand_images
+
+WORDS = ["<unk>", "<s>", "</s>", "<pad>", "What", "is", "that", "\n"]
+INTERNVL = {
+    "start_image_token": "<img>",
+    "end_image_token": "</img>",
+    "context_image_token": "<IMG_CONTEXT>",
+    "video_token": "<video>",
+}
+HALF = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+EDGE = {"size": {"shortest_edge": 56}, "crop_size": 56}
+PINPOINTS = [[56 * a, 56 * b] for a in range(1, 7) for b in range(1, 7)]
+CLASS = {"patch_size": 14, "vision_feature_select_strategy": "default"}
+
+# Of each family: the processor and its settings, the image processor and its settings, and the
+# named tokens of the tokenizer.
+FAMILIES = {
+    "llava": (
+        "Llava",
+        {**CLASS, "num_additional_image_tokens": 1},
+        "Clip",
+        EDGE,
+        {"image_token": "<image>"},
+    ),
+    "llava-full": (
+        "Llava",
+        {"patch_size": 9, "vision_feature_select_strategy": "full"},
+        "Clip",
+        EDGE,
+        {"image_token": "<picture>"},
+    ),
+    "llava_next": (
+        "LlavaNext",
+        {**CLASS, "num_additional_image_tokens": 1},
+        "LlavaNext",
+        {**EDGE, "image_grid_pinpoints": [[56, 112], [112, 56], [112, 112], [168, 56], [56, 168]]},
+        {"image_token": "<image>"},
+    ),
+    "llava_onevision": (
+        "LlavaOnevision",
+        {
+            "num_image_tokens": 16,
+            "vision_feature_select_strategy": "full",
+            "vision_aspect_ratio": "anyres_max_4",
+        },
+        "LlavaOnevision",
+        {"size": {"height": 56, "width": 56}, "image_grid_pinpoints": PINPOINTS, **HALF},
+        {"image_token": "<image>", "video_token": "<video>"},
+    ),
+    "internvl": (
+        "InternVL",
+        {"image_seq_length": 5},
+        "GotOcr2",
+        {"size": {"height": 28, "width": 28}},
+        INTERNVL,
+    ),
+    # Its processor adds the token itself.
+    "blip-2": ("Blip2", {"num_query_tokens": 7}, "Blip", {"size": 28}, {}),
+    "idefics": (
+        "Idefics",
+        {},
+        "Idefics",
+        {"image_size": 28},
+        {"image_token": "<image>", "fake_token": "<fake_token_around_image>"},
+    ),
+}
+# Families whose processors count the tokens of images of given sizes.
+COUNTED = ["llava", "llava-full", "llava_next", "llava_onevision", "internvl"]
+
+
+def tokenizer(named):
+    words = [*WORDS, *named.values()]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        unk_token="<unk>",
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        extra_special_tokens=named,
+    )
+
+
+@cache
+def stock(name):
+    kind, settings, image_kind, image_settings, named = FAMILIES[name]
+    images = {"Clip": "CLIP"}.get(image_kind, image_kind)
+    parts = {
+        "image_processor": getattr(transformers, f"{images}ImageProcessor")(**image_settings),
+        "tokenizer": tokenizer(named),
+    }
+    if kind in ("LlavaOnevision", "InternVL"):
+        parts["video_processor"] = getattr(transformers, f"{kind}VideoProcessor")()
+    return getattr(transformers, f"{kind}Processor")(**parts, **settings)
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request, tmp_path_factory):
+    """Its name, the stock processor and what ours reads of the checkpoint."""
+    directory = tmp_path_factory.mktemp(request.param)
+    stock(request.param).save_pretrained(directory)
+    return request.param, stock(request.param), ModelConfig.from_pretrained(directory)
+
+
+def random_sizes(rng, count):
+    sizes = np.exp(rng.uniform(np.log(20), np.log(600), (count, 2))).astype(int)
+    return [(height, width) for height, width in sizes.tolist()]
+
+
+def stock_ids(name, processor, words, sizes):
+    """The ids of a prompt of words and images, None standing for an image, by transformers."""
+    images = [Image.new("RGB", size[::-1]) for size in sizes]
+    if name == "idefics":
+        pictures = iter(images)
+        prompt = [next(pictures) if word is None else word for word in words]
+        return processor(text=[prompt], return_tensors="pt")["input_ids"][0].numpy()
+    token = "" if name == "blip-2" else processor.image_token
+    text = " ".join(token if word is None else word for word in words)
+    return np.array(processor(images=[images], text=[text])["input_ids"][0])
+
+
+def test_prompts(family, pytestconfig):
+    name, processor, config = family
+    tokens = processor.tokenizer
+    image = config.placeholder.token
+    for case in range(10 * pytestconfig.getoption("--family-cases")):
+        rng = np.random.default_rng([pytestconfig.getoption("--campaign-seed"), case])
+        count = 1 if name == "blip-2" else rng.integers(1, 5)
+        sizes = random_sizes(rng, count)
+        words = ["What", "is", "that"][: rng.integers(1, 4)]
+        for _ in sizes:
+            words.insert(rng.integers(0, len(words) + 1), None)
+        want = stock_ids(name, processor, words, sizes)
+        mark = "" if name == "blip-2" else image
+        # Idefics' prompts are put together without spaces.
+        text = ("" if name == "idefics" else " ").join(mark if w is None else w for w in words)
+        if name == "idefics":
+            text = tokens.bos_token + text
+        ids = tokens(text)["input_ids"]
+        assert np.array_equal(expand_images(ids, sizes, config), want), (words, sizes)
+        if name != "blip-2":
+            expanded = expand_images(text, sizes, config)
+            assert np.array_equal(tokens(expanded)["input_ids"], want), (words, sizes)
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_counts(name, tmp_path, pytestconfig):
+    processor = stock(name)
+    processor.save_pretrained(tmp_path)
+    ours = ImageProcessor.from_pretrained(tmp_path, return_tensors="np")
+    rng = np.random.default_rng(pytestconfig.getoption("--campaign-seed"))
+    count = 100 * pytestconfig.getoption("--family-cases")
+    sizes = [*np.exp(rng.uniform(0, np.log(4000), (count, 2))).astype(int).tolist(), [1, 1]]
+    want = processor._get_num_multimodal_tokens(image_sizes=sizes)["num_image_tokens"]
+    # InternVL counts the tokens before and after.
+    frame = 2 if name == "internvl" else 0
+    assert [ours.num_tokens(*size) + frame for size in sizes] == want
