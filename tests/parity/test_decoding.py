@@ -601,6 +601,22 @@ def test_every_orientation(name, picture):
         assert np.array_equal(got, want), orientation
 
 
+@pytest.mark.parametrize("name", ORIENTED)
+@pytest.mark.parametrize("reference", ["torchvision", "pillow-12", "pillow-13"])
+@pytest.mark.parametrize("size", [(300, 170), (90, 410)])
+def test_every_orientation_made_small(name, reference, size):
+    # Such files are resized as they are stored, and turned then.
+    to_rows = ImageProcessor("qwen2.5-vl", reference=reference, max_pixels=20 * 28 * 28)
+    noise = np.random.default_rng(5).integers(0, 256, (*size, 3), np.uint8)
+    for orientation in range(1, 9):
+        options = ORIENTED[name] | {"exif": exif(orientation)}
+        data = saved(name.split()[0], **options)(Image.fromarray(noise))
+        got, want = (
+            to_rows(it, return_tensors="np")["pixel_values"] for it in (data, pillow(data))
+        )
+        assert np.array_equal(got, want), orientation
+
+
 @pytest.mark.parametrize("orientation", [0, 1, 6, 9, 255, 65535])
 @pytest.mark.parametrize("kind", range(14))
 @pytest.mark.parametrize("format", ["JPEG", "PNG"])

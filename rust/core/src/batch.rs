@@ -9,8 +9,10 @@ use crate::error::{Error, Result};
 use crate::geometry::{Pass, Plan};
 use crate::memory::{self, Buffer};
 use crate::parallel::{self, Step, Stopped, Work};
-use crate::pixels::PixelView;
-use crate::resize::{Bands, Failure, Pace, Pixels, Scanlines, Source, Tasks};
+use crate::pixels::{PixelView, turned};
+use crate::resize::{
+    Bands, Failure, Method, Pace, Pixels, Scanlines, Source, Tasks, resize_as_stored,
+};
 use crate::rows::{Element, RowWriter, Rows};
 
 /// One image of a batch, or one group of frames of a video.
@@ -228,10 +230,7 @@ fn split<'a, T: Element>(
 
 /// `(height, width)` of a file as its image is seen.
 pub fn oriented(header: &Header, orientation: u8) -> (usize, usize) {
-    match orientation {
-        5..=8 => (header.width, header.height),
-        _ => (header.height, header.width),
-    }
+    turned((header.height, header.width), orientation)
 }
 
 /// Pixels from which on a file is opened twice, each time for a part of its bands. What is passed over is
@@ -418,20 +417,22 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         };
         let least = only
             .filter(|pass| reduced && !pass.is_padded())
-            .map(|pass| {
-                let (height, width) = pass.resized();
-                match orientation {
-                    5..=8 => (width, height),
-                    _ => (height, width),
-                }
-            });
+            .map(|pass| turned(pass.resized(), orientation));
         let lines = decode::Scanlines::open(bytes, &header, least)?;
         let lines = lines.ok_or(Failure::Damaged)?;
-        Ok(if orientation == 1 {
-            Source::scanlines(lines)
-        } else {
-            Source::pixels(Decoded::new(lines, orientation)?)
-        })
+        if orientation == 1 {
+            return Ok(Source::scanlines(lines));
+        }
+        let pixels = lines.height() * lines.width();
+        let shrinking = only.filter(|pass| {
+            let (height, width) = pass.resized();
+            pass.is_plain() && height * width < pixels
+        });
+        let decoded = match shrinking {
+            Some(pass) => Decoded::resized(lines, orientation, pass, self.writer.method())?,
+            None => Decoded::new(lines, orientation)?,
+        };
+        Ok(Source::pixels(decoded))
     }
 
     /// A damaged image is put aside, any other failure ends the run.
@@ -486,7 +487,8 @@ impl<E> Scanlines<E> for decode::Scanlines<'_> {
     }
 }
 
-/// A whole decoded image, as its orientation says that it is to be seen.
+/// A decoded image, as its orientation says that it is to be seen; for a single pass it may have been resized
+/// before.
 struct Decoded {
     pixels: Buffer<u8>,
     shape: [usize; 3],
@@ -506,6 +508,23 @@ impl Decoded {
             orientation,
         };
         Ok(decoded)
+    }
+
+    /// An image that has been resized as `pass` says.
+    fn resized<E>(
+        lines: decode::Scanlines<'_>,
+        orientation: u8,
+        pass: Pass,
+        method: Method,
+    ) -> Result<Self, Failure<E>> {
+        // A file may have been decoded at a fraction of its size.
+        let pass = pass.of_source(turned((lines.height(), lines.width()), orientation))?;
+        let (height, width) = turned(pass.resized(), orientation);
+        Ok(Self {
+            pixels: resize_as_stored(lines, pass, orientation, method)?,
+            shape: [height, width, 3],
+            orientation,
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The weights of one axis: float64 tables, rounded to fixed point.
 
+use std::iter;
 use std::ops::Range;
 
 use super::{Filter, Reference};
@@ -131,6 +132,32 @@ impl Axis {
             bounds.start -= first;
         }
         self
+    }
+
+    /// The same for `source` positions in reverse order, and with the output in reverse order.
+    ///
+    /// A table that is computed for them would not do: its weights may be rounded otherwise.
+    pub fn mirrored(&self, source: usize) -> Result<Self> {
+        let mut bounds = memory::with_capacity(self.len(), "resampling bounds")?;
+        let mut weights = memory::with_capacity(self.weights.len(), "resampling weights")?;
+        // From the last position to the first, so that none starts after the next one.
+        let mut latest = source;
+        for position in 0..self.len() {
+            let (start, taps) = self.bounds(position);
+            let end = source - start;
+            let start = (end - taps.len()).min(latest);
+            let first = weights.len();
+            let zeros = end - taps.len() - start;
+            weights.extend(iter::repeat_n(0, zeros).chain(taps.iter().rev().copied()));
+            bounds.push(Bounds {
+                start,
+                first,
+                taps: end - start,
+            });
+            latest = start;
+        }
+        bounds.reverse();
+        Ok(Self::made_of(self.precision, bounds, weights))
     }
 
     /// Output positions.

@@ -104,6 +104,11 @@ impl Pass {
         }
     }
 
+    /// Whether the image is resized and nothing else.
+    pub(crate) fn is_plain(self) -> bool {
+        self == Self::resize(self.source(), self.resized())
+    }
+
     /// `(height, width)` of the image.
     pub fn source(self) -> (usize, usize) {
         (self.height.source, self.width.source)

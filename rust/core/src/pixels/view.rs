@@ -1,6 +1,6 @@
 //! A view of 8-bit pixels in whatever order they lie.
 
-use super::Bytes;
+use super::{Bytes, flips, swaps};
 use crate::error::{Error, Result};
 
 /// Pixels as the caller holds them: grey, RGB or RGBA, any strides (packed, planar, flipped,
@@ -82,13 +82,12 @@ impl<'a> PixelView<'a> {
 
     /// The image as a file's EXIF `orientation`, 1 to 8, says it is to be seen; others mean nothing.
     pub fn oriented(mut self, orientation: u8) -> Self {
-        if matches!(orientation, 3 | 4 | 6 | 7) {
-            self.flip(0);
+        for (axis, flips) in flips(orientation).into_iter().enumerate() {
+            if flips {
+                self.flip(axis);
+            }
         }
-        if matches!(orientation, 2 | 3 | 7 | 8) {
-            self.flip(1);
-        }
-        if matches!(orientation, 5..=8) {
+        if swaps(orientation) {
             self.shape.swap(0, 1);
             self.strides.swap(0, 1);
         }

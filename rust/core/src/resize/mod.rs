@@ -16,6 +16,7 @@ mod together;
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 pub(crate) use cache::resampler;
 pub(crate) use pace::Pace;
@@ -28,7 +29,7 @@ use crate::filter::Reference;
 use crate::geometry::Pass;
 use crate::kernels::Isa;
 use crate::kernels::deinterleave::interleave;
-use crate::memory;
+use crate::memory::{self, Buffer};
 use crate::parallel::Step;
 use crate::pixels::PixelView;
 
@@ -52,25 +53,44 @@ pub fn resize(
         );
         return Err(Error::invalid("out", reason));
     }
-    let parts = memory::collect(
-        out.chunks_mut(Packed::LINES * line_bytes),
-        "bands of scanlines",
-    )?;
+    run_alone(packed(resampler, isa, Source::pixels(*image), out))
+}
+
+/// Resizes what `scanlines` are the stored lines of to `pass`, a plain one, of the image that its EXIF
+/// `orientation` makes of them. What comes out is packed RGB as it would be stored: an image that is turned
+/// when it is small need not be kept whole.
+pub(crate) fn resize_as_stored<'a, E>(
+    scanlines: impl Scanlines<E> + 'a,
+    pass: Pass,
+    orientation: u8,
+    method: Method,
+) -> Result<Buffer<u8>, Failure<E>> {
+    let resampler = Arc::new(Resampler::as_stored(pass, orientation, method)?);
+    let (height, width) = resampler.pass().target();
+    let bytes = height.saturating_mul(width).saturating_mul(3);
+    let mut out = Buffer::new(bytes, "a resized image")?;
+    let source = Source::scanlines(scanlines);
+    run(&packed(resampler, method.isa, source, &mut out)?)?;
+    Ok(out)
+}
+
+/// The tasks that write an image to `out`, of as many bytes as it takes.
+fn packed<'a, E>(
+    resampler: Arc<Resampler>,
+    isa: Isa,
+    source: Source<'a, E>,
+    out: &'a mut [u8],
+) -> Result<Tasks<'a, Packed<'a>, E>, Failure<E>> {
+    let (_, width) = resampler.pass().target();
+    let bands = out.chunks_mut(Packed::LINES * 3 * width);
+    let parts = memory::collect(bands, "bands of scanlines")?;
     let bands = Bands { first: 0, parts };
-    let frames = vec![Source::<Infallible>::pixels(*image)];
     let packed = Packed {
         isa,
-        width: target.1,
+        width,
         out: PhantomData,
     };
-    run_alone(Tasks::new(
-        resampler,
-        packed,
-        frames,
-        Packed::LINES,
-        bands,
-        1,
-    ))
+    Tasks::new(resampler, packed, vec![source], Packed::LINES, bands, 1)
 }
 
 /// Does all tasks whose frames lie in memory, where there is neither a file that could be damaged nor a
@@ -78,16 +98,19 @@ pub fn resize(
 pub(crate) fn run_alone<W: BandWriter>(
     tasks: Result<Tasks<'_, W, Infallible>, Failure<Infallible>>,
 ) -> Result<()> {
-    let tasks = match tasks {
-        Ok(tasks) => tasks,
-        Err(Failure::Core(error)) => return Err(error),
-        Err(_) => return Ok(()),
-    };
+    match tasks.and_then(|tasks| run(&tasks)) {
+        Err(Failure::Core(error)) => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Does all tasks on this thread.
+fn run<W: BandWriter, E>(tasks: &Tasks<'_, W, E>) -> Result<(), Failure<E>> {
     loop {
         match tasks.step() {
             Step::Done => {}
-            Step::Failed(Failure::Core(error)) => return Err(error),
-            Step::Waiting | Step::Finished | Step::Failed(_) => return Ok(()),
+            Step::Failed(failure) => return Err(failure),
+            Step::Waiting | Step::Finished => return Ok(()),
         }
     }
 }
@@ -127,8 +150,8 @@ mod tests {
     use crate::filter::Filter;
     use crate::geometry::Span;
     use crate::parallel::{self, Work};
+    use crate::pixels::turned;
     use proptest::prelude::*;
-    use std::sync::Arc;
     use std::sync::Mutex;
 
     #[test]
@@ -287,6 +310,30 @@ mod tests {
                 let tasks = Tasks::new(Arc::clone(&resampler), packed, frames, band, bands, threads);
                 parallel::run(threads, &tasks.unwrap(), || Ok(())).unwrap();
                 prop_assert!(out == expected);
+            }
+        }
+
+        #[test]
+        fn lines_as_they_are_stored_give_what_they_are_seen_as(
+            (source, target) in sizes(),
+            reference in Reference::any(),
+            orientation in 1u8..9,
+            seed in any::<u32>(),
+        ) {
+            let pixels = noise(source.0 * source.1 * 3, seed);
+            let seen = PixelView::packed(&pixels[..], source.0, source.1, 3).unwrap().oriented(orientation);
+            for isa in Isa::available() {
+                let mut expected = vec![0; target.0 * target.1 * 3];
+                resize(&seen, target, reference, isa, &mut expected).unwrap();
+                let in_order = InOrder { pixels: &pixels, size: source, next: 0 };
+                let pass = Pass::resize(seen.size(), target);
+                let method = Method::new(reference, isa);
+                let stored = resize_as_stored(in_order, pass, orientation, method).unwrap();
+                let (height, width) = turned(target, orientation);
+                let stored = PixelView::packed(&stored[..], height, width, 3).unwrap();
+                let mut out = vec![0; expected.len()];
+                resize(&stored.oriented(orientation), target, reference, isa, &mut out).unwrap();
+                prop_assert!(out == expected, "{:?}", isa);
             }
         }
 

@@ -1,5 +1,6 @@
 //! The two passes between one size and another.
 
+use std::mem;
 use std::ops::Range;
 
 use super::stage::stage;
@@ -11,7 +12,7 @@ use crate::kernels::staged::Staged;
 use crate::kernels::vertical::Vertical;
 use crate::kernels::{Isa, Pair, plane_stride};
 use crate::memory::Buffer;
-use crate::pixels::PixelView;
+use crate::pixels::{PixelView, flips, swaps};
 
 /// How images are resized, whatever their sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,27 +58,41 @@ pub(crate) struct Resampler {
 impl Resampler {
     /// The tables of `pass`.
     pub(crate) fn new(pass: Pass, method: Method) -> Result<Self> {
-        let Method {
-            filter,
-            reference,
-            isa,
-            ..
-        } = method;
-        for (argument, span) in [("height", pass.height), ("width", pass.width)] {
-            if span.resized == 0 || span.length() == 0 {
-                return Err(Error::invalid(argument, "must be at least 1, got 0"));
+        let axes = Axes::new(pass, method)?;
+        let vertical_first = vertical_first(method.reference, pass.frame(), pass.resized());
+        Self::of_axes(pass, method, axes, vertical_first)
+    }
+
+    /// The tables by which an image as it is stored becomes what `pass`, a plain one, makes of it as its EXIF
+    /// `orientation` says that it is to be seen, but as if that were stored.
+    ///
+    /// Lines that are columns take their tables and their turn, which is what the rounding depends on.
+    pub(crate) fn as_stored(pass: Pass, orientation: u8, method: Method) -> Result<Self> {
+        let mut axes = Axes::new(pass, method)?;
+        let mut vertical_first = vertical_first(method.reference, pass.frame(), pass.resized());
+        let mut stored = pass;
+        if swaps(orientation) {
+            mem::swap(&mut axes.height, &mut axes.width);
+            mem::swap(&mut stored.height, &mut stored.width);
+            vertical_first = !vertical_first;
+        }
+        let [lines, columns] = flips(orientation);
+        for (flips, axis, span) in [
+            (lines, &mut axes.height, stored.height),
+            (columns, &mut axes.width, stored.width),
+        ] {
+            if let (true, Some(axis)) = (flips, axis) {
+                *axis = axis.mirrored(span.source)?;
             }
         }
-        let axis = |span: Span| {
-            let changes = span.frame != span.resized || !span.is_whole();
-            let positions = span.positions();
-            let table =
-                || Axis::of_positions(span.frame, span.resized, positions, filter, reference);
-            changes.then(table).transpose()
-        };
+        Self::of_axes(stored, method, axes, vertical_first)
+    }
+
+    fn of_axes(pass: Pass, method: Method, axes: Axes, vertical_first: bool) -> Result<Self> {
+        let isa = method.isa;
         let (frame_height, frame_width) = pass.frame();
-        let vertical = Vertical::new(frame_height, axis(pass.height)?.as_ref(), isa)?;
-        let (columns, axis) = match axis(pass.width)? {
+        let vertical = Vertical::new(frame_height, axes.height.as_ref(), isa)?;
+        let (columns, axis) = match axes.width {
             Some(axis) => {
                 let columns = axis.needed();
                 let axis = axis.counted_from(columns.start);
@@ -86,7 +101,7 @@ impl Resampler {
             None => (0..frame_width, None),
         };
         let horizontal = Horizontal::new(columns.len(), axis, isa)?;
-        let (horizontal, after) = if vertical_first(reference, pass.frame(), pass.resized()) {
+        let (horizontal, after) = if vertical_first {
             // What is combined first is as long as the other pass may read.
             let keep = Horizontal::new(horizontal.reach(), None, isa)?;
             (keep, Some((horizontal, Vertical::new(2, None, isa)?)))
@@ -170,6 +185,36 @@ impl Resampler {
     /// Samples from a plane of an output scanline to the next.
     pub(crate) fn stride(&self) -> usize {
         plane_stride(self.pass.width.length())
+    }
+}
+
+/// The tables of the axes of a pass; None for a length that stays as it is.
+struct Axes {
+    height: Option<Axis>,
+    width: Option<Axis>,
+}
+
+impl Axes {
+    fn new(pass: Pass, method: Method) -> Result<Self> {
+        let Method {
+            filter, reference, ..
+        } = method;
+        for (argument, span) in [("height", pass.height), ("width", pass.width)] {
+            if span.resized == 0 || span.length() == 0 {
+                return Err(Error::invalid(argument, "must be at least 1, got 0"));
+            }
+        }
+        let axis = |span: Span| {
+            let changes = span.frame != span.resized || !span.is_whole();
+            let positions = span.positions();
+            let table =
+                || Axis::of_positions(span.frame, span.resized, positions, filter, reference);
+            changes.then(table).transpose()
+        };
+        Ok(Self {
+            height: axis(pass.height)?,
+            width: axis(pass.width)?,
+        })
     }
 }
 

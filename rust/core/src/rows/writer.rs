@@ -194,6 +194,11 @@ impl<T: Element> RowWriter<T> {
         Ok(grid)
     }
 
+    /// How images are resized.
+    pub(crate) fn method(&self) -> Method {
+        self.method
+    }
+
     /// Tables of a pass.
     pub(crate) fn resampler(&self, pass: Pass) -> Result<Arc<Resampler>> {
         resampler(pass, self.method)

@@ -109,17 +109,16 @@ fn of_four(registers: [__m256i; 4]) -> [__m256i; 4] {
 /// The pixels of a block of samples: [`of_three`] backwards.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(in crate::kernels) fn pixels(planes: [&[u8; PIXELS]; 3], out: &mut [u8; 3 * PIXELS]) {
+pub(in crate::kernels) fn pixels(planes: [&Samples; 3], out: &mut [u8; 3 * PIXELS]) {
     let mut placed = [_mm256_setzero_si256(); 3];
     for (channel, (plane, placed)) in planes.into_iter().zip(&mut placed).enumerate() {
-        // SAFETY: 32 bytes.
-        let samples = unsafe { _mm256_loadu_si256(plane.as_ptr().cast()) };
-        *placed = _mm256_shuffle_epi8(samples, twice(&PLACED[channel]));
+        *placed = _mm256_shuffle_epi8(load(plane), twice(&PLACED[channel]));
     }
     let [red, green, blue] = placed;
-    for part in 0..3 {
-        let blended = _mm256_blendv_epi8(red, green, twice(&PLACES[1][part]));
-        let blended = _mm256_blendv_epi8(blended, blue, twice(&PLACES[2][part]));
+    let [_, of_green, of_blue] = &PLACES;
+    for (part, (of_green, of_blue)) in of_green.iter().zip(of_blue).enumerate() {
+        let blended = _mm256_blendv_epi8(red, green, twice(of_green));
+        let blended = _mm256_blendv_epi8(blended, blue, twice(of_blue));
         let lanes = [
             _mm256_castsi256_si128(blended),
             _mm256_extracti128_si256::<1>(blended),
