@@ -101,9 +101,10 @@ pub(in crate::kernels) fn pixels(planes: [&[u8; PIXELS]; 3], out: &mut [u8; 3 * 
         *placed = _mm256_shuffle_epi8(samples, twice(&PLACED[channel]));
     }
     let [red, green, blue] = placed;
-    for part in 0..3 {
-        let blended = _mm256_blendv_epi8(red, green, twice(&PLACES[1][part]));
-        let blended = _mm256_blendv_epi8(blended, blue, twice(&PLACES[2][part]));
+    let [_, of_green, of_blue] = &PLACES;
+    for (part, (of_green, of_blue)) in of_green.iter().zip(of_blue).enumerate() {
+        let blended = _mm256_blendv_epi8(red, green, twice(of_green));
+        let blended = _mm256_blendv_epi8(blended, blue, twice(of_blue));
         let lanes = [
             _mm256_castsi256_si128(blended),
             _mm256_extracti128_si256::<1>(blended),
