@@ -1,6 +1,7 @@
 """``qvl-fast bench images``."""
 
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -32,6 +33,9 @@ def test_every_case_is_checked_timed_and_recorded(folder, capsys):
         assert all(value > 0 for value in seconds.values())
         assert result["times faster"]["theirs"] == seconds["theirs"] / seconds["ours"]
     assert content["images"] == 2
+    absent = find_spec("hf_processors_rs") is None
+    assert ("hf-processors-rs is not installed" in out) == absent
+    assert ("hf-processors-rs" in content["results"][0]["times faster"]) != absent
     assert len(content["concurrency"]) == 4
 
 

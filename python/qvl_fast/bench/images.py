@@ -127,13 +127,13 @@ def measure(case: Case, corpus: Corpus, config: ModelConfig, rounds: int) -> dic
     batched = case.batched
     if find_spec("transformers"):
         _check(ours, case, corpus)
-        theirs = _stock_runs(case, ours, corpus)
-        # One round tells which way is worth more of them.
-        way = min(_WAYS, key=lambda way: seconds_of(theirs[way]))
-        result["theirs, one by"] = way
-        contestants["theirs"] = theirs.pop(way)
-        contestants |= {name: run for name, run in theirs.items() if name not in _WAYS}
-        batched |= way == "batch"
+        for name, ways in _rivals(case, ours, corpus).items():
+            # One round tells which way is worth more of them.
+            way = min(ways, key=lambda way: seconds_of(ways[way]))
+            contestants[name] = ways[way]
+            if name == "theirs":
+                result["theirs, one by"] = way
+                batched |= way == "batch"
     contestants["ours"] = runs.one_batch if batched else runs.one_by_one
     contestants["copy"] = runs.copy
     medians = paired_medians(contestants, rounds)
@@ -175,9 +175,6 @@ def concurrency(corpus: Corpus, config: ModelConfig, threads: int, rounds: int) 
         },
         rounds,
     )
-
-
-_WAYS = ("image", "batch")
 
 
 class _Runs:
@@ -232,11 +229,16 @@ def _size(image: Any) -> tuple[int, int]:
     return picture.height, picture.width
 
 
-def _stock_runs(
+def _rivals(
     case: Case, ours: ImageProcessor, corpus: Corpus
-) -> dict[str, Callable[[], object]]:
-    """The ways of transformers through the images of a case, and that of the Qwen utilities."""
-    from qvl_fast.bench.stock_images import decoded, qwen_utilities, stock_processor
+) -> dict[str, dict[str, Callable[[], object]]]:
+    """By name, the ways of all others through the images of a case: transformers first."""
+    from qvl_fast.bench.stock_images import (
+        decoded,
+        hf_processors,
+        qwen_utilities,
+        stock_processor,
+    )
 
     stock = stock_processor(ours)
     images = corpus.form(case.inputs)
@@ -254,7 +256,9 @@ def _stock_runs(
     def one_batch() -> None:
         stock([pixels(image) for image in images]).to(dtype)
 
-    runs: dict[str, Callable[[], object]] = {"image": one_by_one, "batch": one_batch}
+    rivals: dict[str, dict[str, Callable[[], object]]] = {
+        "theirs": {"image": one_by_one, "batch": one_batch}
+    }
     utilities = qwen_utilities(ours)
     if case.inputs == "pil" and utilities is not None:
 
@@ -262,8 +266,19 @@ def _stock_runs(
             for image in images:
                 utilities(image)
 
-        runs["qwen-vl-utils"] = by_utilities
-    return runs
+        rivals["qwen-vl-utils"] = {"image": by_utilities}
+    rust = hf_processors(ours, case.threads)
+    if rust is not None:
+
+        def rust_one_by_one() -> None:
+            for image in images:
+                rust(image)
+
+        rivals["hf-processors-rs"] = {
+            "image": rust_one_by_one,
+            "batch": lambda: rust(list(images)),
+        }
+    return rivals
 
 
 def _check(ours: ImageProcessor, case: Case, corpus: Corpus) -> None:

@@ -1,4 +1,4 @@
-"""The image processors of transformers and of the Qwen utilities, to compare with."""
+"""The processors of transformers, the Qwen utilities and hf-processors-rs, to compare with."""
 
 from __future__ import annotations
 
@@ -29,10 +29,15 @@ def stock_processor(ours: ImageProcessor, **options: Any) -> Callable[[Any], tor
         A function; its rows are of the type that the stock processor gives.
     """
     kind = Qwen2VLImageProcessor if ours.reference == "torchvision" else Qwen2VLImageProcessorPil
+    stock: Any = kind(**(_settings(ours) | options))
+    return lambda images: stock(images, return_tensors="pt")["pixel_values"]
+
+
+def _settings(ours: ImageProcessor) -> dict[str, Any]:
+    """The configuration of ``ours`` as transformers writes it."""
     settings = asdict(ours.config)
     size = {"shortest_edge": settings.pop("min_pixels"), "longest_edge": settings.pop("max_pixels")}
-    stock: Any = kind(size=size, **(settings | options))
-    return lambda images: stock(images, return_tensors="pt")["pixel_values"]
+    return settings | {"size": size}
 
 
 def decoded(file: bytes) -> torch.Tensor:
@@ -52,3 +57,17 @@ def qwen_utilities(ours: ImageProcessor) -> Callable[[Any], torch.Tensor] | None
     bounds = {"min_pixels": ours.config.min_pixels, "max_pixels": ours.config.max_pixels}
     cut = stock_processor(ours, do_resize=False)
     return lambda image: cut(fetch_image({"image": image, **bounds}))
+
+
+def hf_processors(ours: ImageProcessor, threads: int) -> Callable[[Any], object] | None:
+    """What computes rows of an image, or of a list of them, by hf-processors-rs, on ``threads``.
+
+    None if it is not installed, or rows are of a type that it does not have.
+    """
+    if find_spec("hf_processors_rs") is None or ours.dtype != "float32":
+        return None
+    kind: Any = import_module("hf_processors_rs").Qwen2VLImageProcessor
+    settings = _settings(ours) | {"image_processor_type": "Qwen2VLImageProcessor"}
+    backend = "torchvision" if ours.reference == "torchvision" else "pil"
+    process = kind.from_dict(settings, backend)
+    return lambda images: process(images, num_threads=threads)

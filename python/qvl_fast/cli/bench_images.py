@@ -39,6 +39,7 @@ _HEADER = (
     "theirs s",
     "ours s",
     "times faster",
+    "than hf-processors-rs",
     "GB/s",
     "copy GB/s",
     "theirs peak MB",
@@ -78,6 +79,8 @@ def bench_images(
                 raise CommandError(str(error)) from None
         shared = concurrency(corpus, config, threads, rounds)
     show_table(_HEADER, [_line(result) for result in results], names=1)
+    if find_spec("hf_processors_rs") is None:
+        print("hf-processors-rs is not installed, so it was not compared")
     show_table(("ours, float32, files", "seconds"), [(n, f"{s:.3f}") for n, s in shared.items()])
     show_failures(failures)
     if record is not None:
@@ -104,7 +107,7 @@ def _line(result: Mapping[str, Any]) -> tuple[str, ...]:
     def megabytes(name: str) -> str:
         return "" if peak.get(name) is None else f"{peak[name] / 1e6:.0f}"
 
-    faster = result["times faster"].get("theirs")
+    faster, rust = map(result["times faster"].get, ("theirs", "hf-processors-rs"))
     return (
         result["case"],
         str(result["tokens"]),
@@ -114,6 +117,7 @@ def _line(result: Mapping[str, Any]) -> tuple[str, ...]:
         "" if faster is None else f"{seconds['theirs']:.3f}",
         f"{seconds['ours']:.3f}",
         "" if faster is None else f"{faster:.1f}",
+        "" if rust is None else f"{rust:.1f}",
         f"{result['bytes'] / seconds['ours'] / 1e9:.1f}",
         f"{result['bytes'] / seconds['copy'] / 1e9:.1f}",
         megabytes("theirs"),
@@ -122,7 +126,15 @@ def _line(result: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _record(results: Sequence[Mapping[str, Any]], images: int, rounds: int) -> dict[str, Any]:
-    packages = ("qvl-fast", "numpy", "torch", "torchvision", "transformers", "qwen-vl-utils")
+    packages = (
+        "qvl-fast",
+        "numpy",
+        "torch",
+        "torchvision",
+        "transformers",
+        "qwen-vl-utils",
+        "hf-processors-rs",
+    )
     installed = [name for name in packages if find_spec(name.replace("-", "_"))]
     return {
         "machine": f"{platform.machine()}, {_native.processors()} processors",

@@ -106,8 +106,23 @@ pub(in crate::kernels) fn pick(samples: __m512i, pattern: __m512i) -> __m512i {
 /// In every 32 bits the sum of `sums` and of two products of 16 bits.
 #[target_feature(enable = "avx512vnni")]
 #[inline]
-pub(in crate::kernels) fn multiply_add(sums: __m512i, words: __m512i, weights: __m512i) -> __m512i {
-    _mm512_dpwssd_epi32(sums, words, weights)
+pub(in crate::kernels) fn multiply_add(
+    mut sums: __m512i,
+    words: __m512i,
+    weights: __m512i,
+) -> __m512i {
+    // SAFETY: registers alone. The compiler takes the intrinsic apart into a multiplication and an
+    // addition, which shortens a chain of sums; here there are enough of them side by side.
+    unsafe {
+        asm!(
+            "vpdpwssd {sums}, {words}, {weights}",
+            sums = inout(zmm_reg) sums,
+            words = in(zmm_reg) words,
+            weights = in(zmm_reg) weights,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    sums
 }
 
 /// Sums of lower halves of weights and of upper ones, together.
