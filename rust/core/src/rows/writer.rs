@@ -525,14 +525,10 @@ mod tests {
     #[test]
     fn channels_are_put_last_with_frames_behind_them() {
         // By channel, frame and pixel.
-        let planes = [
-            111, 112, 121, 122, 211, 212, 221, 222, 311, 312, 321, 322,
-        ];
+        let planes = [111, 112, 121, 122, 211, 212, 221, 222, 311, 312, 321, 322];
         let mut out = [0; 12];
         put_channels_last(&planes, &mut out, 2);
-        let expected = [
-            111, 121, 211, 221, 311, 321, 112, 122, 212, 222, 312, 322,
-        ];
+        let expected = [111, 121, 211, 221, 311, 321, 112, 122, 212, 222, 312, 322];
         assert_eq!(out, expected);
     }
 
