@@ -37,7 +37,10 @@ test-all: test sanitize test-arm ## the same with long random campaigns, recorde
 	$(BIN)/pytest tests/parity/test_random.py --resize-cases 3000 --path-cases 1500 \
 		--record tests/record/$(DATE)-still-images.txt
 	$(BIN)/pytest tests/integration/test_dropin_random.py --image-drop-in-cases 2000 \
-		--video-drop-in-cases 1000 --record tests/record/$(DATE)-drop-ins.txt
+		--file-drop-in-cases 2000 --video-drop-in-cases 1000 \
+		--record tests/record/$(DATE)-drop-ins.txt
+	$(BIN)/pytest tests/integration/test_chat.py -k random_conversations --conversation-cases 300 \
+		--record tests/record/$(DATE)-conversations.txt
 	$(BIN)/pytest tests/parity/test_video_processors.py --video-cases 600 \
 		--record tests/record/$(DATE)-videos.txt
 	$(BIN)/pytest -q tests/parity/test_sampling.py --sampling-cases 50000 --timeout 3600 > build/sampling.txt \

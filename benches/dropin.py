@@ -49,7 +49,7 @@ def batched(process: Callable[[object], object], images: Sequence[object]) -> No
 WAYS = {"one by one": one_by_one, "a batch": batched}
 
 
-def of_images(corpus: Corpus) -> dict[str, dict[str, Callable[[], object]]]:
+def of_images(corpus: Corpus, paths: Sequence[str]) -> dict[str, dict[str, Callable[[], object]]]:
     cases = {}
     for tokens in TOKENS:
         size = {"shortest_edge": 4 * FACTOR**2, "longest_edge": tokens * FACTOR**2}
@@ -58,8 +58,8 @@ def of_images(corpus: Corpus) -> dict[str, dict[str, Callable[[], object]]]:
             "drop-in": Qwen2VLImageProcessor(size=dict(size)),
             "own": qvl_fast.ImageProcessor("qwen2-vl", size=size),
         }
-        for form in ("pil", "tensors"):
-            images = corpus.form(form)
+        forms = {"pil": corpus.pictures, "tensors": corpus.tensors, "paths": paths}
+        for form, images in forms.items():
             for way, run in WAYS.items():
                 cases[f"{form}, {tokens} tokens, {way}"] = {
                     name: partial(run, process, images) for name, process in contestants.items()
@@ -88,11 +88,12 @@ def main() -> None:
     torch.set_num_threads(1)
     os.environ["QVL_FAST_NUM_THREADS"] = "1"
     corpus = Corpus()
-    for source in collect([options.folder])[0]:
-        corpus.add(source.path.read_bytes())
+    paths = [str(source.path) for source in collect([options.folder])[0]]
+    for path in paths:
+        corpus.add(Path(path).read_bytes())
 
     results = []
-    for name, contestants in (of_images(corpus) | of_clips()).items():
+    for name, contestants in (of_images(corpus, paths) | of_clips()).items():
         result = {}
         for other, ratio in (("stock", "times faster"), ("own", "of own speed")):
             if other in contestants:

@@ -132,7 +132,7 @@ def measured(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path("../shared/data/cookbook"))
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--record", type=Path)
     options = parser.parse_args()
     files = [source.path.read_bytes() for source in collect([options.folder])[0]]
@@ -145,7 +145,8 @@ def main() -> None:
         for name in entrants:
             figures = "; ".join(f"{key} {value:g}" for key, value in result[name].items())
             print(f"{clients} at a time  {name:32} {figures}")
-        print(f"{clients} at a time  {result['times']} times the requests of transformers\n")
+        times = result["times"]
+        print(f"{clients} at a time  {times} times the requests of transformers\n", flush=True)
     if options.record:
         modules = (qvl_fast, transformers, torch, torchvision, np)
         record = {

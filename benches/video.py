@@ -11,44 +11,70 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import cycle, islice
 from pathlib import Path
 
 import av
 import numpy as np
+from PIL import Image, ImageOps
 
 from qvl_fast import ModelConfig, VideoConfig
 from qvl_fast.bench.video import VideoCase, measure
 
 FOLDER = Path("build/videos")
 COOKBOOK = Path("../shared/data/cookbook/v_rBMQFpHspmo.mp4")
+PHOTOGRAPHS = [Path("samples", name) for name in ("coffee.png", "rocket.jpg", "chelsea.png")]
 RATE = 25
+# Name of the case; name, height, width and seconds of the file.
+FILES = {
+    "480p file, 384 s": ("480p-384s", 480, 640, 384),
+    "1080p file, 60 s": ("1080p-60s", 1080, 1920, 60),
+    "480p file, 600 s": ("480p-600s", 480, 640, 600),
+}
 
 
 def made(name: str, height: int, width: int, seconds: int) -> Path:
-    """An H.264 file of moving waves and noise, so that decoding it costs what a real one does."""
+    """An H.264 file of pans over photographs with some grain, as a camera would take it.
+
+    What moves decides how many frames no other frame refers to, which need not be decoded.
+    """
     file = FOLDER / f"{name}.mp4"
     if file.is_file():
         return file
     FOLDER.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(0)
-    grain = rng.normal(0, 6, (height + 64, width + 64, 3))
-    y, x = np.mgrid[:height, :width]
     unfinished = file.with_suffix(".part.mp4")
     with av.open(unfinished, "w") as container:
         stream = container.add_stream("libx264", rate=RATE, width=width, height=height)
         stream.pix_fmt = "yuv420p"
-        for number in range(seconds * RATE):
-            waves = 128 + 90 * np.sin((x + 3 * number) / 61) * np.cos((y - number) / 47)
-            left, top = rng.integers(0, 64, 2)
-            pixels = waves[..., None] + grain[top : top + height, left : left + width]
-            pixels = np.clip(pixels, 0, 255).astype(np.uint8)
+        for pixels in islice(pans(height, width), seconds * RATE):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
     return unfinished.rename(file)
 
 
-def cases(frames: int) -> list[VideoCase]:
+def pans(height: int, width: int) -> Iterator[np.ndarray]:
+    """Frames without end; each scene takes six seconds."""
+    rng = np.random.default_rng(0)
+    room = height // 3  # for the camera, on each axis
+    size = (width + room, height + room)
+    photographs = [
+        np.asarray(ImageOps.fit(Image.open(path).convert("RGB"), size)) for path in PHOTOGRAPHS
+    ]
+    grain = rng.normal(0, 2, (height + 64, width + 64, 3)).round().astype(np.int16)
+    for photograph in cycle(photographs):
+        start, end = rng.uniform(0, room, (2, 2))
+        for part in np.linspace(0, 1, 6 * RATE):
+            top, left = (start + part * (end - start)).round().astype(int)
+            down, right = rng.integers(0, 64, 2)
+            pixels = photograph[top : top + height, left : left + width]
+            pixels = pixels + grain[down : down + height, right : right + width]
+            yield np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def cases(frames: int, only: str) -> list[VideoCase]:
+    """Those whose name has ``only`` in it."""
     qwen3 = ModelConfig.preset("qwen3-vl").video
     qwen2 = replace(VideoConfig(), fps=2.0)
     shape = (frames, 480, 640)
@@ -61,15 +87,9 @@ def cases(frames: int) -> list[VideoCase]:
             VideoCase("cookbook clip in memory, Qwen3-VL", qwen3, COOKBOOK, decoded=True),
             VideoCase("cookbook clip, Qwen3-VL", qwen3, COOKBOOK),
         ]
-    return found
-
-
-def files() -> list[VideoCase]:
-    qwen3 = ModelConfig.preset("qwen3-vl").video
-    return [
-        VideoCase("480p file, 384 s", qwen3, made("480p-384s", 480, 640, 384)),
-        VideoCase("1080p file, 60 s", qwen3, made("1080p-60s", 1080, 1920, 60)),
-        VideoCase("480p file, 600 s", qwen3, made("480p-600s", 480, 640, 600)),
+    found = [case for case in found if only in case.name]
+    return found + [
+        VideoCase(name, qwen3, made(*file)) for name, file in FILES.items() if only in name
     ]
 
 
@@ -96,11 +116,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--record", type=Path)
     options = parser.parse_args()
-    wanted = [case for case in cases(options.frames) if options.only in case.name]
-    if not options.only or "file" in options.only:
-        wanted += [case for case in files() if options.only in case.name]
     results = []
-    for case in wanted:
+    for case in cases(options.frames, options.only):
         results.append(measure(case, options.rounds))
         print(line(results[-1]), flush=True)
     if options.record:

@@ -1,7 +1,11 @@
-"""`prepare` and `count_tokens` equal the stock processors by each of the three roads."""
+"""`prepare` and `count_tokens` equal the stock processors by each of the three roads.
+
+``--conversation-cases`` and ``--campaign-seed`` choose how many random conversations, and which.
+"""
 
 import base64
 import io
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +42,11 @@ def name(request):
 
 @pytest.fixture(scope="module")
 def processor(name, tiny_processor):
-    """Bounds that often bind, so that the roads differ."""
+    return bounded(tiny_processor, name)
+
+
+def bounded(tiny_processor, name):
+    """With bounds that often bind, so that the roads differ."""
     image = {"size": {"shortest_edge": 64 * 64, "longest_edge": 160 * 160}}
     video = {"size": {"shortest_edge": 4 * 64 * 64, "longest_edge": 8 * 128 * 128}}
     return tiny_processor(name, image, video)
@@ -78,12 +86,49 @@ def noise(rng, least=20, most=300):
     return Image.fromarray(rng.integers(0, 256, (*rng.integers(least, most, 2), 3), np.uint8))
 
 
+def random_image(rng, road, folder):
+    """An element with an image in one of its forms, with a budget where the road reads one."""
+    image = noise(rng)
+    form = str(rng.choice(["pil", "path", "bytes", "base64"]))
+    if form != "pil":
+        file = io.BytesIO()
+        turned = Image.Exif()
+        turned[0x0112] = int(rng.integers(1, 9))
+        kind = str(rng.choice(["PNG", "JPEG"]))
+        image.save(file, kind, exif=turned)
+        image = file.getvalue()
+    if form == "path":
+        image = written(image, folder)
+    elif form == "base64":
+        image = f"data:image/{kind.lower()};base64,{base64.b64encode(image).decode()}"
+    element = {"type": "image", "image": image}
+    if road != "processor" and rng.random() < 0.2:
+        height, width = rng.integers(30, 400, 2)
+        element |= {"resized_height": int(height), "resized_width": int(width)}
+    return element
+
+
+def written(file, folder):
+    path = folder / str(len(list(folder.iterdir())))
+    path.write_bytes(file)
+    return str(path)
+
+
+def without_bytes(messages, folder):
+    """The same for stock, which reads images from paths and not from bytes."""
+    if isinstance(messages, dict):
+        return {key: without_bytes(value, folder) for key, value in messages.items()}
+    if isinstance(messages, list):
+        return [without_bytes(item, folder) for item in messages]
+    return written(messages, folder) if isinstance(messages, bytes) else messages
+
+
 def random_conversation(rng, road, folder):
-    """A few messages with images and videos between texts; files only where roads read them."""
+    """A few messages with images and videos between texts."""
     conversation = [{"role": "system", "content": "Be brief."}] if rng.random() < 0.3 else []
     for _ in range(rng.integers(1, 3)):
         content = []
-        for kind in rng.choice(["text", "image", "file", "video"], rng.integers(0, 5)):
+        for kind in rng.choice(["text", "image", "image", "video"], rng.integers(0, 5)):
             if kind == "text":
                 content.append({"type": "text", "text": str(rng.choice(WORDS))})
             elif kind == "video":
@@ -91,12 +136,7 @@ def random_conversation(rng, road, folder):
                 frames = rng.integers(0, 256, (rng.integers(4, 9), height, width, 3), np.uint8)
                 content.append({"type": "video", "video": list(map(Image.fromarray, frames))})
             else:
-                image = noise(rng)
-                if kind == "file":
-                    path = folder / f"{rng.integers(1 << 60)}.png"
-                    image.save(path)
-                    image = str(path)
-                content.append({"type": "image", "image": image})
+                content.append(random_image(rng, road, folder))
             if kind != "text" and road != "processor" and rng.random() < 0.4:
                 content[-1]["max_pixels"] = int(rng.integers(180_000, 400_000))
                 content[-1]["min_pixels"] = int(rng.integers(20_000, 90_000))
@@ -104,29 +144,40 @@ def random_conversation(rng, road, folder):
     return conversation
 
 
-@pytest.mark.parametrize("road", ROADS)
+@pytest.fixture(scope="module")
+def processors(tiny_processor):
+    return {name: bounded(tiny_processor, name) for name in MODELS}
+
+
+def check_conversations(processors, folder, rng):
+    name, road = str(rng.choice(list(MODELS))), str(rng.choice(ROADS))
+    processor = processors[name]
+    several = [random_conversation(rng, road, folder) for _ in range(rng.integers(1, 4))]
+    messages = several if len(several) > 1 else several[0]
+    template = {"add_generation_prompt": bool(rng.random() < 0.5)}
+    processor.tokenizer.padding_side = str(rng.choice(["left", "right"]))
+    expected = stock_inputs(without_bytes(messages, folder), processor, road, **template)
+    found = prepare(messages, processor, road=road, config=MODELS[name][0](), **template)
+    counts = count_tokens(messages, processor, road=road, **template)
+    lengths = expected["attention_mask"].sum(1).tolist()
+    differing = [
+        key
+        for key, value in expected.items()
+        if found[key].dtype != torch.as_tensor(value).dtype
+        or not torch.equal(found[key], torch.as_tensor(value))
+    ]
+    if type(found) is not BatchFeature or set(found) - set(expected) != {"position_ids"}:
+        differing.append(f"{type(found)} of {list(found)}")
+    if counts != (lengths if len(several) > 1 else lengths[0]):
+        differing.append(f"count_tokens {counts} instead of {lengths}")
+    return f"{name}, {road}", ", ".join(differing)
+
+
 @pytest.mark.filterwarnings("ignore:.*:FutureWarning")
-def test_random_conversations(name, processor, road, utils_cases, tmp_path):
-    config = MODELS[name][0]()
-    model = MODELS[name][1].base_model_prefix
-    assert model == "model"
-    for number, rng in utils_cases[: len(utils_cases) // 6]:
-        several = [random_conversation(rng, road, tmp_path) for _ in range(rng.integers(1, 4))]
-        messages = several if len(several) > 1 else several[0]
-        template = {"add_generation_prompt": bool(rng.random() < 0.5)}
-        processor.tokenizer.padding_side = str(rng.choice(["left", "right"]))
-        expected = stock_inputs(messages, processor, road, **template)
-        found = prepare(messages, processor, road=road, config=config, **template)
-        case = f"case {number}: {messages}"
-        assert type(found) is BatchFeature
-        assert set(found) - set(expected) == {"position_ids"}, case
-        for key, value in expected.items():
-            value = torch.as_tensor(value)
-            assert found[key].dtype == value.dtype, (key, case)
-            assert torch.equal(found[key], value), (key, case)
-        counts = count_tokens(messages, processor, road=road, **template)
-        lengths = expected["attention_mask"].sum(1).tolist()
-        assert counts == (lengths if len(several) > 1 else lengths[0]), case
+def test_random_conversations(conversation_chunk, run_campaign, processors, tmp_path):
+    run_campaign(
+        "conversation", conversation_chunk, partial(check_conversations, processors, tmp_path)
+    )
 
 
 @pytest.fixture(scope="module")

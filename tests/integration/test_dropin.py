@@ -1,5 +1,6 @@
 """The drop-ins for the processors of transformers, case by case: what is computed here and how."""
 
+import base64
 import copy
 import gc
 import inspect
@@ -8,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ import torch
 import transformers
 from PIL import Image
 from torchvision.transforms.v2 import InterpolationMode
+from transformers import image_processing_backends
+from transformers.image_utils import load_image_as_tensor
 
 from qvl_fast import ImageError
 from qvl_fast.integrations.transformers import stock
@@ -327,6 +331,124 @@ def test_options_are_refused_as_by_stock():
         got = outcome(lambda options=options: Qwen2VLImageProcessor()([PIXELS], **options))
         assert isinstance(want, Exception)
         assert type(got) is type(want)
+
+
+def saved(path, **options):
+    PICTURE.save(path, **options)
+    return str(path)
+
+
+def in_base64(path):
+    return base64.b64encode(Path(path).read_bytes()).decode()
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Texts that name images, of which stock reads none but the last."""
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    jpeg = saved(tmp_path / "a.jpg", exif=turned, progressive=True)
+    png = saved(tmp_path / "a.png")
+    texts = [jpeg, png, in_base64(jpeg), f"data:image/png;base64,{in_base64(png)}"]
+    return [*texts, saved(tmp_path / "a.webp")]
+
+
+@pytest.fixture
+def read_by_stock(monkeypatch):
+    """The files that stock has decoded."""
+    read = []
+
+    def load(text):
+        read.append(text)
+        return load_image_as_tensor(text)
+
+    monkeypatch.setattr(image_processing_backends, "load_image_as_tensor", load)
+    return read
+
+
+def test_files_are_decoded_here(files, read_by_stock):
+    images = [*files[:2], PIXELS, *files[2:]]
+    want = transformers.Qwen2VLImageProcessor()(images, return_tensors="pt")
+    assert read_by_stock == files
+    for nested in (images, tuple(images), [images[:2], images[2:]]):
+        read_by_stock.clear()
+        same(Qwen2VLImageProcessor()(nested, return_tensors="pt"), want)
+        assert read_by_stock == files[-1:]
+    read_by_stock.clear()
+    same_of_images(files[0])
+    assert len(read_by_stock) == 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda file: file[: len(file) // 2],
+        lambda file: file[:-2],  # libjpeg goes on without a mark at the end, Pillow does not
+        lambda file: b"",
+        lambda file: b"no image",
+        # Pillow takes it, libpng does not, or the other way round.
+        lambda file: file[:-7] + b"x" + file[-6:],
+        None,
+    ],
+)
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_damaged_files_are_as_in_stock(damage, name, tmp_path):
+    whole, path = saved(tmp_path / f"whole {name}"), tmp_path / name
+    if damage:
+        path.write_bytes(damage(Path(whole).read_bytes()))
+    images = [whole, str(path)]
+    want = outcome(lambda: transformers.Qwen2VLImageProcessor()(images))
+    got = outcome(lambda: Qwen2VLImageProcessor()(images))
+    if isinstance(want, Exception):
+        assert (type(got), str(got)) == (type(want), str(want))
+    else:
+        same(got, want)
+
+
+def app1(body):
+    return b"\xff\xe1" + (len(body) + 2).to_bytes(2) + body
+
+
+def exif(kind=3, value=6):
+    """EXIF with nothing but an orientation, by default an integer of two bytes."""
+    tiff = b"MM\0*\0\0\0\x08\0\x01\x01\x12" + kind.to_bytes(2) + b"\0\0\0\x01"
+    return b"Exif\0\0" + tiff + value.to_bytes(2) + bytes(6)
+
+
+XMP = b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta/>"
+
+
+@pytest.mark.parametrize(
+    ("segments", "is_ours"),
+    [
+        ([app1(exif())], True),
+        ([app1(exif(value=9))], True),
+        ([app1(exif()), app1(XMP)], True),
+        ([app1(XMP)], True),
+        # Pillow turns it, stock looks at the first segment only.
+        ([app1(XMP), app1(exif())], False),
+        # Pillow does not turn these, stock does.
+        ([app1(b"Nxif" + exif()[4:])], False),
+        ([app1(exif(kind=0))], False),
+        ([b"\xff\xff" + app1(exif())], True),
+    ],
+)
+def test_files_are_turned_as_in_stock(segments, is_ours, tmp_path, read_by_stock):
+    path = tmp_path / "a.jpg"
+    file = Path(saved(path)).read_bytes()
+    path.write_bytes(file[:2] + b"".join(segments) + file[2:])
+    want = transformers.Qwen2VLImageProcessor()([str(path)])
+    read_by_stock.clear()
+    same(Qwen2VLImageProcessor()([str(path)]), want)
+    assert read_by_stock == ([] if is_ours else [str(path)])
+
+
+def test_files_in_another_order_of_channels_are_as_in_stock(files):
+    want = outcome(
+        lambda: transformers.Qwen2VLImageProcessor()(files[1], input_data_format="channels_last")
+    )
+    got = outcome(lambda: Qwen2VLImageProcessor()(files[1], input_data_format="channels_last"))
+    assert type(got) is type(want)
 
 
 def test_an_image_that_cannot_be_used_is_named():

@@ -1,9 +1,11 @@
 """Random calls of the drop-ins and of the stock classes: the same results and the same errors.
 
-``--image-drop-in-cases``, ``--video-drop-in-cases`` and ``--campaign-seed`` choose how many and
-which; a case is known by the seed and its number.
+``--image-drop-in-cases``, ``--file-drop-in-cases``, ``--video-drop-in-cases`` and
+``--campaign-seed`` choose how many and which; a case is known by the seed and its number.
 """
 
+import base64
+import io
 from copy import deepcopy
 from functools import partial
 
@@ -188,6 +190,103 @@ def check_images(picture, rng):
 
 def test_images(image_drop_in_chunk, run_campaign, picture):
     run_campaign("image_drop_in", image_drop_in_chunk, partial(check_images, picture))
+
+
+# ------------------------------------------------------------------------------------------ files
+
+FILES = {
+    "JPEG": ("RGB", "RGB", "RGB", "L", "CMYK"),
+    "PNG": ("RGB", "RGB", "L", "RGBA", "LA", "P", "1", "I;16"),
+    "WEBP": ("RGB", "RGBA"),
+    "GIF": ("P", "L"),
+    "BMP": ("RGB",),
+    "TIFF": ("RGB",),
+}
+FORMATS = ("JPEG",) * 6 + ("PNG",) * 4 + tuple(FILES)[2:]
+# The longest sides of a tensor of stock's that it does not take for channels.
+FILE_SIDES = (3, 40, 41, 60, 83, 112, 150)
+
+
+def random_file(rng, picture):
+    """The bytes of an image file: of some format and mode, turned, and now and then damaged."""
+    pixels = (picture if rng.random() < 0.7 else noise)(rng, *map(int, rng.choice(FILE_SIDES, 2)))
+    kind = str(rng.choice(FORMATS))
+    mode = str(rng.choice(FILES[kind]))
+    image = Image.fromarray(pixels)
+    image = image.convert("L").convert("I;16") if mode == "I;16" else image.convert(mode)
+    options = {}
+    if kind == "JPEG":
+        options = some(
+            rng,
+            {
+                "quality": [3, 50, 95, 100],
+                "subsampling": [0, 1, 2],
+                "progressive": [True],
+                "optimize": [True],
+                "restart_marker_blocks": [1, 3],
+                "comment": [b"a picture"],
+            },
+            0.3,
+        )
+        if mode == "RGB" and "subsampling" not in options and rng.random() < 0.2:
+            options["keep_rgb"] = True
+    if mode == "P" and rng.random() < 0.5:
+        options["transparency"] = int(rng.integers(0, 3))
+    if rng.random() < 0.4:
+        exif = Image.Exif()
+        exif[0x0112] = int(rng.integers(0, 10))
+        options["exif"] = exif
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    # Of a damaged GIF stock makes other pixels each time.
+    is_damaged = kind != "GIF" and rng.random() < 0.3
+    return damaged(rng, file.getvalue()) if is_damaged else file.getvalue()
+
+
+def damaged(rng, file):
+    at = int(rng.integers(0, len(file)))
+    other = rng.bytes(int(rng.integers(1, 5)))
+    ways = (
+        lambda: file[:at],
+        lambda: file[: len(file) - at % 9],
+        lambda: file[:at] + other + file[at + len(other) :],
+        lambda: file[:at] + other + file[at:],
+        lambda: file[:at] + file[at + len(other) :],
+        lambda: file + other,
+    )
+    return ways[rng.integers(len(ways))]()
+
+
+def named(rng, file, path):
+    """A text that stands for a file: its path, or the file itself in base64."""
+    if rng.random() < 0.7:
+        path.write_bytes(file)
+        return str(path)
+    text = base64.b64encode(file).decode()
+    return f"data:image/x;base64,{text}" if rng.random() < 0.5 else text
+
+
+def check_files(picture, folder, rng):
+    images = [
+        named(rng, random_file(rng, picture), folder / str(number))
+        for number in range(rng.integers(1, 4))
+    ]
+    if rng.random() < 0.1:
+        images.append(Image.fromarray(noise(rng, 40, 60)))
+    if rng.random() < 0.05:
+        images.append(str(folder / "missing"))
+    forms = (lambda i: i, lambda i: i[0], tuple, lambda i: [i[:1], i[1:]])
+    images = forms[rng.integers(len(forms))](images)
+    options = random_options(rng, COMMON | OF_CALLS) if rng.random() < 0.3 else {}
+    want, got = (
+        outcome(lambda kind=kind: kind(size=dict(COMMON["size"][0]))(images, **options))
+        for kind in (transformers.Qwen2VLImageProcessor, Qwen2VLImageProcessor)
+    )
+    return f"{options}", difference(want, got)
+
+
+def test_files(file_drop_in_chunk, run_campaign, picture, tmp_path):
+    run_campaign("file_drop_in", file_drop_in_chunk, partial(check_files, picture, tmp_path))
 
 
 # ----------------------------------------------------------------------------------------- videos

@@ -113,6 +113,7 @@ def test_a_configuration_without_videos(clip, tmp_path, capsys):
         (["--fps", "-1"], "argument --fps: must be a positive number, got '-1'"),
         (["--num-frames", "1.5"], "argument --num-frames: must be a positive integer, got '1.5'"),
         (["--fps", "1", "--num-frames", "4"], "not allowed with argument"),
+        (["--timeout", "0"], "argument --timeout: must be a positive number, got '0'"),
     ],
 )
 def test_bad_options_are_named(command, options, message, tmp_path, capsys):

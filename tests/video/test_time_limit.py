@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from qvl_fast._input.errors import VideoError
 from qvl_fast._input.video import VideoFile, process
+from qvl_fast.cli import main
+from qvl_fast.store import Dataset
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the time limit takes POSIX")
 
@@ -80,13 +83,29 @@ def test_opening_stalls(size, path, monkeypatch):
     assert started[0].wait(10) == -signal.SIGKILL
 
 
+@pytest.mark.parametrize("command", ["inspect", "preprocess"])
+def test_a_command_goes_on_after_a_video_that_stalls(command, path, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(process, "_PROGRAM", "import time; time.sleep(1000)")
+    image, out = tmp_path / "a.png", tmp_path / "out"
+    Image.new("RGB", (90, 60)).save(image)
+    where = ["-o", str(out)] if command == "preprocess" else []
+    assert main([command, str(path), str(image), *where, "--timeout", str(IMPATIENT)]) == 1
+    shown = capsys.readouterr()
+    assert f"failed: 1\n  {path}: " in shown.err
+    assert "gave nothing for 0.3 s" in shown.err
+    if command == "preprocess":
+        assert [entry.path for entry in Dataset(out).entries] == [str(image)]
+    else:
+        assert str(image) in shown.out
+
+
 def test_a_frame_stalls(path):
     with VideoFile(path, timeout=PATIENT) as video:
-        video._reader._timeout = IMPATIENT
         frames = video.frames(range(60))
         next(frames)
-        os.kill(child(video).pid, signal.SIGSTOP)
         stalled = child(video)
+        os.kill(stalled.pid, signal.SIGSTOP)
+        video._reader._timeout = IMPATIENT
         with pytest.raises(TimeoutError, match="gave nothing for"):
             list(frames)
         assert stalled.wait(10) == -signal.SIGKILL
@@ -97,13 +116,13 @@ def test_a_frame_stalls(path):
 HALF_A_FRAME = """
 import pickle, socket, sys, time
 sys.path[:] = {path!r}
+import numpy
 connection = socket.socket(fileno={descriptor})
 stream = connection.makefile("rwb")
 pickle.load(stream)
 pickle.dump(None, stream)
 stream.flush()
 pickle.load(stream)
-import numpy
 frame = pickle.dumps(numpy.zeros((480, 640, 3), "uint8"), protocol=5)
 stream.write(frame[: len(frame) // 2])
 stream.flush()

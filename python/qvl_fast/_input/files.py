@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class CoreFile(bytes):
+    """The contents of a file that nobody but the core may decode.
+
+    For who must equal another decoder than Pillow: on files that are odd or damaged they differ.
+    """
+
+
 @contextmanager
 def opened(
     file: File, contents: bytes | None = None, error: type[SourceError] = ImageError
@@ -37,9 +44,11 @@ def opened(
         error: what is raised of a file that cannot be decoded.
 
     Raises:
-        ValueError: it is not a readable image file, or a text that is no path.
+        ValueError: it is not a readable image file, a text that is no path, or a :class:`CoreFile`.
         OSError: a path that cannot be read.
     """
+    if isinstance(file, CoreFile):
+        raise error.about(file, "is not decoded by the core")
     with ExitStack() as stack:
         stream: Any
         if contents is not None:

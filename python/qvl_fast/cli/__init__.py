@@ -117,7 +117,8 @@ def _inspect(args: argparse.Namespace) -> int:
     from qvl_fast.cli.inspect import inspect
 
     configs: list[ModelConfig] = list(chain(*args.config or [PRESETS.values()]))
-    return inspect(args.files, [_with_video_settings(config, args) for config in configs])
+    settings = [_with_video_settings(config, args) for config in configs]
+    return inspect(args.files, settings, timeout=args.timeout)
 
 
 def _add_view(parser: argparse.ArgumentParser) -> None:
@@ -279,7 +280,11 @@ def _video_processor(args: argparse.Namespace) -> VideoProcessor | None:
         return None
     try:
         return VideoProcessor(
-            config, reference=args.reference, dtype=args.dtype, return_tensors="np"
+            config,
+            reference=args.reference,
+            dtype=args.dtype,
+            timeout=args.timeout,
+            return_tensors="np",
         )
     except ValueError as error:
         raise CommandError(f"argument --config: {error}") from None
@@ -303,10 +308,17 @@ def _add_video_settings(parser: argparse.ArgumentParser) -> None:
         help="max_pixels of videos: of a frame or of all, as the model has it; default: the "
         "configuration's",
     )
+    parser.add_argument(
+        "--timeout",
+        type=positive_rate,
+        metavar="SECONDS",
+        help="that opening a video, and then each frame, may take before the file counts as "
+        "failed; default: no limit",
+    )
 
 
 def _with_video_settings(config: ModelConfig, args: argparse.Namespace) -> ModelConfig:
-    """The configuration with what :func:`_add_video_settings` has added."""
+    """The configuration with what :func:`_add_video_settings` has added for it."""
     if config.video is None:
         return config
     options = {"fps": args.fps, "num_frames": args.num_frames, "max_pixels": args.max_video_pixels}

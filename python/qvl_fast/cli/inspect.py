@@ -39,8 +39,13 @@ _VIDEOS = (
 )
 
 
-def inspect(files: Sequence[Path], configs: Sequence[ModelConfig]) -> int:
+def inspect(files: Sequence[Path], configs: Sequence[ModelConfig], *, timeout: float | None) -> int:
     """Print the sizes of every file under every configuration, images and videos apart.
+
+    Args:
+        files: images and videos.
+        configs: of the models.
+        timeout: seconds that opening a video may take; None for no limit.
 
     Returns:
         1 if a file could not be read, else 0.
@@ -59,7 +64,7 @@ def inspect(files: Sequence[Path], configs: Sequence[ModelConfig]) -> int:
     for file in files:
         try:
             if is_video(file):
-                videos += _video_lines(file, video_processors)
+                videos += _video_lines(file, video_processors, timeout)
             else:
                 images += _image_lines(file, image_processors)
         except (OSError, ValueError) as error:
@@ -96,10 +101,12 @@ def _tokens(processor: ImageProcessor, height: int, width: int) -> str:
         return "-"
 
 
-def _video_lines(file: Path, processors: dict[str, VideoProcessor]) -> Iterator[Line]:
+def _video_lines(
+    file: Path, processors: dict[str, VideoProcessor], timeout: float | None
+) -> Iterator[Line]:
     if not processors:
         raise ValueError("is a video, and there are no settings for videos")
-    with VideoFile(file) as video:
+    with VideoFile(file, timeout=timeout) as video:
         whole = video.metadata
     for name, processor in processors.items():
         outline = processor.outline(whole)

@@ -20,16 +20,14 @@ if TYPE_CHECKING:
     import torch
 
     from qvl_fast._input.source import ImageSource
-    from qvl_fast._input.video import reading
+    from qvl_fast._input.video import place
 
 Metadata: TypeAlias = "VideoMetadata | Mapping[str, Any]"
 AnyMetadata: TypeAlias = (
     "Metadata | Sequence[Metadata | None] | Sequence[Sequence[Metadata | None]]"
 )
 Frames: TypeAlias = "NDArray[np.uint8] | torch.Tensor | Sequence[ImageSource]"
-VideoSource: TypeAlias = (
-    "reading.VideoSource | Frames | tuple[reading.VideoSource | Frames, Metadata]"
-)
+VideoSource: TypeAlias = "place.VideoSource | Frames | tuple[place.VideoSource | Frames, Metadata]"
 VideoBatch: TypeAlias = "VideoSource | Iterable[VideoSource] | Iterable[Sequence[VideoSource]]"
 
 # Files of these kinds hold one picture, so that a list of them is one video and not several.

@@ -22,7 +22,7 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from av import Packet, VideoCodecContext, VideoStream
 
-    from qvl_fast._input.video.reading import Place, VideoSource
+    from qvl_fast._input.video.place import Place, VideoSource
 
 # Files that name others, such as playlists, lead to other files at most, and from memory nowhere.
 _PROTOCOLS = {True: "file", False: "none"}

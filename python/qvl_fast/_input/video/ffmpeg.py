@@ -26,7 +26,7 @@ from qvl_fast._input.video.timeline import timeline_of
 if TYPE_CHECKING:
     from av import Packet, VideoCodecContext, VideoFrame, VideoStream
 
-    from qvl_fast._input.video.reading import Place, VideoSource
+    from qvl_fast._input.video.place import Place, VideoSource
 
 
 class FFmpegReader:

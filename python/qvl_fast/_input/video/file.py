@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from qvl_fast._input.arrays import integer_array
 from qvl_fast._input.errors import VideoError
+from qvl_fast._input.video.place import place_of
 from qvl_fast._input.video.process import ProcessReader
-from qvl_fast._input.video.reading import place_of, reader_of
+from qvl_fast._input.video.reading import reader_of
 from qvl_fast.config.checks import positive_integer, positive_number
 
 if TYPE_CHECKING:
     from qvl_fast._input.video.metadata import VideoMetadata
-    from qvl_fast._input.video.reading import Reader, VideoSource
+    from qvl_fast._input.video.place import VideoSource
+    from qvl_fast._input.video.reading import Reader
 
 
 class VideoFile:

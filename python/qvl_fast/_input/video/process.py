@@ -28,7 +28,7 @@ from qvl_fast._input.video.reading import reader_of
 
 if TYPE_CHECKING:
     from qvl_fast._input.video.metadata import VideoMetadata
-    from qvl_fast._input.video.reading import Place, VideoSource
+    from qvl_fast._input.video.place import Place, VideoSource
 
 _PROGRAM = """
 import sys

@@ -16,7 +16,7 @@ from qvl_fast._input.video.metadata import VideoMetadata
 if TYPE_CHECKING:
     from PIL import Image
 
-    from qvl_fast._input.video.reading import Place
+    from qvl_fast._input.video.place import Place
 
 
 class WebPReader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from qvl_fast.integrations.chat.prompts import prompt_ids
@@ -19,6 +20,7 @@ from qvl_fast.processors.functional import image_size
 from qvl_fast.processors.image import ImageProcessor
 
 if TYPE_CHECKING:
+    from qvl_fast.config import ImageConfig
     from qvl_fast.integrations.conversations import Messages
 
 
@@ -60,7 +62,7 @@ def count_tokens(
         True
     """
     request = read_request(messages, processor, road, exif, fetch, template)
-    counter = ImageProcessor(request.image_config, return_tensors="np")
+    counter = _counter(request.image_config)
     image_tokens = [
         [counter.num_tokens(*_size(element, request)) for element in elements]
         for elements in request.images
@@ -71,6 +73,11 @@ def count_tokens(
     ]
     lengths = [len(ids) for ids in prompt_ids(request, image_tokens, videos)]
     return lengths if request.several else lengths[0]
+
+
+@lru_cache(maxsize=32)
+def _counter(config: ImageConfig) -> ImageProcessor:
+    return ImageProcessor(config, return_tensors="np")
 
 
 def _size(element: Element, request: Request) -> tuple[int, int]:

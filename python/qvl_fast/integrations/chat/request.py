@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
-from typing import Any, Literal
+from functools import cached_property, lru_cache
+from typing import Any, Literal, cast
 
 from qvl_fast.config import ImageConfig
 from qvl_fast.config.checks import check_choice
@@ -64,11 +64,29 @@ class Request:
         # Not by its to_dict, which copies more than is read here and takes longer than the rest of
         # a count.
         settings = {name: getattr(stock, name) for name in _SETTINGS if hasattr(stock, name)}
-        settings["size"] = dict(stock.size)
         settings["image_processor_type"] = type(stock).__name__
         if self.road == "utils":
             settings["do_resize"] = False
-        return ImageConfig.from_dict(settings)
+        size = dict(stock.size)
+        try:
+            return _kept_config(tuple(size), *size.values(), **_hashable(settings))
+        except TypeError:  # Also of a setting that cannot be hashed, which is not a fault.
+            return ImageConfig.from_dict({**settings, "size": size})
+
+
+# Conversations are often counted one by one, and checking the settings takes as long as the rest.
+# Typed, since what equals a valid setting need not be one.
+@lru_cache(maxsize=32, typed=True)
+def _kept_config(edges: tuple[str, ...], *areas: Any, **settings: Any) -> ImageConfig:
+    return ImageConfig.from_dict({**settings, "size": dict(zip(edges, areas, strict=True))})
+
+
+def _hashable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with tuples for lists, as JSON has them for mean and std."""
+    return {
+        name: tuple(cast("list[Any]", value)) if isinstance(value, list) else value
+        for name, value in settings.items()
+    }
 
 
 def read_request(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from transformers.image_utils import ChannelDimension, SizeDict, infer_channel_d
 
 from qvl_fast._output.batch import ImageRows
 from qvl_fast.config import ImageConfig
+from qvl_fast.integrations.transformers.files import StandIns
 from qvl_fast.integrations.transformers.stock import (
     NotReproducedError,
     check_filter,
@@ -25,6 +26,11 @@ from qvl_fast.integrations.transformers.stock import (
     row_settings,
 )
 from qvl_fast.processors.image import ImageProcessor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qvl_fast._input.files import CoreFile
 
 _CHANNELS = (1, 3, 4)
 # Its types are those of its documentation, which are narrower than what it takes.
@@ -51,19 +57,37 @@ class Qwen2VLImageProcessor(_Stock):
     def _preprocess_image_like_inputs(self, images: Any, *args: Any, **kwargs: Any) -> BatchFeature:
         kwargs["device"], move_to = computed_on(kwargs["device"])
         return_tensors, kwargs["return_tensors"] = kwargs["return_tensors"], None
-        images = self.fetch_images(images)
-        # Stock flattens the images itself, and refuses some that have been flattened before.
-        rows = computed(
-            self,
-            ours=partial(self._rows, images, *args, **kwargs),
-            stock=partial(super()._preprocess_image_like_inputs, images, *args, **kwargs),
-        )
+        rows = self._rows_of_files(images, *args, **kwargs)
+        if rows is None:
+            images = self.fetch_images(images)
+            # Stock flattens the images itself, and refuses some that have been flattened before.
+            rows = computed(
+                self,
+                ours=partial(self._rows, images, {}, *args, **kwargs),
+                stock=partial(super()._preprocess_image_like_inputs, images, *args, **kwargs),
+            )
         rows["pixel_values"] = rows["pixel_values"].to(move_to)
         return BatchFeature(data=rows, tensor_type=return_tensors)
+
+    def _rows_of_files(self, images: Any, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        """The rows of images among which are files that the core decodes.
+
+        None if there are no such files, or if anything is wrong: what it is depends on stock's
+        decoder and on its order of work.
+        """
+        stand_ins = StandIns()
+        images = stand_ins.in_place_of_files(images)
+        if not stand_ins.files:
+            return None
+        try:
+            return dict(self._rows(self.fetch_images(images), stand_ins.files, *args, **kwargs))
+        except Exception:
+            return None
 
     def _rows(
         self,
         images: Any,
+        files: Mapping[int, CoreFile],
         *,
         do_convert_rgb: bool | None,
         input_data_format: str | ChannelDimension | None,
@@ -72,9 +96,11 @@ class Qwen2VLImageProcessor(_Stock):
     ) -> ImageRows[torch.Tensor]:
         if device is not None:
             raise NotReproducedError("that name a device, by the policy 'stock'")
+        if files and input_data_format not in (None, ChannelDimension.FIRST):
+            raise NotReproducedError("with files whose pixels are to be read in another order")
         processor = _processor_of_call(**settings)
         flat = [
-            _pixels(image, do_convert_rgb, input_data_format)
+            files.get(id(image)) or _pixels(image, do_convert_rgb, input_data_format)
             for image in self._prepare_images_structure(images)
         ]
         if not flat:

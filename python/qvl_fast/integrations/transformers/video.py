@@ -137,7 +137,8 @@ class Qwen2VLVideoProcessor(_ComputedHere, _Qwen2VLStock):
     """The video processor of Qwen2-VL and Qwen2.5-VL, with the same bits and errors as stock's.
 
     See :class:`~qvl_fast.integrations.transformers.image.Qwen2VLImageProcessor`, which is the same
-    for images. Files are read and frames are sampled by stock.
+    for images. Files are read and frames are sampled by stock: which decoder it takes depends on
+    what is installed, and ours is known to equal one of them, torchcodec, for usual files only.
     """
 
 

@@ -2,19 +2,24 @@
 
 use super::isa::{Backend, Isa};
 use super::scalar;
-#[cfg(target_arch = "x86_64")]
-use super::x86_64;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use super::vector;
 use crate::filter::Reference;
+use crate::pixels::Bytes;
 
-/// Blends `colours` over white by their `alphas`, as `reference` does.
-pub(crate) fn over_white(isa: Isa, colours: &mut [u8], alphas: &[u8], reference: Reference) {
+/// Blends the colours of `pixels`, RGBA, over white as `reference` does, and writes each to its plane,
+/// which is as long as there are pixels.
+pub(crate) fn over_white(
+    isa: Isa,
+    pixels: Bytes<'_>,
+    planes: [&mut [u8]; 3],
+    reference: Reference,
+) {
+    assert!(planes.iter().all(|plane| 4 * plane.len() == pixels.len()));
     match isa.backend() {
-        Backend::Scalar => scalar::over_white(colours, alphas, reference),
-        // NEON is what the compiler makes of it anyway.
-        #[cfg(target_arch = "aarch64")]
-        Backend::Neon => scalar::over_white(colours, alphas, reference),
-        #[cfg(target_arch = "x86_64")]
-        Backend::Avx2 | Backend::Avx512 => x86_64::over_white(isa, colours, alphas, reference),
+        Backend::Scalar => scalar::over_white(pixels, planes, reference),
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        _ => vector::over_white(isa, pixels, planes, reference),
     }
 }
 
@@ -36,19 +41,40 @@ pub(crate) mod tests {
         }
     }
 
+    /// Blends pixels of which each channel has another colour with the alpha.
+    fn check(isa: Isa, reference: Reference, colours_and_alphas: &[(u8, u8)]) {
+        let channels = |colour: u8| [colour, !colour, colour ^ 0x55];
+        let pixels: Vec<u8> = colours_and_alphas
+            .iter()
+            .flat_map(|(colour, alpha)| channels(*colour).into_iter().chain([*alpha]))
+            .collect();
+        let mut planes = [const { Vec::new() }; 3].map(|mut plane: Vec<u8>| {
+            plane.resize(colours_and_alphas.len(), 0);
+            plane
+        });
+        let out = planes.each_mut().map(|plane| &mut plane[..]);
+        over_white(isa, pixels[..].into(), out, reference);
+        for (x, (colour, alpha)) in colours_and_alphas.iter().enumerate() {
+            let expected = channels(*colour).map(|colour| blended(colour, *alpha, reference));
+            let samples = planes.each_ref().map(|plane| plane[x]);
+            assert_eq!(samples, expected, "{isa:?} {reference:?} {colour} {alpha}");
+        }
+    }
+
     #[test]
-    fn every_colour_and_alpha_blends_as_defined() {
+    fn every_colour_and_alpha_blends_as_defined_in_lines_of_any_length() {
         for (isa, reference) in Isa::available()
             .into_iter()
             .flat_map(|isa| Reference::ALL.map(|reference| (isa, reference)))
         {
             for alpha in 0..=255 {
-                let mut colours: Vec<u8> = (0..=255).collect();
-                over_white(isa, &mut colours, &[alpha; 256], reference);
-                for (colour, sample) in (0..=255).zip(colours) {
-                    let expected = blended(colour, alpha, reference);
-                    assert_eq!(sample, expected, "{isa:?} {colour} {alpha}");
-                }
+                let alike: Vec<_> = (0..=255).map(|colour| (colour, alpha)).collect();
+                check(isa, reference, &alike);
+                // Neighbours of other alphas, in a line that whole registers do not fill.
+                let mixed: Vec<_> = (0..alpha)
+                    .map(|place| (alpha.wrapping_mul(37) ^ place, place.wrapping_mul(91)))
+                    .collect();
+                check(isa, reference, &mixed);
             }
         }
     }

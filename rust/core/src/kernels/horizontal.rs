@@ -1,7 +1,8 @@
-//! The horizontal pass: two staged scanlines to pairs.
+//! The horizontal pass: staged scanlines to pairs.
 
 use super::isa::{Backend, Isa};
 use super::staged::Staged;
+use super::turned::{Room, Turned};
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::vector;
 use super::{Pair, plane_stride, scalar};
@@ -24,8 +25,11 @@ enum Kernel {
     /// The width stays as it is.
     Keep(Isa),
     Scalar(Axis),
+    /// Neighbouring columns share the samples of a register.
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-    Vector(vector::Horizontal),
+    Columns(vector::Columns),
+    /// They lie too far apart for that: from scales of about 4 on.
+    Turned(Turned),
 }
 
 impl Horizontal {
@@ -42,15 +46,21 @@ impl Horizontal {
         let (kernel, reach) = match isa.backend() {
             Backend::Scalar => (Kernel::Scalar(axis), width),
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-            _ => {
-                let pass = vector::Horizontal::new(&axis, isa)?;
-                let reach = pass.reach().max(width);
-                (Kernel::Vector(pass), reach)
-            }
+            _ => match vector::Columns::new(&axis, isa)? {
+                Some(columns) => {
+                    let reach = columns.reach();
+                    (Kernel::Columns(columns), reach)
+                }
+                None => {
+                    let turned = Turned::new(&axis, isa)?;
+                    let reach = turned.reach();
+                    (Kernel::Turned(turned), reach)
+                }
+            },
         };
         Ok(Self {
             kernel,
-            reach,
+            reach: reach.max(width),
             width: target,
         })
     }
@@ -65,11 +75,29 @@ impl Horizontal {
         self.reach
     }
 
-    /// Resamples `lines` to three planes of pairs, [`plane_stride`] of the width apart. `ahead` is what
-    /// will be staged soon, to be fetched into the cache meanwhile.
-    pub(crate) fn run(&self, lines: &Staged, ahead: &[Bytes<'_>], out: &mut [Pair]) {
+    /// Scanlines that are taken at once.
+    pub(crate) fn lines(&self) -> usize {
+        match &self.kernel {
+            Kernel::Turned(turned) => turned.lines(),
+            _ => 2,
+        }
+    }
+
+    /// Room for as many scanlines.
+    pub(crate) fn staged(&self) -> Result<Staged> {
+        let room = match &self.kernel {
+            Kernel::Turned(turned) => turned.room()?,
+            _ => Room::new(0, 0)?,
+        };
+        Staged::new(self.lines(), self.reach, room)
+    }
+
+    /// Resamples `lines` to pairs of scanlines, of three planes each, [`plane_stride`] of the width apart. `ahead`
+    /// is what will be staged soon, to be fetched into the cache meanwhile.
+    pub(crate) fn run(&self, lines: &mut Staged, ahead: &[Bytes<'_>], out: &mut [Pair]) {
         let stride = plane_stride(self.width);
-        assert!(lines.stride() >= plane_stride(self.reach) && out.len() == 3 * stride);
+        assert!(lines.stride() >= plane_stride(self.reach));
+        assert!(out.len() == self.lines() / 2 * 3 * stride);
         match &self.kernel {
             Kernel::Keep(isa) => match isa.backend() {
                 Backend::Scalar => scalar::keep(lines, self.width, out),
@@ -78,7 +106,8 @@ impl Horizontal {
             },
             Kernel::Scalar(axis) => scalar::resample(axis, lines, out),
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-            Kernel::Vector(pass) => pass.run(lines, ahead, out),
+            Kernel::Columns(columns) => columns.run(lines, ahead, out),
+            Kernel::Turned(turned) => turned.run(lines, out),
         }
     }
 }

@@ -30,6 +30,8 @@ pub(crate) mod rows;
 mod scalar;
 pub(crate) mod staged;
 mod taps;
+mod turn;
+mod turned;
 pub(crate) mod values;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod vector;

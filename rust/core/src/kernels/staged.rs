@@ -1,23 +1,27 @@
 //! What the horizontal pass reads.
 
 use super::plane_stride;
+use super::turned::Room;
 use crate::error::Result;
 use crate::memory::Buffer;
 
-/// Two scanlines side by side, three planes each, in memory that may be read some way past their ends.
+/// Scanlines side by side, three planes each, in memory that may be read some way past their ends.
 #[derive(Debug)]
 pub(crate) struct Staged {
     bytes: Buffer<u8>,
     stride: usize,
+    /// What the pass works in.
+    room: Room,
 }
 
 impl Staged {
-    /// Room for scanlines of which `reach` samples of a plane may be read.
-    pub(crate) fn new(reach: usize) -> Result<Self> {
+    /// Room for so many `lines` of which `reach` samples of a plane may be read.
+    pub(super) fn new(lines: usize, reach: usize, room: Room) -> Result<Self> {
         let stride = plane_stride(reach);
         Ok(Self {
-            bytes: Buffer::new(stride.saturating_mul(6), "staged scanlines")?,
+            bytes: Buffer::new(stride.saturating_mul(3 * lines), "staged scanlines")?,
             stride,
+            room,
         })
     }
 
@@ -26,12 +30,17 @@ impl Staged {
         self.stride
     }
 
-    /// All six planes: red, green and blue of the first scanline, then of the second.
+    /// All planes: red, green and blue of the first scanline, then of the second, and so on.
     pub(super) fn planes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The three planes of the first scanline (0) or the second (1).
+    /// All planes, and what the pass works in.
+    pub(super) fn planes_and_room(&mut self) -> (&[u8], &mut Room) {
+        (&self.bytes, &mut self.room)
+    }
+
+    /// The three planes of a scanline.
     pub(crate) fn line_mut(&mut self, line: usize) -> &mut [u8] {
         &mut self.bytes[3 * self.stride * line..][..3 * self.stride]
     }

@@ -11,8 +11,9 @@ use memmap2::MmapMut;
 use super::{filled, pool};
 use crate::error::{Error, Result};
 
-/// Bytes from which on memory is mapped and recycled; the C library recycles what is smaller.
-const MAPPED: usize = 128 << 10;
+/// Bytes from which on memory is mapped and recycled; the C library recycles what is smaller. It gives
+/// 128 KiB at the end of the heap back to the system, which a handful of chunks would make in each call.
+const MAPPED: usize = 16 << 10;
 
 /// A slice that owns its memory.
 ///

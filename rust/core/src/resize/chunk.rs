@@ -55,6 +55,7 @@ impl Chunk {
         let pixels = (2 * pairs).saturating_mul(resampler.pass.width.source);
         let bytes = pixels.saturating_mul(arrival.copied_bytes());
         let pair_samples = resampler.pair_samples();
+        let pairs = pairs.next_multiple_of(resampler.group());
         Ok(Self {
             arrival,
             samples: Buffer::new(bytes, "scanlines")?,
@@ -132,8 +133,8 @@ pub(super) fn common(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
     start..a.end.min(b.end).max(start)
 }
 
-/// Makes pairs of the scanlines `lines` of the frame, two by two. The last may be alone: its pairs are with
-/// whatever was staged before, which no weight but zero meets.
+/// Makes pairs of the scanlines `lines` of the frame, as many at a time as the horizontal pass takes. The last may
+/// be fewer: their pairs are with whatever was staged before, which no weight but zero meets.
 ///
 /// `view` shows the source, or some lines of it, from the frame's scanline beside it on.
 fn pair_up(
@@ -144,24 +145,23 @@ fn pair_up(
     staged: &mut Staged,
     pairs: &mut [Pair],
 ) {
-    /// How far ahead of the kernels memory is fetched.
-    const AHEAD: usize = 4;
     let source_lines = resampler.source_lines();
-    let length = resampler.pair_samples();
+    let group = 2 * resampler.group();
+    let length = resampler.group() * resampler.pair_samples();
     let mut ahead: Vec<Bytes<'_>> = Vec::new();
-    // Where a pair of margins is: all are alike.
+    // Where pairs of margins are: all are alike.
     let mut margins = None;
-    for (index, first) in lines.clone().step_by(2).enumerate() {
-        let both = first..lines.end.min(first + 2);
+    for (index, first) in lines.clone().step_by(group).enumerate() {
+        let together = first..lines.end.min(first + group);
         let at = index * length..(index + 1) * length;
-        if common(&both, &source_lines).is_empty() {
+        if common(&together, &source_lines).is_empty() {
             if let Some(margins) = margins.clone() {
                 pairs.copy_within(margins, at.start);
                 continue;
             }
             margins = Some(at.clone());
         }
-        for (line, y) in both.enumerate() {
+        for (line, y) in together.enumerate() {
             match &view {
                 Some((view, origin)) if source_lines.contains(&y) => {
                     resampler.stage(view, y - origin, staged.line_mut(line));
@@ -171,7 +171,8 @@ fn pair_up(
         }
         ahead.clear();
         if let (true, Some((view, origin))) = (fetch_ahead, &view) {
-            for y in [first + AHEAD, first + AHEAD + 1] {
+            // Those after the next ones.
+            for y in first + 2 * group..first + 3 * group {
                 memory_of(view, y.saturating_sub(*origin), &mut ahead);
             }
         }

@@ -32,14 +32,17 @@ impl<'a, 'b, E> LongWindows<'a, 'b, E> {
     pub(super) fn new(resampler: &'a Resampler, source: &'a Source<'b, E>) -> Result<Self> {
         let arrival = Arrival::of(source);
         let pair_bytes = resampler.pair_samples() * size_of::<Pair>();
-        let chunk_pairs = (CHUNK_BYTES / pair_bytes).clamp(1, resampler.frame_pairs());
+        let chunk_pairs = (CHUNK_BYTES / pair_bytes)
+            .max(1)
+            .next_multiple_of(resampler.group())
+            .min(resampler.frame_pairs());
         Ok(Self {
             resampler,
             source,
             arrival,
             chunk: Chunk::new(resampler, arrival, chunk_pairs)?,
             chunk_pairs,
-            staged: Staged::new(resampler.horizontal.reach())?,
+            staged: resampler.horizontal.staged()?,
             next: 0,
             position: 0,
             sums: VecDeque::new(),

@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::filter::Reference;
 use crate::geometry::Pass;
 use crate::kernels::Isa;
+use crate::kernels::deinterleave::interleave;
 use crate::memory;
 use crate::parallel::Step;
 use crate::pixels::PixelView;
@@ -55,6 +56,7 @@ pub fn resize(
     let bands = Bands { first: 0, parts };
     let frames = vec![Source::<Infallible>::pixels(*image)];
     let packed = Packed {
+        isa,
         width: target.1,
         out: PhantomData,
     };
@@ -89,6 +91,7 @@ pub(crate) fn run_alone<W: BandWriter>(
 
 /// Bands as packed RGB.
 struct Packed<'a> {
+    isa: Isa,
     width: usize,
     out: PhantomData<&'a mut [u8]>,
 }
@@ -108,14 +111,8 @@ impl<'a> BandWriter for Packed<'a> {
         for (out, line) in out.chunks_exact_mut(3 * self.width).zip(lines) {
             let (red, rest) = line.split_at(stride);
             let (green, blue) = rest.split_at(stride);
-            for (pixel, ((r, g), b)) in out
-                .as_chunks_mut()
-                .0
-                .iter_mut()
-                .zip(red.iter().zip(green).zip(blue))
-            {
-                *pixel = [*r, *g, *b];
-            }
+            let planes = [red, green, blue].map(|plane| &plane[..self.width]);
+            interleave(self.isa, planes, out);
         }
     }
 }
@@ -283,7 +280,7 @@ mod tests {
             for frames in [vec![Source::pixels(view)], vec![Source::scanlines(in_order)]] {
                 let mut out = vec![0; expected.len()];
                 let bands = Bands { first: 0, parts: out.chunks_mut(band * 3 * target.1).collect() };
-                let packed = Packed { width: target.1, out: PhantomData };
+                let packed = Packed { isa: Isa::best(), width: target.1, out: PhantomData };
                 let tasks = Tasks::new(Arc::clone(&resampler), packed, frames, band, bands, threads);
                 parallel::run(threads, &tasks.unwrap(), || Ok(())).unwrap();
                 prop_assert!(out == expected);
@@ -347,7 +344,7 @@ mod tests {
                 let mut out = vec![0; expected.len()];
                 let width = pass.target().1;
                 let bands = Bands { first: 0, parts: out.chunks_mut(7 * 3 * width).collect() };
-                let packed = Packed { width, out: PhantomData };
+                let packed = Packed { isa, width, out: PhantomData };
                 let tasks = Tasks::new(resampler, packed, frames, 7, bands, threads);
                 parallel::run(threads, &tasks.unwrap(), || Ok(())).unwrap();
                 prop_assert!(out == expected, "{:?} {:?}", isa, pass);
@@ -375,6 +372,7 @@ mod tests {
                 };
                 let frames = vec![Source::scanlines(in_order)];
                 let packed = Packed {
+                    isa: Isa::best(),
                     width: target.1,
                     out: PhantomData,
                 };
@@ -446,6 +444,7 @@ mod tests {
             parts: out.chunks_mut(3 * 56 * 8).collect(),
         };
         let packed = Packed {
+            isa: Isa::best(),
             width: 56,
             out: PhantomData,
         };

@@ -157,6 +157,11 @@ impl Resampler {
         self.pass.height.length()
     }
 
+    /// Pairs of scanlines that the horizontal pass takes at once.
+    pub(super) fn group(&self) -> usize {
+        self.horizontal.lines() / 2
+    }
+
     /// Pairs of samples that the horizontal pass makes of two scanlines.
     pub(super) fn pair_samples(&self) -> usize {
         3 * plane_stride(self.horizontal.width())
@@ -181,9 +186,10 @@ impl After {
         let Some((horizontal, _)) = &resampler.after else {
             return Ok(None);
         };
+        let pairs = horizontal.lines() / 2 * 3 * resampler.stride();
         Ok(Some(Self {
-            staged: Staged::new(horizontal.reach())?,
-            pairs: Buffer::new(3 * resampler.stride(), "pairs of scanlines")?,
+            staged: horizontal.staged()?,
+            pairs: Buffer::new(pairs, "pairs of scanlines")?,
         }))
     }
 }
@@ -207,13 +213,18 @@ impl Resampler {
             }
             return;
         };
-        for (y, out) in lines.clone().step_by(2).zip(out.chunks_mut(2 * length)) {
-            for (line, y) in (y..lines.end.min(y + 2)).enumerate() {
+        let group = horizontal.lines();
+        for (y, out) in lines
+            .clone()
+            .step_by(group)
+            .zip(out.chunks_mut(group * length))
+        {
+            for (line, y) in (y..lines.end.min(y + group)).enumerate() {
                 combine(y, staged.line_mut(line));
             }
             horizontal.run(staged, &[], pairs);
             for (line, out) in out.chunks_exact_mut(length).enumerate() {
-                apart.run(line, &[pairs], out);
+                apart.run(line % 2, &[&pairs[line / 2 * length..][..length]], out);
             }
         }
     }

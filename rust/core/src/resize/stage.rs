@@ -37,66 +37,39 @@ pub(super) fn stage(
                 line.plane(channel).copy_to(plane);
             }
         }
-        PixelFormat::Rgb => deinterleave(isa, line.packed(), planes),
+        PixelFormat::Rgb => deinterleave::<3>(isa, line.packed(), planes),
         PixelFormat::Bgr => {
             planes.reverse();
-            deinterleave(isa, line.packed(), planes);
+            deinterleave::<3>(isa, line.packed(), planes);
         }
-        PixelFormat::Rgbx => with_fourth(isa, line.packed(), planes, |_, _| {}),
+        PixelFormat::Rgbx => deinterleave::<4>(isa, line.packed(), planes),
         PixelFormat::Bgrx => {
             planes.reverse();
-            with_fourth(isa, line.packed(), planes, |_, _| {});
+            deinterleave::<4>(isa, line.packed(), planes);
         }
-        PixelFormat::Rgba => with_fourth(isa, line.packed(), planes, |planes, alpha| {
-            for plane in planes {
-                over_white(isa, plane, alpha, reference);
-            }
-        }),
+        PixelFormat::Rgba => over_white(isa, line.packed(), planes, reference),
         PixelFormat::Other => gather(isa, &line, planes, reference),
-    }
-}
-
-/// Pixels that are taken apart at once where a fourth byte has to be put somewhere: few enough to stay
-/// in the first-level cache.
-const BLOCK: usize = 512;
-
-/// Takes four-byte pixels apart and hands each block of planes, with the fourth bytes, to `finish`.
-fn with_fourth(
-    isa: Isa,
-    pixels: Bytes<'_>,
-    planes: [&mut [u8]; 3],
-    finish: impl Fn([&mut [u8]; 3], &[u8]),
-) {
-    let mut fourth = [0; BLOCK];
-    let [red, green, blue] = planes.map(|plane| plane.chunks_mut(BLOCK));
-    for (index, ((red, green), blue)) in red.zip(green).zip(blue).enumerate() {
-        let fourth = &mut fourth[..red.len()];
-        let first = 4 * BLOCK * index;
-        let pixels = pixels.slice(first..pixels.len().min(first + 4 * fourth.len()));
-        deinterleave(
-            isa,
-            pixels,
-            [&mut *red, &mut *green, &mut *blue, &mut *fourth],
-        );
-        finish([red, green, blue], fourth);
     }
 }
 
 /// Takes samples from wherever they lie.
 fn gather(isa: Isa, line: &Scanline<'_>, planes: [&mut [u8]; 3], reference: Reference) {
-    for (channel, plane) in planes.into_iter().enumerate() {
-        for (x, sample) in plane.iter_mut().enumerate() {
-            *sample = line.sample(x, channel % line.channels().min(3));
-        }
-        if line.channels() == 4 {
-            let mut alpha = [0; BLOCK];
-            for (index, plane) in plane.chunks_mut(BLOCK).enumerate() {
-                for (x, alpha) in alpha[..plane.len()].iter_mut().enumerate() {
-                    *alpha = line.sample(BLOCK * index + x, 3);
-                }
-                over_white(isa, plane, &alpha[..plane.len()], reference);
+    /// Pixels that are taken at once: few enough to stay in the first-level cache.
+    const BLOCK: usize = 512;
+    let colours = line.channels().min(3);
+    let mut opaque = [255; 4 * BLOCK];
+    let [red, green, blue] = planes.map(|plane| plane.chunks_mut(BLOCK));
+    for (index, ((red, green), blue)) in red.zip(green).zip(blue).enumerate() {
+        let packed = &mut opaque[..4 * red.len()];
+        for (x, [r, g, b, alpha]) in (BLOCK * index..).zip(packed.as_chunks_mut().0) {
+            for (channel, sample) in [r, g, b].into_iter().enumerate() {
+                *sample = line.sample(x, channel % colours);
+            }
+            if line.channels() == 4 {
+                *alpha = line.sample(x, 3);
             }
         }
+        over_white(isa, Bytes::from(&*packed), [red, green, blue], reference);
     }
 }
 

@@ -386,7 +386,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
     fn new_scratch(&self) -> Result<Scratch> {
         let band = self.frames.len() * self.band_lines * self.line_samples();
         Ok(Scratch {
-            staged: Staged::new(self.resampler.horizontal.reach())?,
+            staged: self.resampler.horizontal.staged()?,
             after: After::new(&self.resampler)?,
             band: Buffer::new(band, "a band of scanlines")?,
         })
@@ -497,6 +497,7 @@ fn writing(chunk: &RwLock<Chunk>) -> RwLockWriteGuard<'_, Chunk> {
 fn chunk_pairs(resampler: &Resampler) -> usize {
     let width = resampler.pass.width.source.max(resampler.columns.len());
     let pairs = (CHUNK_PIXELS / 2 / width).max(CHUNK_PAIRS);
+    let pairs = pairs.next_multiple_of(resampler.group());
     pairs.min(resampler.frame_pairs())
 }
 

@@ -1,4 +1,4 @@
-//! Pixels to planes.
+//! Pixels to planes, and back.
 
 use std::arch::aarch64::*;
 
@@ -28,4 +28,15 @@ pub(in crate::kernels) fn block<const N: usize>(pixels: Bytes<'_>) -> [[u8; PIXE
         unsafe { vst1q_u8(samples.as_mut_ptr(), register) };
     }
     samples
+}
+
+/// The pixels of a block of samples.
+#[target_feature(enable = "neon")]
+#[inline]
+pub(in crate::kernels) fn pixels(planes: [&[u8; PIXELS]; 3], out: &mut [u8; 3 * PIXELS]) {
+    // SAFETY: 16 bytes each, and three times as many.
+    unsafe {
+        let [red, green, blue] = planes.map(|plane| vld1q_u8(plane.as_ptr()));
+        vst3q_u8(out.as_mut_ptr(), uint8x16x3_t(red, green, blue));
+    }
 }

@@ -7,10 +7,11 @@
 use std::arch::asm;
 
 pub(super) mod apart;
+pub(super) mod blend;
 pub(super) mod deinterleave;
-pub(super) mod dots;
 pub(super) mod elements;
 pub(super) mod neon;
+pub(super) mod turn;
 
 /// Asks for the cache line at `address`.
 #[inline]

@@ -1,7 +1,21 @@
 use crate::filter::Reference;
+use crate::pixels::Bytes;
 
-/// Samples that are looked at together: most pixels are opaque, and their neighbours too.
-const SAMPLES: usize = 32;
+/// See [`crate::kernels::blend::over_white`].
+pub(in crate::kernels) fn over_white(
+    pixels: Bytes<'_>,
+    planes: [&mut [u8]; 3],
+    reference: Reference,
+) {
+    let [red, green, blue] = planes;
+    let planes = red.iter_mut().zip(green).zip(blue).enumerate();
+    for (x, ((red, green), blue)) in planes {
+        let [r, g, b, alpha] = pixels.read(4 * x);
+        let mut colours = [[r], [g], [b]];
+        blend(&mut colours, &[alpha], reference);
+        [[*red], [*green], [*blue]] = colours;
+    }
+}
 
 /// Blends colours over white.
 ///
@@ -10,29 +24,31 @@ const SAMPLES: usize = 32;
 /// even (`image_transforms.convert_to_rgb`). Both take from white what the colour lacks of it, times
 /// alpha, and both can be computed in 16-bit integers, which was tried on all 65,536 pairs.
 #[inline(always)]
-pub(in crate::kernels) fn over_white(colours: &mut [u8], alphas: &[u8], reference: Reference) {
+pub(in crate::kernels) fn blend<const N: usize>(
+    colours: &mut [[u8; N]; 3],
+    alphas: &[u8; N],
+    reference: Reference,
+) {
     match reference {
-        Reference::Torchvision => blend(colours, alphas, taken_by_torchvision),
-        Reference::Pillow12 | Reference::Pillow13 => blend(colours, alphas, taken_by_pillow),
+        Reference::Torchvision => blend_by(taken_by_torchvision, colours, alphas),
+        Reference::Pillow12 | Reference::Pillow13 => blend_by(taken_by_pillow, colours, alphas),
     }
 }
 
 /// What `taken` of (255 - colour) * alpha, and of alpha, leaves of white.
 #[inline(always)]
-fn blend(colours: &mut [u8], alphas: &[u8], taken: impl Fn(u16, u16) -> u16) {
-    let blend = |(colour, alpha): (&mut u8, &u8)| {
+fn blend_by<const N: usize>(
+    taken: impl Fn(u16, u16) -> u16,
+    colours: &mut [[u8; N]; 3],
+    alphas: &[u8; N],
+) {
+    for (index, alpha) in alphas.iter().enumerate() {
         let alpha = u16::from(*alpha);
-        let lacking = u16::from(255 - *colour) * alpha;
-        *colour = 255 - taken(lacking, alpha) as u8;
-    };
-    let (blocks, rest) = colours.as_chunks_mut::<SAMPLES>();
-    let (alpha_blocks, alpha_rest) = alphas.as_chunks::<SAMPLES>();
-    for (colours, alphas) in blocks.iter_mut().zip(alpha_blocks) {
-        if *alphas != [255; SAMPLES] {
-            colours.iter_mut().zip(alphas).for_each(blend);
+        for colours in &mut *colours {
+            let lacking = u16::from(255 - colours[index]) * alpha;
+            colours[index] = 255 - taken(lacking, alpha) as u8;
         }
     }
-    rest.iter_mut().zip(alpha_rest).for_each(blend);
 }
 
 /// A 255th, rounded to nearest: no product lies half way.
@@ -41,14 +57,17 @@ fn taken_by_pillow(lacking: u16, _: u16) -> u16 {
     high_half(lacking + 128, 257)
 }
 
-/// A 254.005th (255 * 255 / 255.999), rounded down but for 0.001: one whole, and 32943 / 2^22, of a 256th.
+/// A 254.005th (255 * 255 / 255.999), rounded down: a 256th of the whole and of its 127.3rd.
 ///
-/// One product lies so near a whole number that float32 falls short of it for two of its four pairs.
+/// One product, 104 * 127, lies so near a whole number that float32 falls short of it where it is made
+/// as 52 * 254, and not where it is made of these two.
 #[inline(always)]
 fn taken_by_torchvision(lacking: u16, alpha: u16) -> u16 {
-    let taken = (lacking + ((high_half(lacking, 32943) + 17) >> 6)) >> 8;
-    let falls_short = lacking == 52 * 254 && (alpha == 52 || alpha == 254);
-    taken - u16::from(falls_short)
+    let (bias, factor) = match alpha {
+        104 | 127 => (53, 514),
+        _ => (26, 515),
+    };
+    lacking.saturating_add(high_half(lacking + bias, factor)) >> 8
 }
 
 #[inline(always)]

@@ -9,9 +9,13 @@ use bytemuck::{Pod, Zeroable};
 use super::ahead::Ahead;
 use crate::error::Result;
 use crate::filter::Axis;
+#[cfg(target_arch = "aarch64")]
+use crate::kernels::aarch64::neon;
 use crate::kernels::isa::{Backend, Isa};
 use crate::kernels::staged::Staged;
 use crate::kernels::taps::halves;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::x86_64::{avx2, avx512};
 use crate::kernels::{Pair, plane_stride, scalar};
 use crate::memory;
 use crate::pixels::Bytes;
@@ -40,15 +44,18 @@ pub(in crate::kernels) struct Columns {
 struct CacheLine([u8; 64]);
 
 impl Columns {
-    /// Tables for groups of `columns`, of which `lane_columns` share a lane of `lane_bytes` each, or None if
-    /// they lie too far apart.
-    pub(super) fn new(
-        axis: &Axis,
-        isa: Isa,
-        columns: usize,
-        lane_columns: usize,
-        lane_bytes: usize,
-    ) -> Result<Option<Self>> {
+    /// The tables of `axis`, or None if neighbouring columns lie too far apart.
+    pub(in crate::kernels) fn new(axis: &Axis, isa: Isa) -> Result<Option<Self>> {
+        // Columns of a group, of which `lane_columns` share a lane of `lane_bytes` each.
+        let (columns, lane_columns, lane_bytes) = match isa.backend() {
+            Backend::Scalar => return Ok(None),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 => (avx2::SUMS, avx2::SUMS / 2, avx2::BYTES / 2),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512 => (avx512::SUMS, avx512::SUMS, avx512::BYTES),
+            #[cfg(target_arch = "aarch64")]
+            Backend::Neon => (neon::SUMS, neon::SUMS, neon::BYTES),
+        };
         let (width, wide) = (axis.len(), axis.is_wide());
         // Columns after the last are computed from the samples of the last, with weights of zero.
         let start = |x: usize| axis.bounds(x.min(width - 1)).0;
@@ -123,12 +130,12 @@ impl Columns {
     }
 
     /// Samples of a plane that are read.
-    pub(super) fn reach(&self) -> usize {
+    pub(in crate::kernels) fn reach(&self) -> usize {
         self.reach
     }
 
     /// See [`crate::kernels::horizontal::Horizontal::run`].
-    pub(super) fn run(&self, lines: &Staged, ahead: &[Bytes<'_>], out: &mut [Pair]) {
+    pub(in crate::kernels) fn run(&self, lines: &Staged, ahead: &[Bytes<'_>], out: &mut [Pair]) {
         assert!(lines.stride() >= self.reach && lines.planes().len() == 6 * lines.stride());
         let ahead = Ahead::new(ahead, self.offsets.len());
         // SAFETY: the processor has the instructions of an `Isa`, and planes are as long as the reach.

@@ -1,6 +1,8 @@
-//! Pixels to planes.
+//! Pixels to planes, and back.
 
-use super::processor::deinterleave::{PIXELS, block};
+use super::processor::blend::blend;
+use super::processor::deinterleave::{PIXELS, block, pixels};
+use crate::filter::Reference;
 use crate::kernels::isa::{Backend, Isa};
 use crate::kernels::scalar;
 use crate::pixels::Bytes;
@@ -12,34 +14,93 @@ const BYTES: usize = 4 * PIXELS;
 pub(in crate::kernels) fn deinterleave<const N: usize>(
     isa: Isa,
     pixels: Bytes<'_>,
-    planes: [&mut [u8]; N],
+    planes: [&mut [u8]; 3],
 ) {
     if isa.backend() == Backend::Scalar || !matches!(N, 3 | 4) {
-        return scalar::deinterleave(pixels, planes);
+        return scalar::deinterleave::<N>(pixels, planes);
     }
     // SAFETY: every vector backend of the processor has these instructions.
-    unsafe { blocks(pixels, planes) };
+    unsafe { blocks::<N>(pixels, planes, |_, _| {}) };
+}
+
+/// See [`crate::kernels::blend::over_white`].
+pub(in crate::kernels) fn over_white(
+    isa: Isa,
+    pixels: Bytes<'_>,
+    planes: [&mut [u8]; 3],
+    reference: Reference,
+) {
+    if isa.backend() == Backend::Scalar {
+        return scalar::over_white(pixels, planes, reference);
+    }
+    // SAFETY: every vector backend of the processor has these instructions.
+    unsafe { blended(pixels, planes, reference) };
 }
 
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
 #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
-fn blocks<const N: usize>(pixels: Bytes<'_>, mut planes: [&mut [u8]; N]) {
-    let whole = pixels.len() / (N * PIXELS) * PIXELS;
-    for x in (0..whole).step_by(PIXELS) {
-        let separate = block::<N>(pixels.slice(N * x..N * (x + PIXELS)));
-        for (plane, samples) in planes.iter_mut().zip(separate) {
-            plane[x..x + PIXELS].copy_from_slice(&samples);
+fn blended(pixels: Bytes<'_>, planes: [&mut [u8]; 3], reference: Reference) {
+    blocks::<4>(pixels, planes, |colours, alphas| {
+        // Most pixels are opaque, and their neighbours too.
+        if *alphas != [255; PIXELS] {
+            blend(colours, alphas, reference);
+        }
+    });
+}
+
+/// Takes pixels apart in blocks, whose samples `finish` may change by their fourth bytes while they are in
+/// registers.
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+#[inline]
+fn blocks<const N: usize>(
+    pixels: Bytes<'_>,
+    mut planes: [&mut [u8]; 3],
+    finish: impl Fn(&mut [[u8; PIXELS]; 3], &[u8; PIXELS]),
+) {
+    let mut padded = [0; BYTES];
+    let width = pixels.len().div_ceil(N);
+    for x in (0..width).step_by(PIXELS) {
+        let left = pixels.slice(N * x..pixels.len());
+        let is_whole = left.len() >= N * PIXELS;
+        let pixels = if is_whole {
+            left.slice(0..N * PIXELS)
+        } else {
+            left.copy_to(&mut padded);
+            padded[..N * PIXELS].into()
+        };
+        let [red, green, blue, fourth] = block::<N>(pixels);
+        let mut colours = [red, green, blue];
+        finish(&mut colours, &fourth);
+        for (plane, samples) in planes.iter_mut().zip(colours) {
+            // Of a known length it is one store.
+            if is_whole {
+                plane[x..x + PIXELS].copy_from_slice(&samples);
+            } else {
+                plane[x..].copy_from_slice(&samples[..width - x]);
+            }
         }
     }
-    let rest = pixels.slice(N * whole..pixels.len());
-    if !rest.is_empty() {
-        let mut padded = [0; BYTES];
-        rest.copy_to(&mut padded);
-        let separate = block::<N>(padded[..N * PIXELS].into());
-        for (plane, samples) in planes.iter_mut().zip(separate) {
-            let plane = &mut plane[whole..];
-            let length = plane.len();
-            plane.copy_from_slice(&samples[..length]);
-        }
+}
+
+/// See [`crate::kernels::deinterleave::interleave`].
+pub(in crate::kernels) fn interleave(isa: Isa, planes: [&[u8]; 3], out: &mut [u8]) {
+    if isa.backend() == Backend::Scalar {
+        return scalar::interleave(planes, out);
     }
+    // SAFETY: every vector backend of the processor has these instructions.
+    let whole = unsafe { whole_blocks(planes, out) };
+    scalar::interleave(planes.map(|plane| &plane[whole..]), &mut out[3 * whole..]);
+}
+
+/// Interleaves all pixels but the last, which make no block, and returns how many that are.
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+fn whole_blocks(planes: [&[u8]; 3], out: &mut [u8]) -> usize {
+    let [red, green, blue] = planes.map(|plane| plane.as_chunks::<PIXELS>().0);
+    let blocks = red.iter().zip(green).zip(blue);
+    for (out, ((red, green), blue)) in out.as_chunks_mut().0.iter_mut().zip(blocks) {
+        pixels([red, green, blue], out);
+    }
+    red.len() * PIXELS
 }

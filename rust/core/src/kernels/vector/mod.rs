@@ -11,10 +11,9 @@
 mod ahead;
 mod columns;
 mod deinterleave;
-mod dots;
-mod horizontal;
 mod keep;
 mod rows;
+mod turn;
 mod vertical;
 
 #[cfg(target_arch = "aarch64")]
@@ -22,9 +21,9 @@ use super::aarch64 as processor;
 #[cfg(target_arch = "x86_64")]
 use super::x86_64 as processor;
 
-pub(super) use deinterleave::deinterleave;
-pub(super) use dots::TAPS;
-pub(super) use horizontal::Horizontal;
+pub(super) use columns::Columns;
+pub(super) use deinterleave::{deinterleave, interleave, over_white};
 pub(super) use keep::keep;
 pub(super) use rows::{Store, write_band, write_plane};
+pub(super) use turn::turn;
 pub(super) use vertical::combine;

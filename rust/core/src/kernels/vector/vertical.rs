@@ -5,7 +5,7 @@ use crate::kernels::isa::{Backend, Isa};
 use crate::kernels::scalar;
 use crate::kernels::taps::Weights;
 
-/// See [`crate::kernels::vertical::Vertical::run`].
+/// See [`crate::kernels::vertical::Vertical::run`], which has checked that `lines` are as long as `out`.
 pub(in crate::kernels) fn combine(
     isa: Isa,
     lines: &[&[Pair]],
@@ -13,12 +13,11 @@ pub(in crate::kernels) fn combine(
     precision: u32,
     out: &mut [u8],
 ) {
-    assert!(lines.iter().all(|line| line.len() == out.len()));
     assert!(weights.low.len() == lines.len());
     let wide = !weights.high.is_empty();
     assert!(!wide || weights.high.len() == lines.len());
-    // SAFETY: the processor has the instructions of an `Isa`; lines, weights and `out` have the lengths
-    // that were asserted.
+    // SAFETY: the processor has the instructions of an `Isa`; lines and weights have the lengths that were
+    // asserted, here and by the caller.
     unsafe {
         match (isa.backend(), wide) {
             (Backend::Scalar, _) => scalar::combine(lines, weights, precision, out),

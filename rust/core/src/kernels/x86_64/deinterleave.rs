@@ -1,4 +1,4 @@
-//! Pixels to planes.
+//! Pixels to planes, and back.
 
 use std::arch::x86_64::*;
 
@@ -7,10 +7,13 @@ use crate::pixels::Bytes;
 /// Pixels that are taken at once: a register of each plane.
 pub(in crate::kernels) const PIXELS: usize = 32;
 
+/// Samples of one channel of as many pixels.
+pub(super) type Samples = [u8; PIXELS];
+
 /// The samples of a block of pixels, by channel.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(in crate::kernels) fn block<const N: usize>(pixels: Bytes<'_>) -> [[u8; PIXELS]; 4] {
+pub(in crate::kernels) fn block<const N: usize>(pixels: Bytes<'_>) -> [Samples; 4] {
     let part = |index: usize| lanes(pixels, 16 * index, 16 * N);
     let registers = if N == 3 {
         let [red, green, blue] = of_three([part(0), part(1), part(2)]);
@@ -20,10 +23,23 @@ pub(in crate::kernels) fn block<const N: usize>(pixels: Bytes<'_>) -> [[u8; PIXE
     };
     let mut samples = [[0; PIXELS]; 4];
     for (samples, register) in samples.iter_mut().zip(registers) {
-        // SAFETY: 32 bytes.
-        unsafe { _mm256_storeu_si256(samples.as_mut_ptr().cast(), register) };
+        store(register, samples);
     }
     samples
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn load(samples: &Samples) -> __m256i {
+    // SAFETY: 32 bytes.
+    unsafe { _mm256_loadu_si256(samples.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn store(register: __m256i, samples: &mut Samples) {
+    // SAFETY: 32 bytes.
+    unsafe { _mm256_storeu_si256(samples.as_mut_ptr().cast(), register) };
 }
 
 /// 16 bytes from `at` on, and as many from `step` bytes further: one lane for the first 16 pixels of a
@@ -90,6 +106,32 @@ fn of_four(registers: [__m256i; 4]) -> [__m256i; 4] {
     ]
 }
 
+/// The pixels of a block of samples: [`of_three`] backwards.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(in crate::kernels) fn pixels(planes: [&[u8; PIXELS]; 3], out: &mut [u8; 3 * PIXELS]) {
+    let mut placed = [_mm256_setzero_si256(); 3];
+    for (channel, (plane, placed)) in planes.into_iter().zip(&mut placed).enumerate() {
+        // SAFETY: 32 bytes.
+        let samples = unsafe { _mm256_loadu_si256(plane.as_ptr().cast()) };
+        *placed = _mm256_shuffle_epi8(samples, twice(&PLACED[channel]));
+    }
+    let [red, green, blue] = placed;
+    for part in 0..3 {
+        let blended = _mm256_blendv_epi8(red, green, twice(&PLACES[1][part]));
+        let blended = _mm256_blendv_epi8(blended, blue, twice(&PLACES[2][part]));
+        let lanes = [
+            _mm256_castsi256_si128(blended),
+            _mm256_extracti128_si256::<1>(blended),
+        ];
+        for (lane, at) in lanes.into_iter().zip([16 * part, 16 * (part + 3)]) {
+            let out = &mut out[at..at + 16];
+            // SAFETY: 16 bytes.
+            unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), lane) };
+        }
+    }
+}
+
 /// The same bytes in both lanes.
 #[target_feature(enable = "avx2")]
 #[inline]
@@ -118,4 +160,15 @@ const ORDERS: [[u8; 16]; 3] = {
         byte += 1;
     }
     orders
+};
+
+/// For each channel, which pixel's byte is in each place of the blended register.
+const PLACED: [[u8; 16]; 3] = {
+    let mut placed = [[0; 16]; 3];
+    let mut byte = 0;
+    while byte < 48 {
+        placed[byte % 3][byte % 16] = (byte / 3) as u8;
+        byte += 1;
+    }
+    placed
 };

@@ -8,13 +8,11 @@ use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
 pub(super) mod avx2;
 pub(super) mod avx512;
-mod blend;
+pub(super) mod blend;
 pub(super) mod deinterleave;
-pub(super) mod dots;
 pub(super) mod elements;
 pub(super) mod stream;
-
-pub(super) use blend::over_white;
+pub(super) mod turn;
 
 /// Asks for the cache line at `address`.
 #[inline]
