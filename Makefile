@@ -51,6 +51,12 @@ test-all: test sanitize test-arm ## the same with long random campaigns, recorde
 		|| { cat build/index.txt; exit 1; }
 	echo "$(DATE): 500 random batches for each function: $$(tail -n 1 build/index.txt)" \
 		> tests/record/$(DATE)-index.txt
+	$(BIN)/pytest tests/parity/test_stock_families.py --family-cases 300 --timeout 7200 \
+		--record tests/record/$(DATE)-families.txt
+	$(BIN)/pytest -q tests/parity/test_image_prompts.py --family-cases 200 --timeout 3600 > build/prompts.txt \
+		|| { cat build/prompts.txt; exit 1; }
+	echo "$(DATE): 2000 prompts and 20001 sizes for each family: $$(tail -n 1 build/prompts.txt)" \
+		>> tests/record/$(DATE)-families.txt
 	FEATURES="$(FEATURES)" $(BIN)/python tests/fuzz/campaign.py --seconds 300 \
 		--record tests/record/$(DATE)-fuzz.txt
 

@@ -48,7 +48,7 @@ class StockRows:
     def __call__(self, file: str) -> dict[str, torch.Tensor]:
         if self.processor is None:
             torch.set_num_threads(1)
-            self.processor = stock_processor(OURS)
+            self.processor = stock_processor(OURS, "qwen2.5-vl")
         return {"pixel_values": self.processor(decoded(Path(file).read_bytes()))}
 
 

@@ -91,7 +91,7 @@ class Contestant:
 
 def contestants() -> dict[str, Contestant]:
     ours = qvl_fast.ImageProcessor("qwen2.5-vl", max_pixels=PIXELS_OF_1280_TOKENS)
-    stock = stock_processor(ours)
+    stock = stock_processor(ours, "qwen2.5-vl")
     threads = torch.get_num_threads()
 
     def by_stock(file: bytes) -> torch.Tensor:

@@ -394,8 +394,12 @@ class Layout:
         self, writer: RowWriter, height: SupportsIndex, width: SupportsIndex
     ) -> tuple[int, int, int]:
         """The grid ``(tiles, h, w)`` of an image of a size as ``writer`` cuts it."""
-    def anyres_tokens(self, side: int, most_tiles: int | None, height: int, width: int) -> int:
-        """Tokens of an image whose tiles of ``side**2`` features are put together again."""
+    def anyres_tokens(self, along: int, most_tiles: int | None, height: int, width: int) -> int:
+        """Tokens of an image whose tiles of ``along**2`` features are put together again.
+
+        Raises:
+            ValueError: a side is not valid.
+        """
 
 @final
 class ImageHeader:

@@ -24,7 +24,7 @@ for number, (name, make) in enumerate(FILES.items()):
         (folder / f"seed-{number}").write_bytes(data + b"\0\5\3" * (target != "header"))
 
 # What other targets choose by: without it the fuzzer would be long in getting to several images.
-for target in ("batch", "index", "pixels"):
+for target in ("batch", "index", "passes", "pixels"):
     folder = CORPORA / target
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(64):

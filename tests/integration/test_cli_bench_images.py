@@ -39,6 +39,25 @@ def test_every_case_is_checked_timed_and_recorded(folder, capsys):
     assert len(content["concurrency"]) == 4
 
 
+@pytest.mark.parametrize("config", ["idefics", "siglip2-naflex"])
+def test_families_are_compared_with_their_own_classes(config, folder, capsys):
+    record = folder / "record.json"
+    command = ["bench", "images", str(folder), "--config", config, "--rounds", "1"]
+    assert main([*command, "--record", str(record)]) == 0
+    content = json.loads(record.read_text())
+    assert content["config"] == config
+    for result in content["results"]:
+        assert result["tokens"] is None
+        assert "theirs" in result["times faster"]
+
+
+def test_a_model_without_a_stock_class_is_timed_alone(folder):
+    record = folder / "record.json"
+    command = ["bench", "images", str(folder), "--config", "qwen-vl", "--rounds", "1"]
+    assert main([*command, "--record", str(record)]) == 0
+    assert not any(result["times faster"] for result in json.loads(record.read_text())["results"])
+
+
 def test_rows_that_differ_are_not_measured(folder, capsys, monkeypatch):
     right = images.ImageProcessor.__call__
 

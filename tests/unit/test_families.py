@@ -377,6 +377,16 @@ REFUSED = {
         {"size": None},
         "size must be a number or sides in pixels, got None",
     ),
+    "null mean": (
+        "SiglipImageProcessor",
+        {"image_mean": None},
+        "image_mean must not be null",
+    ),
+    "null crop": (
+        "CLIPImageProcessor",
+        {"crop_size": None},
+        "crop_size must be a number or sides in pixels, got None",
+    ),
     "null filter": (
         "SiglipImageProcessor",
         {"resample": None},
@@ -458,6 +468,17 @@ def test_refused_in_a_call():
         of("clip-224")(Image.new("RGB", (100_000, 1)))
     with pytest.raises(ValueError, match="tokens must be given"):
         of("idefics").num_tokens(9, 9)
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_absurd_sizes_are_refused_before_anything_is_made(name):
+    processor = of(name)
+    for size in [(1, 2**40), (2**62, 2**62), (0, 9), (-1, 9), (9, 2**64)]:
+        for asked in (processor.num_tokens, processor.num_patches, processor.resized_size):
+            if name == "idefics" and asked == processor.num_tokens:
+                continue
+            with pytest.raises(ValueError, match=r"height|width|image|sides"):
+                asked(*size)
 
 
 def test_every_preset_has_a_processor():

@@ -1,6 +1,6 @@
-"""Images to rows, against transformers, on this machine.
+"""Images to rows or planes, against transformers, on this machine.
 
-Every case is first checked: the rows must be those of transformers to the bit. Then the contestants
+Every case is first checked: the bits must be those of transformers. Then the contestants
 take turns. Each may process the images one by one or in one batch; the faster way of transformers
 counts, and ours is called in the same way.
 """
@@ -11,7 +11,7 @@ import ctypes
 import io
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from PIL import Image
 from qvl_fast import _native
 from qvl_fast.bench.peak import peak_bytes
 from qvl_fast.bench.timing import paired_medians, seconds_of
+from qvl_fast.config.layout import Area
 from qvl_fast.processors.image import ImageProcessor
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Case:
 
     Attributes:
         name: for the table.
-        tokens: most tokens of an image.
+        tokens: most tokens of an image; None where images have a size of their own.
         inputs: what both get: "tensors", "pil" or "bytes".
         options: of our processor.
         threads: of both.
@@ -50,7 +51,7 @@ class Case:
     """
 
     name: str
-    tokens: int = 16384
+    tokens: int | None = 16384
     inputs: str = "tensors"
     options: tuple[tuple[str, Any], ...] = ()
     threads: int = 1
@@ -69,6 +70,14 @@ CASES = (
     Case("float32, files", inputs="bytes"),
     Case("float32, files, a batch", inputs="bytes", batched=True),
 )
+
+
+def cases(config: ModelConfig) -> tuple[Case, ...]:
+    """The cases of a model: those of one number of tokens, where that can be chosen."""
+    if isinstance(config.image.layout.fit, Area):
+        return CASES
+    most = CASES[0].tokens
+    return tuple(replace(case, tokens=None) for case in CASES if case.tokens == most)
 
 
 class Corpus:
@@ -108,12 +117,10 @@ def measure(case: Case, corpus: Corpus, config: ModelConfig, rounds: int) -> dic
         DifferenceError: our rows are not those of transformers.
     """
     torch.set_num_threads(case.threads)
-    ours = ImageProcessor(
-        config,
-        max_pixels=case.tokens * config.image.factor**2,
-        num_threads=case.threads,
-        **dict(case.options),
-    )
+    options = dict(case.options)
+    if case.tokens is not None:
+        options["max_pixels"] = case.tokens * config.image.factor**2
+    ours = ImageProcessor(config, num_threads=case.threads, **options)
     images = corpus.form(case.inputs)
     runs = _Runs(ours, images, case.fresh)
     result: dict[str, Any] = {
@@ -125,9 +132,9 @@ def measure(case: Case, corpus: Corpus, config: ModelConfig, rounds: int) -> dic
     }
     contestants: dict[str, Callable[[], object]] = {}
     batched = case.batched
-    if find_spec("transformers"):
-        _check(ours, case, corpus)
-        for name, ways in _rivals(case, ours, corpus).items():
+    if _has_peer(config, ours):
+        _check(ours, case, corpus, config.name)
+        for name, ways in _rivals(case, ours, corpus, config.name).items():
             # One round tells which way is worth more of them.
             way = min(ways, key=lambda way: seconds_of(ways[way]))
             contestants[name] = ways[way]
@@ -177,6 +184,15 @@ def concurrency(corpus: Corpus, config: ModelConfig, threads: int, rounds: int) 
     )
 
 
+def _has_peer(config: ModelConfig, ours: ImageProcessor) -> bool:
+    """Whether transformers is there, and has a processor for the model and the reference."""
+    if find_spec("transformers") is None:
+        return False
+    from qvl_fast.bench.stock_images import has_stock
+
+    return has_stock(config, ours.reference)
+
+
 class _Runs:
     """Our ways through the images of a case."""
 
@@ -184,8 +200,7 @@ class _Runs:
         self._ours = ours
         self._images = images
         self._fresh = fresh
-        sizes = [_size(image) for image in images]
-        rows = [ours.num_patches(*size) for size in sizes]
+        rows = [self._count(image) for image in images]
         self._rows = rows
         self._one = self._room(max(rows))
         self._all: torch.Tensor | None = None
@@ -202,13 +217,17 @@ class _Runs:
         if self._fresh:
             _give_back_memory()
         elif self._all is None:
-            self._all = self._room(sum(self._rows))
+            self._all = self._room(self._count(list(self._images)))
         self._ours(list(self._images), out=self._all)
 
     def copy(self) -> None:
         """What it takes to write the same bytes to warm memory."""
         for rows in self._rows:
             self._one[:rows].copy_(self._copied[:rows])
+
+    def _count(self, images: Any) -> int:
+        """Rows of an image or of a batch, with those that it is padded with."""
+        return self._ours(images)["pixel_values"].numel() // self._ours.columns
 
     def _room(self, rows: int) -> torch.Tensor:
         return torch.zeros((rows, self._ours.columns), dtype=getattr(torch, self._ours.dtype))
@@ -222,15 +241,8 @@ def _give_back_memory() -> None:
         trim(0)
 
 
-def _size(image: Any) -> tuple[int, int]:
-    if isinstance(image, torch.Tensor):
-        return image.shape[1], image.shape[2]
-    picture = image if isinstance(image, Image.Image) else Image.open(io.BytesIO(image))
-    return picture.height, picture.width
-
-
 def _rivals(
-    case: Case, ours: ImageProcessor, corpus: Corpus
+    case: Case, ours: ImageProcessor, corpus: Corpus, preset: str
 ) -> dict[str, dict[str, Callable[[], object]]]:
     """By name, the ways of all others through the images of a case: transformers first."""
     from qvl_fast.bench.stock_images import (
@@ -240,7 +252,7 @@ def _rivals(
         stock_processor,
     )
 
-    stock = stock_processor(ours)
+    stock = stock_processor(ours, preset)
     images = corpus.form(case.inputs)
     dtype = torch.bfloat16 if ours.dtype == "bfloat16" else torch.float32
 
@@ -259,7 +271,7 @@ def _rivals(
     rivals: dict[str, dict[str, Callable[[], object]]] = {
         "theirs": {"image": one_by_one, "batch": one_batch}
     }
-    utilities = qwen_utilities(ours)
+    utilities = qwen_utilities(ours, preset)
     if case.inputs == "pil" and utilities is not None:
 
         def by_utilities() -> None:
@@ -267,7 +279,7 @@ def _rivals(
                 utilities(image)
 
         rivals["qwen-vl-utils"] = {"image": by_utilities}
-    rust = hf_processors(ours, case.threads)
+    rust = hf_processors(ours, preset, case.threads)
     if rust is not None:
 
         def rust_one_by_one() -> None:
@@ -281,12 +293,12 @@ def _rivals(
     return rivals
 
 
-def _check(ours: ImageProcessor, case: Case, corpus: Corpus) -> None:
+def _check(ours: ImageProcessor, case: Case, corpus: Corpus, preset: str) -> None:
     """Refuses to measure what differs."""
     from qvl_fast.bench.stock_images import stock_processor
 
     raw = {"do_rescale": False, "do_normalize": False} if ours.dtype == "uint8" else {}
-    stock = stock_processor(ours, **raw)
+    stock = stock_processor(ours, preset, **raw)
     for index, (image, picture) in enumerate(
         zip(corpus.form(case.inputs), corpus.pictures, strict=True)
     ):

@@ -9,35 +9,73 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import torch
+import transformers
 from torchvision.io import ImageReadMode, decode_image
-from transformers import Qwen2VLImageProcessor, Qwen2VLImageProcessorPil
+
+from qvl_fast.bench.stock_families import STOCK, stock_family
+from qvl_fast.config import PRESETS
+from qvl_fast.config.layout import Area
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from qvl_fast.config import ModelConfig
     from qvl_fast.processors.image import ImageProcessor
 
+_QWEN = "Qwen2VLImageProcessor"
 
-def stock_processor(ours: ImageProcessor, **options: Any) -> Callable[[Any], torch.Tensor]:
-    """What computes the rows of an image, or of a list of them, as ``ours`` does.
+
+def has_stock(config: ModelConfig, reference: str) -> bool:
+    """Whether transformers has an image processor for a model, with the backend of a reference."""
+    kind = _class(config.name)
+    suffix = "" if reference == "torchvision" else "Pil"
+    return kind is not None and hasattr(transformers, kind + suffix)
+
+
+def stock_processor(
+    ours: ImageProcessor, preset: str, **options: Any
+) -> Callable[[Any], torch.Tensor]:
+    """What computes the rows or planes of an image, or of a list of them, as ``ours`` does.
 
     Args:
         ours: whose configuration and reference it has.
+        preset: its name.
         **options: of the stock processor.
 
     Returns:
-        A function; its rows are of the type that the stock processor gives.
+        A function; what it returns is of the type that the stock processor gives.
     """
-    kind = Qwen2VLImageProcessor if ours.reference == "torchvision" else Qwen2VLImageProcessorPil
-    stock: Any = kind(**(_settings(ours) | options))
-    return lambda images: stock(images, return_tensors="pt")["pixel_values"]
+    kind = _class(preset) or _QWEN
+    if isinstance(ours.config.layout.fit, Area):
+        settings = _settings(ours)
+    else:
+        _, given = STOCK[preset]
+        settings = dict(given)
+    stock = stock_family(kind, ours.reference, settings | options)
+
+    def process(images: Any) -> torch.Tensor:
+        result = stock(images, return_tensors="pt")
+        pixels = result if isinstance(result, torch.Tensor) else result["pixel_values"]
+        # Two models take their rows as small pictures.
+        return pixels.flatten(1) if ours.form == "rows" else pixels
+
+    return process
 
 
 def _settings(ours: ImageProcessor) -> dict[str, Any]:
-    """The configuration of ``ours`` as transformers writes it."""
+    """The configuration of ``ours``, whose fit is an area, as transformers has it."""
     settings = asdict(ours.config)
+    del settings["layout"]
     size = {"shortest_edge": settings.pop("min_pixels"), "longest_edge": settings.pop("max_pixels")}
     return settings | {"size": size}
+
+
+def _class(preset: str) -> str | None:
+    """The stock class of a preset; None if there is none."""
+    if preset in STOCK:
+        return STOCK[preset][0]
+    sizes = (preset == family or preset.startswith(f"{family}-") for family in PRESETS)
+    return _QWEN if any(sizes) else None
 
 
 def decoded(file: bytes) -> torch.Tensor:
@@ -49,25 +87,31 @@ def decoded(file: bytes) -> torch.Tensor:
         return decode_image(data, mode=ImageReadMode.RGB)
 
 
-def qwen_utilities(ours: ImageProcessor) -> Callable[[Any], torch.Tensor] | None:
-    """What computes rows of a PIL image by the Qwen utilities; None if they are not installed."""
-    if find_spec("qwen_vl_utils") is None:
+def qwen_utilities(ours: ImageProcessor, preset: str) -> Callable[[Any], torch.Tensor] | None:
+    """What computes rows of a PIL image by the Qwen utilities.
+
+    None if they are not installed, or not made for the model.
+    """
+    if find_spec("qwen_vl_utils") is None or _class(preset) != _QWEN:
         return None
     fetch_image: Any = import_module("qwen_vl_utils").fetch_image
     bounds = {"min_pixels": ours.config.min_pixels, "max_pixels": ours.config.max_pixels}
-    cut = stock_processor(ours, do_resize=False)
+    cut = stock_processor(ours, preset, do_resize=False)
     return lambda image: cut(fetch_image({"image": image, **bounds}))
 
 
-def hf_processors(ours: ImageProcessor, threads: int) -> Callable[[Any], object] | None:
+def hf_processors(
+    ours: ImageProcessor, preset: str, threads: int
+) -> Callable[[Any], object] | None:
     """What computes rows of an image, or of a list of them, by hf-processors-rs, on ``threads``.
 
-    None if it is not installed, or rows are of a type that it does not have.
+    None if it is not installed, or does not have the model or the type of the rows.
     """
-    if find_spec("hf_processors_rs") is None or ours.dtype != "float32":
+    made_for = _class(preset) == _QWEN and ours.dtype == "float32"
+    if find_spec("hf_processors_rs") is None or not made_for:
         return None
     kind: Any = import_module("hf_processors_rs").Qwen2VLImageProcessor
-    settings = _settings(ours) | {"image_processor_type": "Qwen2VLImageProcessor"}
+    settings = _settings(ours) | {"image_processor_type": _QWEN}
     backend = "torchvision" if ours.reference == "torchvision" else "pil"
     process = kind.from_dict(settings, backend)
     return lambda images: process(images, num_threads=threads)

@@ -13,9 +13,9 @@ import PIL
 
 from qvl_fast import _native
 from qvl_fast.bench.images import (
-    CASES,
     Corpus,
     DifferenceError,
+    cases,
     concurrency,
     measure,
     torch_threads,
@@ -63,14 +63,14 @@ def bench_images(
         1 if an image could not be read, else 0.
 
     Raises:
-        CommandError: there is no image, or our rows are not those of transformers.
+        CommandError: there is no image, or ours are not the bits of transformers.
     """
     corpus, failures = _load(paths)
     if not corpus.files:
         raise CommandError("no image could be read")
     results: list[dict[str, Any]] = []
     with torch_threads():
-        for case in CASES:
+        for case in cases(config):
             if case.batched:
                 case = replace(case, threads=threads)
             try:
@@ -84,7 +84,7 @@ def bench_images(
     show_table(("ours, float32, files", "seconds"), [(n, f"{s:.3f}") for n, s in shared.items()])
     show_failures(failures)
     if record is not None:
-        content = _record(results, len(corpus.files), rounds) | {"concurrency": shared}
+        content = _record(config.name, results, len(corpus.files), rounds) | {"concurrency": shared}
         text = json.dumps(content, indent=1)
         record.write_text(text + "\n", encoding="utf-8")
     return 1 if failures else 0
@@ -110,7 +110,7 @@ def _line(result: Mapping[str, Any]) -> tuple[str, ...]:
     faster, rust = map(result["times faster"].get, ("theirs", "hf-processors-rs"))
     return (
         result["case"],
-        str(result["tokens"]),
+        "" if result["tokens"] is None else str(result["tokens"]),
         str(result["threads"]),
         "" if faster is None else "transformers",
         result.get("theirs, one by", ""),
@@ -125,7 +125,9 @@ def _line(result: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _record(results: Sequence[Mapping[str, Any]], images: int, rounds: int) -> dict[str, Any]:
+def _record(
+    config: str, results: Sequence[Mapping[str, Any]], images: int, rounds: int
+) -> dict[str, Any]:
     packages = (
         "qvl-fast",
         "numpy",
@@ -137,6 +139,7 @@ def _record(results: Sequence[Mapping[str, Any]], images: int, rounds: int) -> d
     )
     installed = [name for name in packages if find_spec(name.replace("-", "_"))]
     return {
+        "config": config,
         "machine": f"{platform.machine()}, {_native.processors()} processors",
         "images": images,
         "rounds": rounds,

@@ -31,7 +31,7 @@ def diff(file: Path, config: ModelConfig, reference: Reference, *, out: Path | N
         ours = processor(file)
         original = image_size(file)
         # By its path, so that transformers decodes it too.
-        theirs = stock_processor(processor)(str(file))
+        theirs = stock_processor(processor, config.name)(str(file))
         found = difference(
             ours.pixel_values,
             theirs,

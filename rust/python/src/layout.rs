@@ -170,21 +170,25 @@ impl Layout {
         Ok(grid.into())
     }
 
-    /// Tokens of an image of `(height, width)` whose tiles of `side` by `side` features are put together and cut to
+    /// Tokens of an image of `(height, width)` whose tiles of `along` by `along` features are put together and cut to
     /// its aspect ratio; features of more than `most_tiles` tiles are scaled down.
     fn anyres_tokens(
         &self,
-        side: usize,
+        along: usize,
         most_tiles: Option<usize>,
-        height: usize,
-        width: usize,
+        height: Integer<'_>,
+        width: Integer<'_>,
     ) -> PyResult<usize> {
+        let (height, width) = (side("height", height)?, side("width", width)?);
         let plan = self.plan(height, width).map_err(to_python)?;
         let tiles = plan
             .passes()
             .last()
             .map_or((1, 1), |pass| (pass.height.tiles, pass.width.tiles));
-        let anyres = Anyres { side, most_tiles };
+        let anyres = Anyres {
+            side: along,
+            most_tiles,
+        };
         Ok(anyres.tokens(tiles, (height, width)))
     }
 }

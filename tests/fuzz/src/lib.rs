@@ -3,4 +3,5 @@
 pub mod batch;
 pub mod file;
 pub mod index;
+pub mod passes;
 pub mod pixels;

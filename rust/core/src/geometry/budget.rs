@@ -54,7 +54,8 @@ impl TokenBudget {
     pub(super) fn fit(self, (height, width): (usize, usize)) -> ((usize, usize), (usize, usize)) {
         let Self { factor, frames, .. } = self;
         let tokens = |tokens: usize| frames * factor * factor * tokens;
-        let area = |(height, width): (usize, usize)| frames * height * width;
+        let area =
+            |(height, width): (usize, usize)| frames.saturating_mul(height).saturating_mul(width);
         let align = |side: usize| side.next_multiple_of(factor);
         let (h, w) = (height as f64, width as f64);
 
