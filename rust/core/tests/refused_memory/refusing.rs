@@ -13,7 +13,7 @@ use qvl_core::{Error, memory};
 /// Bytes from which on a request is one that may be refused.
 const LARGE: usize = 4 << 10;
 /// The same for mappings: the standard library maps stacks for the signals of its threads.
-const LARGE_MAPPING: usize = 128 << 10;
+const LARGE_MAPPING: usize = 32 << 10;
 
 /// Large requests since they were last counted from 0, and those of them that are refused: so many
 /// from the first on.
