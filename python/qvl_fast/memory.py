@@ -18,7 +18,7 @@ _limit: int | None = None
 
 
 def memory_stats() -> dict[str, int]:
-    """What the large results of this package, of 128 KiB or more, hold and have held.
+    """What the large results of this package, of 32 KiB or more, hold and have held.
 
     Memory of a result, array or tensor, waits for the next one when nothing refers to it any more.
 

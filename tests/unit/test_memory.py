@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
 ]
 
-SMALLEST = 128 << 10
+SMALLEST = 32 << 10
 GARBAGE = 0xA5
 IMAGE = np.random.default_rng(0).integers(0, 256, (280, 308, 3), np.uint8)
 GRID = [[1, 300, 280]]
@@ -298,7 +298,7 @@ def test_stats_say_what_is_in_use_and_what_is_idle(size):
 
 def test_small_results_are_not_counted():
     before = memory_stats()
-    results = [_native.empty((SMALLEST - 1,), "uint8"), resize(IMAGE, 100, 100)]
+    results = [_native.empty((SMALLEST - 1,), "uint8"), resize(IMAGE, 50, 50)]
     assert memory_stats() == before
     del results
     assert memory_stats() == before

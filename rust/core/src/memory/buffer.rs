@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 
 /// Bytes from which on memory is mapped and recycled; the C library recycles what is smaller. It gives
 /// 128 KiB at the end of the heap back to the system, which a handful of chunks would make in each call.
-const MAPPED: usize = 16 << 10;
+const MAPPED: usize = 32 << 10;
 
 /// A slice that owns its memory.
 ///

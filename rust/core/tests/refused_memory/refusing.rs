@@ -13,7 +13,7 @@ use qvl_core::{Error, memory};
 /// Bytes from which on a request is one that may be refused.
 const LARGE: usize = 4 << 10;
 /// The same for mappings; those for the signals of its threads, which the standard library makes, are smaller.
-const LARGE_MAPPING: usize = 16 << 10;
+const LARGE_MAPPING: usize = 32 << 10;
 
 /// Large requests since they were last counted from 0, and those of them that are refused: so many
 /// from the first on.
