@@ -14,8 +14,8 @@ pub(crate) struct Pace {
     own: usize,
 }
 
-/// Scanlines that a pass may be ahead of another.
-const LEAD: usize = 32;
+/// Scanlines that a pass may be ahead of another before it takes more: less than it takes at once.
+const LEAD: usize = 8;
 
 impl Pace {
     /// That of the only pass.
