@@ -51,6 +51,17 @@ def test_families_are_compared_with_their_own_classes(config, folder, capsys):
         assert "theirs" in result["times faster"]
 
 
+def test_a_checkpoint_that_cuts_images_as_qwen_does_is_compared_whatever_its_name(folder):
+    record, checkpoint = folder / "record.json", folder / "My-Finetune"
+    checkpoint.mkdir()
+    settings = {"image_processor_type": "Qwen2VLImageProcessor", "max_pixels": 100_000}
+    (checkpoint / "preprocessor_config.json").write_text(json.dumps(settings))
+    command = ["bench", "images", str(folder / "a.png"), "--config", str(checkpoint)]
+    assert main([*command, "--rounds", "1", "--record", str(record)]) == 0
+    for result in json.loads(record.read_text())["results"]:
+        assert "theirs" in result["times faster"]
+
+
 def test_a_model_without_a_stock_class_is_timed_alone(folder):
     record = folder / "record.json"
     command = ["bench", "images", str(folder), "--config", "qwen-vl", "--rounds", "1"]

@@ -76,6 +76,11 @@ def test_the_rows_of_transformers_are_ours(files, config, other, capsys):
     assert capsys.readouterr().out.endswith("a.png: equal\n")
 
 
+def test_models_that_take_no_rows_are_not_compared(files, capsys):
+    assert main(["diff", str(files[0]), "--config", "clip-224"]) == 2
+    assert "rows are compared, and clip-224 takes none" in capsys.readouterr().err
+
+
 def test_what_transformers_decodes_otherwise_is_found(tmp_path, capsys):
     # Its loader drops alpha, where we composite as it does for PIL images.
     rgba = np.full((112, 112, 4), 50, np.uint8)

@@ -46,6 +46,21 @@ def test_prompts_are_refused(prompt, sizes, config, message):
         expand_images(prompt, sizes, config)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "config", "message"),
+    [
+        (None, "llava-1.5", r"sizes must be \(height, width\) of each image, got None"),
+        ([(9, 9), (9,)], "llava-1.5", r"sizes\[1\] must be \(height, width\), got \(9,\)"),
+        ((480, 640), "llava-1.5", r"sizes\[0\] must be \(height, width\), got 480"),
+        ([(9, "a")], "llava-1.5", "width must be an integer, got 'a'"),
+        ([(9, 9)], None, "config must be a preset's name or a ModelConfig.*; got None"),
+    ],
+)
+def test_arguments_of_other_types_are_refused(sizes, config, message):
+    with pytest.raises(TypeError, match=message):
+        expand_images("<image><image>", sizes, config)
+
+
 def test_placeholders_are_checked():
     for settings, error, message in [
         ({"token": ""}, ValueError, "token must not be empty"),

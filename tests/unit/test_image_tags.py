@@ -33,8 +33,9 @@ def test_paths_come_back_in_order():
     [
         ("", ValueError, "path must have 1 to 256 bytes in UTF-8, got 0"),
         ("é" * 129, ValueError, "path must have 1 to 256 bytes in UTF-8, got 258"),
-        (b"cat.jpg", TypeError, "path must be a text"),
-        (7, TypeError, "int"),
+        ("\ud800", ValueError, "path must be one that UTF-8 can write"),
+        (b"cat.jpg", TypeError, "path must be a text or a path, got b'cat.jpg'"),
+        (None, TypeError, "path must be a text or a path, got None"),
     ],
 )
 def test_paths_are_refused(path, error, message):

@@ -13,13 +13,12 @@ import transformers
 from torchvision.io import ImageReadMode, decode_image
 
 from qvl_fast.bench.stock_families import STOCK, stock_family
-from qvl_fast.config import PRESETS
-from qvl_fast.config.layout import Area
+from qvl_fast.config.layout import Area, Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qvl_fast.config import ModelConfig
+    from qvl_fast.config import ImageConfig, ModelConfig
     from qvl_fast.processors.image import ImageProcessor
 
 _QWEN = "Qwen2VLImageProcessor"
@@ -27,7 +26,7 @@ _QWEN = "Qwen2VLImageProcessor"
 
 def has_stock(config: ModelConfig, reference: str) -> bool:
     """Whether transformers has an image processor for a model, with the backend of a reference."""
-    kind = _class(config.name)
+    kind = _class(config.name, config.image)
     suffix = "" if reference == "torchvision" else "Pil"
     return kind is not None and hasattr(transformers, kind + suffix)
 
@@ -44,8 +43,13 @@ def stock_processor(
 
     Returns:
         A function; what it returns is of the type that the stock processor gives.
+
+    Raises:
+        ValueError: transformers has no such processor.
     """
-    kind = _class(preset) or _QWEN
+    kind = _class(preset, ours.config)
+    if kind is None:
+        raise ValueError(f"transformers has no image processor for {preset}")
     if isinstance(ours.config.layout.fit, Area):
         settings = _settings(ours)
     else:
@@ -70,12 +74,11 @@ def _settings(ours: ImageProcessor) -> dict[str, Any]:
     return settings | {"size": size}
 
 
-def _class(preset: str) -> str | None:
-    """The stock class of a preset; None if there is none."""
+def _class(preset: str, image: ImageConfig) -> str | None:
+    """The stock class of a preset, or of whatever cuts images as Qwen's; None if there is none."""
     if preset in STOCK:
         return STOCK[preset][0]
-    sizes = (preset == family or preset.startswith(f"{family}-") for family in PRESETS)
-    return _QWEN if any(sizes) else None
+    return _QWEN if image.layout == Layout() else None
 
 
 def decoded(file: bytes) -> torch.Tensor:
@@ -92,7 +95,7 @@ def qwen_utilities(ours: ImageProcessor, preset: str) -> Callable[[Any], torch.T
 
     None if they are not installed, or not made for the model.
     """
-    if find_spec("qwen_vl_utils") is None or _class(preset) != _QWEN:
+    if find_spec("qwen_vl_utils") is None or _class(preset, ours.config) != _QWEN:
         return None
     fetch_image: Any = import_module("qwen_vl_utils").fetch_image
     bounds = {"min_pixels": ours.config.min_pixels, "max_pixels": ours.config.max_pixels}
@@ -107,7 +110,7 @@ def hf_processors(
 
     None if it is not installed, or does not have the model or the type of the rows.
     """
-    made_for = _class(preset) == _QWEN and ours.dtype == "float32"
+    made_for = _class(preset, ours.config) == _QWEN and ours.dtype == "float32"
     if find_spec("hf_processors_rs") is None or not made_for:
         return None
     kind: Any = import_module("hf_processors_rs").Qwen2VLImageProcessor

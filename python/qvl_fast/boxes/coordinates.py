@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qvl_fast.boxes.problems import check
-from qvl_fast.boxes.spaces import as_places, convert, image_sides
+from qvl_fast.boxes.spaces import as_places, convert
 from qvl_fast.config import ModelConfig
-from qvl_fast.config.checks import check_choice, positive_integer
+from qvl_fast.config.checks import check_choice, image_sides, positive_integer
 
 Rounding: TypeAlias = Literal["nearest", "floor", "none"]
 
@@ -98,7 +98,7 @@ def turn(
     places = as_places(boxes)
     if places.shape[-1] not in (2, 4):
         raise ValueError(f"boxes must be (..., 2) or (..., 4), got shape {places.shape}")
-    height, width = image_sides(size)
+    height, width = image_sides("size", size)
     on_its_side = orientation > 4
     extent = (height, width) if on_its_side and not back else (width, height)
     check(places.reshape(-1, places.shape[-1]), extent, "the image that they are drawn on")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qvl_fast.boxes.problems import check
-from qvl_fast.config import ModelConfig
-from qvl_fast.config.checks import check_choice, positive_integer
+from qvl_fast.config import ModelConfig, model_config
+from qvl_fast.config.checks import check_choice, image_sides
 from qvl_fast.config.grounding import GroundingConfig
 from qvl_fast.processors.base import native_layout
 
@@ -47,7 +47,7 @@ class Spaces:
             ValueError, TypeError: a size that is none, or that the model cannot take.
         """
         model = model_config(config)
-        height, width = image_sides(size)
+        height, width = image_sides("size", size)
         layout = native_layout(model.image, model.image.layout, "torchvision")
         down, across = layout.placement(height, width)
         frame, before, resized, offset = np.array([across, down], np.float64).T
@@ -148,19 +148,6 @@ def convert(
     return moved.reshape(places.shape)
 
 
-def image_sides(size: Any) -> tuple[int, int]:
-    """Height and width of an image.
-
-    Raises:
-        TypeError, ValueError: they are no two positive integers.
-    """
-    try:
-        height, width = size
-    except (TypeError, ValueError):
-        raise TypeError(f"size must be (height, width), got {size!r:.80}") from None
-    return positive_integer("height", height), positive_integer("width", width)
-
-
 def as_places(boxes: ArrayLike) -> NDArray[np.float64]:
     """Coordinates as an array whose last axis alternates x and y.
 
@@ -188,23 +175,6 @@ def _rows(places: NDArray[np.float64]) -> NDArray[np.float64]:
     """One row for each thing that an index names."""
     things = 1 if places.ndim == 1 else len(places)
     return places.reshape(things, places.size // max(things, 1))
-
-
-def model_config(config: str | ModelConfig) -> ModelConfig:
-    """The configuration that a ``config=`` argument means.
-
-    Raises:
-        ValueError: an unknown preset.
-        TypeError: neither a name nor a configuration of a whole model.
-    """
-    if isinstance(config, str):
-        return ModelConfig.preset(config)
-    if not isinstance(cast("object", config), ModelConfig):
-        raise TypeError(
-            "config must be a preset's name or a ModelConfig, which says how the model writes "
-            f"boxes; got {config!r:.80}"
-        )
-    return config
 
 
 def grounding(config: str | ModelConfig) -> GroundingConfig:

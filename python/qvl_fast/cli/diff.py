@@ -24,9 +24,11 @@ def diff(file: Path, config: ModelConfig, reference: Reference, *, out: Path | N
         1 if the rows differ, else 0.
 
     Raises:
-        CommandError: the image cannot be used, or the grids differ.
+        CommandError: the image cannot be used, the grids differ, or there is nothing to compare.
     """
     processor = ImageProcessor(config, reference=reference)
+    if processor.form != "rows":
+        raise CommandError(f"argument --config: rows are compared, and {config.name} takes none")
     try:
         ours = processor(file)
         original = image_size(file)

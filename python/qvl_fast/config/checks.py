@@ -33,6 +33,29 @@ def positive_integer(name: str, value: Any) -> int:
     return integer(name, value, 1)
 
 
+def two_sides(name: str, value: Any) -> tuple[Any, Any]:
+    """``value`` as the height and width of an image, whatever those are.
+
+    Raises:
+        TypeError: they are no two.
+    """
+    try:
+        height, width = value
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be (height, width), got {value!r:.80}") from None
+    return height, width
+
+
+def image_sides(name: str, value: Any) -> tuple[int, int]:
+    """:func:`two_sides` as positive integers.
+
+    Raises:
+        TypeError, ValueError: they are none.
+    """
+    height, width = two_sides(name, value)
+    return positive_integer("height", height), positive_integer("width", width)
+
+
 def positive_number(name: str, value: Any) -> float:
     """``value`` as a float above zero.
 

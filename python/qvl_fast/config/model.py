@@ -140,6 +140,23 @@ AnyVideoConfig: TypeAlias = "str | ModelConfig | VideoConfig | StockSettings"
 Part = TypeVar("Part", ImageConfig, TowerConfig, RopeConfig, VideoConfig)
 
 
+def model_config(config: str | ModelConfig) -> ModelConfig:
+    """What a ``config=`` argument means where the whole model counts.
+
+    Raises:
+        ValueError: an unknown preset.
+        TypeError: neither a name nor a configuration of a whole model.
+    """
+    if isinstance(config, str):
+        return ModelConfig.preset(config)
+    if not isinstance(cast("object", config), ModelConfig):
+        raise TypeError(
+            "config must be a preset's name or a ModelConfig, which also says how the model writes; "
+            f"got {config!r:.80}"
+        )
+    return config
+
+
 def image_config(config: AnyImageConfig) -> ImageConfig:
     """The image part of what a ``config=`` argument may be; see :func:`_part`."""
     return _part(config, ImageConfig, "image")

@@ -6,7 +6,7 @@ Semantics: the tokenizer and the model code that were released with Qwen-VL.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,17 +35,20 @@ def image_tag(path: str | os.PathLike[str]) -> NDArray[np.int64]:
         int64 ``(258,)``.
 
     Raises:
-        ValueError: the path is empty, or too long.
+        ValueError: the path is empty, too long, or has characters that UTF-8 has not.
         TypeError: it is not a path.
 
     Example:
         >>> image_tag("cat.jpg")[:9].tolist()
         [151857, 99, 97, 116, 46, 106, 112, 103, 151859]
     """
-    text = os.fspath(path)
-    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"path must be a text, got {text!r:.80}")
-    name = text.encode()
+    if not isinstance(cast("object", path), str | os.PathLike):
+        raise TypeError(f"path must be a text or a path, got {path!r:.80}")
+    text = os.fsdecode(path)
+    try:
+        name = text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"path must be one that UTF-8 can write, got {text!r:.80}") from None
     if not 1 <= len(name) <= _PLACES:
         raise ValueError(
             f"path must have 1 to {_PLACES} bytes in UTF-8, got {len(name)}: {text!r:.80}"

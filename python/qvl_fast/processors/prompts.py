@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qvl_fast._input.arrays import integer_array
-from qvl_fast.config import ModelConfig
+from qvl_fast.config import ModelConfig, model_config
+from qvl_fast.config.checks import two_sides
 from qvl_fast.config.placeholder import Placeholder
 from qvl_fast.processors.image import ImageProcessor
 
@@ -52,24 +53,31 @@ def expand_images(
     Raises:
         ValueError: placeholders and sizes differ in number (both are named), a size is not valid,
             or the model's tokens are not known.
-        TypeError: ``prompt`` holds something else.
+        TypeError: ``prompt``, ``sizes`` or ``config`` is something else.
 
     Example:
         >>> expand_images("<image>What?", [(480, 640)], "llava-next").count("<image>")
         2340
     """
-    model = ModelConfig.preset(config) if isinstance(config, str) else config
+    model = model_config(config)
+    images = _sizes(sizes)
     placeholder = model.placeholder
     if placeholder is None:
         raise ValueError(f"config {model.name!r} does not say what stands for an image in a prompt")
     if placeholder.place == "mark":
-        counts = [1] * len(sizes)
+        counts = [1] * len(images)
     else:
         processor = ImageProcessor(model, return_tensors="np")
-        counts = [processor.num_tokens(*size, images=len(sizes)) for size in sizes]
+        counts = [processor.num_tokens(*size, images=len(images)) for size in images]
     if isinstance(prompt, str):
         return _expanded_text(prompt, counts, placeholder)
     return _expanded_ids(integer_array("prompt", prompt), counts, placeholder, model.name)
+
+
+def _sizes(sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    if not isinstance(cast("object", sizes), Iterable):
+        raise TypeError(f"sizes must be (height, width) of each image, got {sizes!r:.80}")
+    return [two_sides(f"sizes[{place}]", size) for place, size in enumerate(sizes)]
 
 
 def _expanded_text(prompt: str, counts: Sequence[int], placeholder: Placeholder) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qvl_fast._input.arrays import is_array, is_tensor
-from qvl_fast.boxes.spaces import model_config
+from qvl_fast.config import model_config
 from qvl_fast.index.grids import Grids, grid_array
 from qvl_fast.processors.inverse import unpatchify
 from qvl_fast.views.drawing import draw, png

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qvl_fast._input.names import describe
-from qvl_fast.boxes.spaces import model_config
-from qvl_fast.config import positive_integer
+from qvl_fast.config import model_config, positive_integer
 from qvl_fast.views import page
 from qvl_fast.views.drawing import draw, png
 from qvl_fast.views.places import Place, places_of
