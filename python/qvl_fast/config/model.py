@@ -151,8 +151,8 @@ def model_config(config: str | ModelConfig) -> ModelConfig:
         return ModelConfig.preset(config)
     if not isinstance(cast("object", config), ModelConfig):
         raise TypeError(
-            "config must be a preset's name or a ModelConfig, which also says how the model writes; "
-            f"got {config!r:.80}"
+            "config must be a preset's name or a ModelConfig, which also says how the model "
+            f"writes; got {config!r:.80}"
         )
     return config
 
