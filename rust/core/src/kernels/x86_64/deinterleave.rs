@@ -111,9 +111,8 @@ fn of_four(registers: [__m256i; 4]) -> [__m256i; 4] {
 #[inline]
 pub(in crate::kernels) fn pixels(planes: [&Samples; 3], out: &mut [u8; 3 * PIXELS]) {
     // One by one: of a loop over planes the compiler makes one that runs.
-    let placed = |channel: usize| {
-        _mm256_shuffle_epi8(load(planes[channel]), twice(&PLACED[channel]))
-    };
+    let placed =
+        |channel: usize| _mm256_shuffle_epi8(load(planes[channel]), twice(&PLACED[channel]));
     let (red, green, blue) = (placed(0), placed(1), placed(2));
     let [_, of_green, of_blue] = &PLACES;
     for (part, (of_green, of_blue)) in of_green.iter().zip(of_blue).enumerate() {
