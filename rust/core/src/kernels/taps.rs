@@ -29,11 +29,34 @@ pub(super) fn halves(weight: i32, wide: bool) -> [i16; 2] {
     }
 }
 
+/// Bits of the lower byte of a weight that is cut into two.
+pub(super) const BYTE_BITS: u32 = 8;
+
+/// A weight as two signed bytes, of which the second counts `2^BYTE_BITS` times. None for those near the end of
+/// 16 bits, whose upper byte would not fit.
+pub(super) fn bytes(weight: i32) -> Option<[i8; 2]> {
+    let low = weight as i8;
+    let high = (weight - i32::from(low)) >> BYTE_BITS;
+    Some([low, i8::try_from(high).ok()?])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::filter::{Axis, Filter, Reference};
     use proptest::prelude::*;
+
+    #[test]
+    fn bytes_make_the_weight_or_are_refused() {
+        for weight in -40_000..40_000 {
+            match bytes(weight) {
+                Some([low, high]) => {
+                    assert_eq!(i32::from(low) + (i32::from(high) << BYTE_BITS), weight);
+                }
+                None => assert!(!(-32_896..=32_639).contains(&weight)),
+            }
+        }
+    }
 
     proptest! {
         #[test]

@@ -3,9 +3,13 @@
 //! As many columns as a register has sums are computed together. Their windows of taps overlap, so that
 //! one load holds the samples of several; one shuffle gathers two neighbouring taps of every column and
 //! widens them, one multiply-add multiplies. Nothing is transposed.
+//!
+//! Where the multiply-add takes bytes, a shuffle gathers four taps, and two multiply-adds, by the lower bytes of
+//! the weights and by the upper ones, do the work of two shuffles and two multiply-adds.
 
 use bytemuck::{Pod, Zeroable};
 
+use super::cut::Cut;
 use crate::error::Result;
 use crate::filter::Axis;
 #[cfg(target_arch = "aarch64")]
@@ -13,7 +17,6 @@ use crate::kernels::aarch64::neon;
 use crate::kernels::ahead::Ahead;
 use crate::kernels::isa::{Backend, Isa};
 use crate::kernels::staged::Staged;
-use crate::kernels::taps::halves;
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::x86_64::{avx2, avx512};
 use crate::kernels::{Pair, plane_stride, scalar};
@@ -26,15 +29,15 @@ pub(in crate::kernels) struct Columns {
     isa: Isa,
     width: usize,
     precision: u32,
-    wide: bool,
-    /// Pairs of taps that every column has.
-    pairs: usize,
+    cut: Cut,
+    /// Sets of taps that every column has: as many taps each as a multiply-add takes.
+    sets: usize,
     /// How many of them lie within what is loaded at once.
     per_load: usize,
     /// For each group of columns, where the samples of its lanes begin.
     offsets: Vec<[u32; 2]>,
     /// For each group of columns, in registers and in the order of their use: the patterns that pick each
-    /// of the pairs of a load, then the weights of each pair, then the upper halves of those.
+    /// of the sets of a load, then the weights of each set, then the upper halves of those.
     records: Vec<CacheLine>,
     reach: usize,
 }
@@ -56,24 +59,24 @@ impl Columns {
             #[cfg(target_arch = "aarch64")]
             Backend::Neon => (neon::SUMS, neon::SUMS, neon::BYTES),
         };
-        let (width, wide) = (axis.len(), axis.is_wide());
+        let (width, cut) = (axis.len(), Cut::of(axis, isa));
         // Columns after the last are computed from the samples of the last, with weights of zero.
         let start = |x: usize| axis.bounds(x.min(width - 1)).0;
         let groups = width.div_ceil(columns);
         let lanes = (0..groups * columns).step_by(lane_columns);
         let spread = lanes.map(|x| start(x + lane_columns - 1) - start(x));
         let spread = spread.max().unwrap_or(0);
-        let pairs = axis.most_taps().div_ceil(2);
-        let per_load = (lane_bytes.saturating_sub(spread) / 2).min(pairs);
+        let sets = axis.most_taps().div_ceil(cut.taps());
+        let per_load = (lane_bytes.saturating_sub(spread) / cut.taps()).min(sets);
         if per_load == 0 {
             return Ok(None);
         }
-        let last_load = (pairs - 1) / per_load * 2 * per_load;
+        let last_load = (sets - 1) / per_load * cut.taps() * per_load;
         let reach = start(width) + last_load + lane_bytes;
         if u32::try_from(reach).is_err() {
             return Ok(None);
         }
-        let registers = per_load + pairs * (1 + usize::from(wide));
+        let registers = per_load + sets * cut.registers();
         let bytes = groups.saturating_mul(registers * 4 * columns);
         let mut records = memory::filled(
             bytes.div_ceil(size_of::<CacheLine>()),
@@ -81,8 +84,8 @@ impl Columns {
             "horizontal weights",
         )?;
         let mut offsets = memory::with_capacity(groups, "horizontal weights")?;
-        let words: &mut [[i16; 2]] = bytemuck::cast_slice_mut(&mut records);
-        for (group, record) in words
+        let elements: &mut [[u8; 4]] = bytemuck::cast_slice_mut(&mut records);
+        for (group, record) in elements
             .chunks_exact_mut(registers * columns)
             .take(groups)
             .enumerate()
@@ -94,24 +97,19 @@ impl Columns {
                 let lane = x - index % lane_columns;
                 let (patterns, weights) = record.split_at_mut(per_load * columns);
                 let at = start(x) - start(lane);
-                for (pair, pattern) in patterns.chunks_exact_mut(columns).enumerate() {
-                    // A byte of the lane, and one that is zero.
-                    const ZERO: u16 = 0x8000;
-                    let tap = |tap: usize| (ZERO | (at + 2 * pair + tap) as u16) as i16;
-                    pattern[index] = [tap(0), tap(1)];
+                for (set, pattern) in patterns.chunks_exact_mut(columns).enumerate() {
+                    pattern[index] = cut.pattern(at + set * cut.taps());
                 }
                 if x >= width {
                     continue;
                 }
                 let (_, taps) = axis.bounds(x);
-                let (low, high) = weights.split_at_mut(pairs * columns);
-                for (pair, taps) in taps.chunks(2).enumerate() {
-                    for (tap, weight) in taps.iter().enumerate() {
-                        let [lower, upper] = halves(*weight, wide);
-                        low[pair * columns + index][tap] = lower;
-                        if wide {
-                            high[pair * columns + index][tap] = upper;
-                        }
+                let (low, high) = weights.split_at_mut(sets * columns);
+                for (set, taps) in taps.chunks(cut.taps()).enumerate() {
+                    let [lower, upper] = cut.weights(taps);
+                    low[set * columns + index] = lower;
+                    if let Some(high) = high.get_mut(set * columns + index) {
+                        *high = upper;
                     }
                 }
             }
@@ -120,8 +118,8 @@ impl Columns {
             isa,
             width,
             precision: axis.precision(),
-            wide,
-            pairs,
+            cut,
+            sets,
             per_load,
             offsets,
             records,
@@ -140,21 +138,34 @@ impl Columns {
         let ahead = Ahead::new(ahead, self.offsets.len());
         // SAFETY: the processor has the instructions of an `Isa`, and planes are as long as the reach.
         unsafe {
-            match self.isa.backend() {
-                Backend::Scalar => {}
+            match (self.isa.backend(), self.cut) {
+                (Backend::Scalar, _) => {}
                 #[cfg(target_arch = "x86_64")]
-                Backend::Avx2 => with_avx2::run(self, lines, ahead, out),
+                (Backend::Avx2, Cut::Whole) => with_avx2::run::<false>(self, lines, ahead, out),
                 #[cfg(target_arch = "x86_64")]
-                Backend::Avx512 => with_avx512::run(self, lines, ahead, out),
+                (Backend::Avx2, _) => with_avx2::run::<true>(self, lines, ahead, out),
+                #[cfg(target_arch = "x86_64")]
+                (Backend::Avx512, Cut::Whole) => {
+                    with_avx512::run::<false>(self, lines, ahead, out);
+                }
+                #[cfg(target_arch = "x86_64")]
+                (Backend::Avx512, Cut::Words) => with_avx512::run::<true>(self, lines, ahead, out),
+                #[cfg(target_arch = "x86_64")]
+                (Backend::Avx512, Cut::Bytes) => {
+                    with_avx512_bytes::run::<true>(self, lines, ahead, out);
+                }
                 #[cfg(target_arch = "aarch64")]
-                Backend::Neon => with_neon::run(self, lines, ahead, out),
+                (Backend::Neon, Cut::Whole) => with_neon::run::<false>(self, lines, ahead, out),
+                #[cfg(target_arch = "aarch64")]
+                (Backend::Neon, _) => with_neon::run::<true>(self, lines, ahead, out),
             }
         }
     }
 }
 
 macro_rules! kernel {
-    ($module:ident, $register:path, $features:literal, [$(($pairs:literal, $per_load:literal)),*]) => {
+    ($module:ident, $register:path, $taps:literal, $features:literal,
+     [$(($sets:literal, $per_load:literal)),*]) => {
         mod $module {
             use super::*;
             use $register as register;
@@ -164,9 +175,10 @@ macro_rules! kernel {
             };
 
             /// # Safety
-            /// Planes of `lines` are as long as the reach of `table`.
+            /// Planes of `lines` are as long as the reach of `table`. Its sets are of as many taps as this
+            /// kernel's, with `HALVES` where weights are cut in two.
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn run(
+            pub(super) unsafe fn run<const HALVES: bool>(
                 table: &Columns,
                 lines: &Staged,
                 ahead: Ahead<'_>,
@@ -175,39 +187,35 @@ macro_rules! kernel {
                 // Loops whose counts the compiler knows take half the time.
                 // SAFETY: by the contract above.
                 unsafe {
-                    match (table.pairs, table.per_load, table.wide) {
+                    match (table.sets, table.per_load) {
                         $(
-                            ($pairs, $per_load, false) => {
-                                resample::<$pairs, $per_load, false>(table, lines, ahead, out);
-                            }
-                            ($pairs, $per_load, true) => {
-                                resample::<$pairs, $per_load, true>(table, lines, ahead, out);
+                            ($sets, $per_load) => {
+                                resample::<$sets, $per_load, HALVES>(table, lines, ahead, out);
                             }
                         )*
-                        (_, _, false) => resample::<0, 0, false>(table, lines, ahead, out),
-                        (_, _, true) => resample::<0, 0, true>(table, lines, ahead, out),
+                        _ => resample::<0, 0, HALVES>(table, lines, ahead, out),
                     }
                 }
             }
 
-            /// `PAIRS` and `PER_LOAD` are those of `table`, or 0 for any.
+            /// `SETS` and `PER_LOAD` are those of `table`, or 0 for any.
             ///
             /// # Safety
             /// As above.
             #[target_feature(enable = $features)]
-            unsafe fn resample<const PAIRS: usize, const PER_LOAD: usize, const WIDE: bool>(
+            unsafe fn resample<const SETS: usize, const PER_LOAD: usize, const HALVES: bool>(
                 table: &Columns,
                 lines: &Staged,
                 mut ahead: Ahead<'_>,
                 out: &mut [Pair],
             ) {
-                let pairs = if PAIRS == 0 { table.pairs } else { PAIRS };
+                let sets = if SETS == 0 { table.sets } else { SETS };
                 let per_load = if PER_LOAD == 0 { table.per_load } else { PER_LOAD };
                 let (half, zero) = (begin(scalar::half(table.precision)), begin(0));
                 let shift = shift(table.precision);
                 let (samples, stride) = (lines.planes().as_ptr(), lines.stride());
                 let records: &[[u8; BYTES]] = bytemuck::cast_slice(&table.records);
-                let records = records.chunks_exact(per_load + pairs * (1 + usize::from(WIDE)));
+                let records = records.chunks_exact(per_load + sets * (1 + usize::from(HALVES)));
                 let (red, rest) = out.split_at_mut(plane_stride(table.width));
                 let (green, blue) = rest.split_at_mut(plane_stride(table.width));
                 let [red, green, blue] = [red, green, blue].map(|plane| plane.as_chunks_mut().0);
@@ -220,28 +228,28 @@ macro_rules! kernel {
                     let mut sums = [[half; 3]; 2];
                     for (line, sums) in sums.iter_mut().enumerate() {
                         let mut highs = [zero; 3];
-                        for first in (0..pairs).step_by(per_load) {
+                        for first in (0..sets).step_by(per_load) {
                             let mut loaded = [splat(0); 3];
                             for (channel, loaded) in loaded.iter_mut().enumerate() {
-                                let at = (3 * line + channel) * stride + 2 * first;
+                                let at = (3 * line + channel) * stride + $taps * first;
                                 // SAFETY: the reach ends after the last load of the last group, and
                                 // planes are as long.
                                 *loaded = unsafe { load_samples(samples.add(at), *offsets) };
                             }
-                            for pair in first..pairs.min(first + per_load) {
-                                let pattern = load(&patterns[pair - first]);
-                                let low = load(&weights[pair]);
+                            for set in first..sets.min(first + per_load) {
+                                let pattern = load(&patterns[set - first]);
+                                let low = load(&weights[set]);
                                 for channel in 0..3 {
                                     let taps = pick(loaded[channel], pattern);
                                     sums[channel] = multiply_add(sums[channel], taps, low);
-                                    if WIDE {
-                                        let high = load(&weights[pairs + pair]);
+                                    if HALVES {
+                                        let high = load(&weights[sets + set]);
                                         highs[channel] = multiply_add(highs[channel], taps, high);
                                     }
                                 }
                             }
                         }
-                        if WIDE {
+                        if HALVES {
                             for (sum, high) in sums.iter_mut().zip(highs) {
                                 *sum = join(*sum, high);
                             }
@@ -260,6 +268,7 @@ macro_rules! kernel {
 kernel!(
     with_avx2,
     crate::kernels::x86_64::avx2,
+    2,
     "avx2",
     [
         (1, 1),
@@ -279,6 +288,7 @@ kernel!(
 kernel!(
     with_avx512,
     crate::kernels::x86_64::avx512,
+    2,
     "avx512f,avx512bw,avx512vbmi,avx512vnni",
     [
         (1, 1),
@@ -292,10 +302,19 @@ kernel!(
         (8, 5)
     ]
 );
+#[cfg(target_arch = "x86_64")]
+kernel!(
+    with_avx512_bytes,
+    crate::kernels::x86_64::avx512_bytes,
+    4,
+    "avx512f,avx512bw,avx512vbmi,avx512vnni",
+    [(3, 3), (4, 3), (4, 2)]
+);
 #[cfg(target_arch = "aarch64")]
 kernel!(
     with_neon,
     crate::kernels::aarch64::neon,
+    2,
     "neon",
     [
         (1, 1),

@@ -9,6 +9,7 @@
 )]
 
 mod columns;
+mod cut;
 mod deinterleave;
 mod keep;
 mod rows;

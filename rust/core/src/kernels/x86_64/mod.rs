@@ -8,6 +8,7 @@ use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
 pub(super) mod avx2;
 pub(super) mod avx512;
+pub(super) mod avx512_bytes;
 pub(super) mod blend;
 pub(super) mod deinterleave;
 pub(super) mod deinterleave_vbmi;
