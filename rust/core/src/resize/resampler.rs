@@ -110,9 +110,17 @@ impl Resampler {
         })
     }
 
-    /// Writes scanline `y` of `view`, a source or some lines of it, to three planes.
-    pub(super) fn stage(&self, view: &PixelView<'_>, y: usize, out: &mut [u8]) {
+    /// Writes scanline `y` of `view`, a source or some lines of it, to three planes. A fourth channel is blended over
+    /// white as whoever resizes does it for arrays, or by `blending` instead.
+    pub(super) fn stage(
+        &self,
+        view: &PixelView<'_>,
+        y: usize,
+        blending: Option<Reference>,
+        out: &mut [u8],
+    ) {
         let Method { isa, reference, .. } = self.method;
+        let blending = blending.unwrap_or(reference);
         let Span { before, source, .. } = self.pass.width;
         let columns = &self.columns;
         let shown = before.max(columns.start)..(before + source).min(columns.end);
@@ -121,7 +129,7 @@ impl Resampler {
         }
         if !shown.is_empty() {
             let view = view.columns(shown.start - before..shown.end - before);
-            stage(&view, y, isa, reference, shown.start - columns.start, out);
+            stage(&view, y, isa, blending, shown.start - columns.start, out);
         }
     }
 

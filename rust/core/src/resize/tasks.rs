@@ -79,7 +79,7 @@ struct Frame<'a, E> {
 impl<E> Frame<'_, E> {
     /// Whether its scanlines have to be read in order.
     fn in_order(&self) -> bool {
-        matches!(self.arrival, Arrival::InOrder(_))
+        matches!(self.arrival, Arrival::InOrder { .. })
     }
 }
 
@@ -526,7 +526,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             if let (true, Source::Pixels(pixels)) = (self.direct, &frame.source) {
                 let view = pixels.view();
                 for (y, out) in lines.clone().zip(out.chunks_exact_mut(self.line_samples())) {
-                    self.resampler.stage(&view, y, out);
+                    self.resampler.stage(&view, y, None, out);
                 }
                 continue;
             }
