@@ -159,8 +159,10 @@ def sample_frames(
 def resize_into(image: NDArray[np.uint8], out: NDArray[np.uint8], reference: str, isa: str) -> None:
     """Resize images ``(T, H, W, C)`` to the size of ``out``, ``(height, width, 3)``."""
 
-def arrow_pixels(schema: object, array: object, height: int, width: int) -> NDArray[np.uint8]:
-    """The pixels of an RGB image of Pillow, ``(height, width, 4)``, over its memory.
+def arrow_pixels(
+    schema: object, array: object, mode: str, height: int, width: int
+) -> NDArray[np.uint8]:
+    """The pixels of a Pillow image in a mode of four bytes, ``(height, width, 4)``, in its memory.
 
     Raises:
         ValueError: the capsules are not those of such an image.

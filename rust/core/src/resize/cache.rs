@@ -13,17 +13,17 @@ const SIDES: usize = 16 << 10;
 /// The latest last.
 static LATEST: Mutex<Vec<(Key, Arc<Resampler>)>> = Mutex::new(Vec::new());
 
-type Key = (Pass, Method);
+type Key = (Pass, u8, Method);
 
 /// Tables as [`Resampler::new`] makes them.
-pub(crate) fn resampler(pass: Pass, method: Method) -> Result<Arc<Resampler>> {
-    let new = || Resampler::new(pass, method).map(Arc::new);
+pub(crate) fn resampler(pass: Pass, orientation: u8, method: Method) -> Result<Arc<Resampler>> {
+    let new = || Resampler::new(pass, orientation, method).map(Arc::new);
     let (frame, target) = (pass.frame(), pass.target());
     let sides = [frame.0, frame.1, target.0, target.1];
     if sides.into_iter().any(|side| side > SIDES / 4) {
         return new();
     }
-    let key = (pass, method);
+    let key = (pass, orientation, method);
     if let Some(found) = look_up(key) {
         return Ok(found);
     }
@@ -57,7 +57,7 @@ mod tests {
     fn the_latest_sizes_share_their_tables() {
         let tables = |source, isa| {
             let method = Method::new(Reference::Torchvision, isa);
-            resampler(Pass::resize(source, (28, 28)), method).unwrap()
+            resampler(Pass::resize(source, (28, 28)), 1, method).unwrap()
         };
         let large = || tables((1, SIDES), Isa::SCALAR);
         let tables = |width, isa| tables((40, width), isa);
