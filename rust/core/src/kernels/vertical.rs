@@ -104,15 +104,47 @@ impl Vertical {
     /// Combines `lines`, those of [`Vertical::pairs`] of `position` and as long as `out`, whole registers
     /// each.
     pub(crate) fn run(&self, position: usize, lines: &[&[Pair]], out: &mut [u8]) {
+        self.combine(position, lines, 0, out);
+    }
+
+    /// Makes the output scanlines `positions`, one after another in `out`, of `lines`, which begin with the
+    /// first of the first and end with the last of the last. All are of one length, whole registers.
+    ///
+    /// Neighbours have most of their pairs in common. They are made a strip at a time, so that those are still
+    /// in the first-level cache.
+    pub(crate) fn run_together(&self, positions: Range<usize>, lines: &[&[Pair]], out: &mut [u8]) {
+        /// Bytes of the pairs that a strip of an output scanline is made of: half of a small cache.
+        const STRIP: usize = 16 << 10;
+        let (first, length) = (
+            self.pairs(positions.start).start,
+            out.len() / positions.len(),
+        );
+        let most = positions
+            .clone()
+            .map(|position| self.pairs(position).len())
+            .max();
+        let bytes = size_of::<Pair>() * most.unwrap_or(0).max(1);
+        let strip = (STRIP / bytes).next_multiple_of(super::WIDEST);
+        for at in (0..length).step_by(strip) {
+            for (position, out) in positions.clone().zip(out.chunks_exact_mut(length)) {
+                let Range { start, end } = self.pairs(position);
+                let out = &mut out[at..length.min(at + strip)];
+                self.combine(position, &lines[start - first..end - first], at, out);
+            }
+        }
+    }
+
+    /// Combines what `lines`, those of `position`, have from `at` on.
+    fn combine(&self, position: usize, lines: &[&[Pair]], at: usize, out: &mut [u8]) {
         let pairs = self.pairs(position);
         assert!(lines.len() == pairs.len());
-        assert!(lines.iter().all(|line| line.len() == out.len()));
+        assert!(lines.iter().all(|line| line.len() >= at + out.len()));
         assert!(out.len().is_multiple_of(super::WIDEST));
         let weights = self.weights(position, pairs);
         match self.isa.backend() {
-            Backend::Scalar => scalar::combine(lines, weights, self.precision, out),
+            Backend::Scalar => scalar::combine(lines, weights, self.precision, at, out),
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-            _ => vector::combine(self.isa, lines, weights, self.precision, out),
+            _ => vector::combine(self.isa, lines, weights, self.precision, at, out),
         }
     }
 

@@ -235,23 +235,20 @@ impl After {
 }
 
 impl Resampler {
-    /// Writes output scanlines, one after another, to `out`. `combine` writes one as the vertical pass
-    /// leaves it.
+    /// Writes output scanlines, one after another, to `out`. `combine` writes some as the vertical pass
+    /// leaves them.
     pub(super) fn finish(
         &self,
         lines: Range<usize>,
         after: Option<&mut After>,
-        mut combine: impl FnMut(usize, &mut [u8]),
+        mut combine: impl FnMut(Range<usize>, &mut [u8]),
         out: &mut [u8],
     ) {
         let length = 3 * self.stride();
         assert!(out.len() == lines.len() * length);
         let (Some((horizontal, apart)), Some(After { staged, pairs })) = (&self.after, after)
         else {
-            for (y, out) in lines.zip(out.chunks_exact_mut(length)) {
-                combine(y, out);
-            }
-            return;
+            return combine(lines, out);
         };
         let group = horizontal.lines();
         for (y, out) in lines
@@ -260,7 +257,7 @@ impl Resampler {
             .zip(out.chunks_mut(group * length))
         {
             for (line, y) in (y..lines.end.min(y + group)).enumerate() {
-                combine(y, staged.line_mut(line));
+                combine(y..y + 1, staged.line_mut(line));
             }
             horizontal.run(staged, &[], pairs);
             for (line, out) in out.chunks_exact_mut(length).enumerate() {

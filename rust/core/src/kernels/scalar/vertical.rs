@@ -5,17 +5,18 @@ use crate::kernels::taps::{LOW_BITS, Taps, Weights};
 /// Samples whose sums are held in registers or the first-level cache at a time.
 const BLOCK: usize = 128;
 
-/// Combines pairs of scanlines to a scanline.
+/// Combines what pairs of scanlines have from `at` on.
 pub(in crate::kernels) fn combine(
     lines: &[&[Pair]],
     weights: Weights<'_>,
     precision: u32,
+    at: usize,
     out: &mut [u8],
 ) {
     for (index, out) in out.chunks_mut(BLOCK).enumerate() {
         let mut sums = [half(precision); BLOCK];
         let sums = &mut sums[..out.len()];
-        add(lines, weights, BLOCK * index, sums);
+        add(lines, weights, at + BLOCK * index, sums);
         round(sums, precision, out);
     }
 }

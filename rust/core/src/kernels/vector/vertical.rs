@@ -5,12 +5,14 @@ use crate::kernels::isa::{Backend, Isa};
 use crate::kernels::scalar;
 use crate::kernels::taps::Weights;
 
-/// See [`crate::kernels::vertical::Vertical::run`], which has checked that `lines` are as long as `out`.
+/// Combines what `lines` have from `at` on. [`crate::kernels::vertical::Vertical`] has checked that they have as
+/// much as `out`.
 pub(in crate::kernels) fn combine(
     isa: Isa,
     lines: &[&[Pair]],
     weights: Weights<'_>,
     precision: u32,
+    at: usize,
     out: &mut [u8],
 ) {
     assert!(weights.low.len() == lines.len());
@@ -20,21 +22,27 @@ pub(in crate::kernels) fn combine(
     // asserted, here and by the caller.
     unsafe {
         match (isa.backend(), wide) {
-            (Backend::Scalar, _) => scalar::combine(lines, weights, precision, out),
+            (Backend::Scalar, _) => scalar::combine(lines, weights, precision, at, out),
             #[cfg(target_arch = "x86_64")]
-            (Backend::Avx2, false) => with_avx2::combine::<false>(lines, weights, precision, out),
-            #[cfg(target_arch = "x86_64")]
-            (Backend::Avx2, true) => with_avx2::combine::<true>(lines, weights, precision, out),
-            #[cfg(target_arch = "x86_64")]
-            (Backend::Avx512, false) => {
-                with_avx512::combine::<false>(lines, weights, precision, out);
+            (Backend::Avx2, false) => {
+                with_avx2::combine::<false>(lines, weights, precision, at, out)
             }
             #[cfg(target_arch = "x86_64")]
-            (Backend::Avx512, true) => with_avx512::combine::<true>(lines, weights, precision, out),
+            (Backend::Avx2, true) => with_avx2::combine::<true>(lines, weights, precision, at, out),
+            #[cfg(target_arch = "x86_64")]
+            (Backend::Avx512, false) => {
+                with_avx512::combine::<false>(lines, weights, precision, at, out);
+            }
+            #[cfg(target_arch = "x86_64")]
+            (Backend::Avx512, true) => {
+                with_avx512::combine::<true>(lines, weights, precision, at, out)
+            }
             #[cfg(target_arch = "aarch64")]
-            (Backend::Neon, false) => with_neon::combine::<false>(lines, weights, precision, out),
+            (Backend::Neon, false) => {
+                with_neon::combine::<false>(lines, weights, precision, at, out)
+            }
             #[cfg(target_arch = "aarch64")]
-            (Backend::Neon, true) => with_neon::combine::<true>(lines, weights, precision, out),
+            (Backend::Neon, true) => with_neon::combine::<true>(lines, weights, precision, at, out),
         }
     }
 }
@@ -49,12 +57,13 @@ macro_rules! kernel {
             use $register as register;
 
             /// # Safety
-            /// `lines` are as long as `out`, whole registers of it, and as many as the weights.
+            /// From `at` on `lines` have as much as `out`, and they are as many as the weights.
             #[target_feature(enable = $features)]
             pub(super) unsafe fn combine<const WIDE: bool>(
                 lines: &[&[Pair]],
                 weights: Weights<'_>,
                 precision: u32,
+                at: usize,
                 out: &mut [u8],
             ) {
                 let (half, zero) = (begin(scalar::half(precision)), begin(0));
@@ -62,13 +71,16 @@ macro_rules! kernel {
                 for (block, out) in out.as_chunks_mut::<BYTES>().0.iter_mut().enumerate() {
                     let (mut low, mut high) = ([half; 4], [zero; 4]);
                     for (index, line) in lines.iter().enumerate() {
-                        // SAFETY: there are as many weights as lines, and as many pairs in a line as
-                        // bytes in `out`, of which this block is a part.
+                        // SAFETY: there are as many weights as lines, and as many pairs in a line from
+                        // `at` on as bytes in `out`, of which this block is a part.
                         let (taps, samples) = unsafe {
                             let taps = *weights.low.get_unchecked(index);
                             (
                                 taps,
-                                &*line.as_ptr().add(block * BYTES).cast::<[[Pair; SUMS]; 4]>(),
+                                &*line
+                                    .as_ptr()
+                                    .add(at + block * BYTES)
+                                    .cast::<[[Pair; SUMS]; 4]>(),
                             )
                         };
                         let taps = splat(word(taps));
