@@ -11,6 +11,7 @@ pub(super) mod avx512;
 pub(super) mod blend;
 pub(super) mod deinterleave;
 pub(super) mod elements;
+pub(super) mod quads;
 pub(super) mod stream;
 pub(super) mod turn;
 
