@@ -3,6 +3,7 @@
 use std::mem;
 use std::ops::Range;
 
+use super::chunk::common;
 use super::stage::stage;
 use crate::error::{Error, Result};
 use crate::filter::{Axis, Filter, Reference};
@@ -121,16 +122,22 @@ impl Resampler {
     ) {
         let Method { isa, reference, .. } = self.method;
         let blending = blending.unwrap_or(reference);
-        let Span { before, source, .. } = self.pass.width;
         let columns = &self.columns;
-        let shown = before.max(columns.start)..(before + source).min(columns.end);
-        if shown.start > columns.start || shown.end < columns.end {
+        let Some(view) = self.shown(view) else {
+            return self.stage_margin(out);
+        };
+        if view.width() < columns.len() {
             self.stage_margin(out);
         }
-        if !shown.is_empty() {
-            let view = view.columns(shown.start - before..shown.end - before);
-            stage(&view, y, isa, blending, shown.start - columns.start, out);
-        }
+        let left = self.pass.width.before.saturating_sub(columns.start);
+        stage(&view, y, isa, blending, left, out);
+    }
+
+    /// The columns of a source that are looked at, if any are.
+    pub(super) fn shown<'a>(&self, view: &PixelView<'a>) -> Option<PixelView<'a>> {
+        let Span { before, source, .. } = self.pass.width;
+        let shown = common(&self.columns, &(before..before + source));
+        (!shown.is_empty()).then(|| view.columns(shown.start - before..shown.end - before))
     }
 
     /// Writes a scanline of the frame in which there is nothing of the source.
