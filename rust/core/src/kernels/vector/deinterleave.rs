@@ -58,27 +58,28 @@ fn blocks<const N: usize>(
     mut planes: [&mut [u8]; 3],
     finish: impl Fn(&mut [[u8; PIXELS]; 3], &[u8; PIXELS]),
 ) {
-    let mut padded = [0; BYTES];
-    let width = pixels.len().div_ceil(N);
-    for x in (0..width).step_by(PIXELS) {
-        let left = pixels.slice(N * x..pixels.len());
-        let is_whole = left.len() >= N * PIXELS;
-        let pixels = if is_whole {
-            left.slice(0..N * PIXELS)
-        } else {
-            left.copy_to(&mut padded);
-            padded[..N * PIXELS].into()
-        };
+    let apart = |pixels| {
         let [red, green, blue, fourth] = block::<N>(pixels);
         let mut colours = [red, green, blue];
         finish(&mut colours, &fourth);
+        colours
+    };
+    let whole = pixels.len() / (N * PIXELS);
+    let mut left = pixels;
+    let [red, green, blue] = planes
+        .each_mut()
+        .map(|plane| &mut plane.as_chunks_mut().0[..whole]);
+    for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {
+        [*red, *green, *blue] = apart(left.slice(0..N * PIXELS));
+        left = left.slice(N * PIXELS..left.len());
+    }
+    if !left.is_empty() {
+        let mut padded = [0; BYTES];
+        left.copy_to(&mut padded);
+        let colours = apart(padded[..N * PIXELS].into());
         for (plane, samples) in planes.iter_mut().zip(colours) {
-            // Of a known length it is one store.
-            if is_whole {
-                plane[x..x + PIXELS].copy_from_slice(&samples);
-            } else {
-                plane[x..].copy_from_slice(&samples[..width - x]);
-            }
+            let plane = &mut plane[whole * PIXELS..];
+            plane.copy_from_slice(&samples[..plane.len()]);
         }
     }
 }
