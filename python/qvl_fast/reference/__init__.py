@@ -44,7 +44,14 @@ from .rows import (
     round_to_bfloat16,
     round_to_float16,
 )
-from .sampling import qwen2_frames, qwen3_frames, utilities_frames, utilities_nframes
+from .sampling import (
+    internvl_frames,
+    onevision_frames,
+    qwen2_frames,
+    qwen3_frames,
+    utilities_frames,
+    utilities_nframes,
+)
 
 __all__ = [
     "Coefficients",
@@ -55,11 +62,13 @@ __all__ = [
     "cu_seqlens",
     "expand_placeholders",
     "frequencies",
+    "internvl_frames",
     "interpolation_taps",
     "mrope_angles",
     "mrope_decode_position_ids",
     "mrope_position_ids",
     "normalization_table",
+    "onevision_frames",
     "pack",
     "patchify",
     "patchify_raw",
