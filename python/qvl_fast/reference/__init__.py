@@ -9,6 +9,7 @@ Read the modules in the order in which an image passes through them:
 
     rgb        any channel count   -> uint8 (H, W, 3)
     geometry   (H, W)              -> (height, width), multiples of patch times merge
+    budget     the same by the rules of other families than Qwen's
     resize     uint8 (H, W, 3)     -> uint8 (height, width, 3)
     layout     uint8 (H, W, 3)     -> uint8 (tiles, height, width, 3), of other families than Qwen's
     rows       uint8 (T, H, W, 3)  -> (N, columns), one row for each patch
