@@ -3,6 +3,7 @@
 use std::mem;
 use std::ops::Range;
 
+use super::chunk::common;
 use super::stage::stage;
 use crate::error::{Error, Result};
 use crate::filter::{Axis, Filter, Reference};
@@ -45,7 +46,10 @@ impl Method {
 /// have fewer positions, or positions without weight.
 #[derive(Debug)]
 pub(crate) struct Resampler {
+    /// From what is stored to what is stored.
     pub(super) pass: Pass,
+    /// How what comes out is to be seen, as EXIF has it.
+    pub(super) orientation: u8,
     method: Method,
     /// The columns of the frame that are looked at.
     pub(super) columns: Range<usize>,
@@ -56,39 +60,27 @@ pub(crate) struct Resampler {
 }
 
 impl Resampler {
-    /// The tables of `pass`.
-    pub(crate) fn new(pass: Pass, method: Method) -> Result<Self> {
-        let axes = Axes::new(pass, method)?;
-        let vertical_first = vertical_first(method.reference, pass.frame(), pass.resized());
-        Self::of_axes(pass, method, axes, vertical_first)
-    }
-
-    /// The tables by which an image as it is stored becomes what `pass`, a plain one, makes of it as its EXIF
-    /// `orientation` says that it is to be seen, but as if that were stored.
+    /// The tables of `pass` over an image as its EXIF `orientation` says that it is to be seen, for its lines as
+    /// they are stored: an image need not be whole in memory to be turned, its bands are when they are small.
     ///
     /// Lines that are columns take their tables and their turn, which is what the rounding depends on.
-    pub(crate) fn as_stored(pass: Pass, orientation: u8, method: Method) -> Result<Self> {
+    pub(crate) fn new(pass: Pass, orientation: u8, method: Method) -> Result<Self> {
         let mut axes = Axes::new(pass, method)?;
         let mut vertical_first = vertical_first(method.reference, pass.frame(), pass.resized());
-        let mut stored = pass;
         if swaps(orientation) {
             mem::swap(&mut axes.height, &mut axes.width);
-            mem::swap(&mut stored.height, &mut stored.width);
             vertical_first = !vertical_first;
         }
+        let pass = pass.as_stored(orientation);
         let [lines, columns] = flips(orientation);
         for (flips, axis, span) in [
-            (lines, &mut axes.height, stored.height),
-            (columns, &mut axes.width, stored.width),
+            (lines, &mut axes.height, pass.height),
+            (columns, &mut axes.width, pass.width),
         ] {
             if let (true, Some(axis)) = (flips, axis) {
-                *axis = axis.mirrored(span.source)?;
+                *axis = axis.mirrored(span.frame)?;
             }
         }
-        Self::of_axes(stored, method, axes, vertical_first)
-    }
-
-    fn of_axes(pass: Pass, method: Method, axes: Axes, vertical_first: bool) -> Result<Self> {
         let isa = method.isa;
         let (frame_height, frame_width) = pass.frame();
         let vertical = Vertical::new(frame_height, axes.height.as_ref(), isa)?;
@@ -110,6 +102,7 @@ impl Resampler {
         };
         Ok(Self {
             pass,
+            orientation,
             method,
             columns,
             horizontal,
@@ -118,24 +111,33 @@ impl Resampler {
         })
     }
 
-    /// Whose tables they are.
-    pub(crate) fn pass(&self) -> Pass {
-        self.pass
-    }
-
-    /// Writes scanline `y` of `view`, a source or some lines of it, to three planes.
-    pub(super) fn stage(&self, view: &PixelView<'_>, y: usize, out: &mut [u8]) {
+    /// Writes scanline `y` of `view`, a source or some lines of it, to three planes. A fourth channel is blended over
+    /// white as whoever resizes does it for arrays, or by `blending` instead.
+    pub(super) fn stage(
+        &self,
+        view: &PixelView<'_>,
+        y: usize,
+        blending: Option<Reference>,
+        out: &mut [u8],
+    ) {
         let Method { isa, reference, .. } = self.method;
-        let Span { before, source, .. } = self.pass.width;
+        let blending = blending.unwrap_or(reference);
         let columns = &self.columns;
-        let shown = before.max(columns.start)..(before + source).min(columns.end);
-        if shown.start > columns.start || shown.end < columns.end {
+        let Some(view) = self.shown(view) else {
+            return self.stage_margin(out);
+        };
+        if view.width() < columns.len() {
             self.stage_margin(out);
         }
-        if !shown.is_empty() {
-            let view = view.columns(shown.start - before..shown.end - before);
-            stage(&view, y, isa, reference, shown.start - columns.start, out);
-        }
+        let left = self.pass.width.before.saturating_sub(columns.start);
+        stage(&view, y, isa, blending, left, out);
+    }
+
+    /// The columns of a source that are looked at, if any are.
+    pub(super) fn shown<'a>(&self, view: &PixelView<'a>) -> Option<PixelView<'a>> {
+        let Span { before, source, .. } = self.pass.width;
+        let shown = common(&self.columns, &(before..before + source));
+        (!shown.is_empty()).then(|| view.columns(shown.start - before..shown.end - before))
     }
 
     /// Writes a scanline of the frame in which there is nothing of the source.
@@ -183,7 +185,7 @@ impl Resampler {
     }
 
     /// Samples from a plane of an output scanline to the next.
-    pub(crate) fn stride(&self) -> usize {
+    pub(super) fn stride(&self) -> usize {
         plane_stride(self.pass.width.length())
     }
 }

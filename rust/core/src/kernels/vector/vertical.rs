@@ -1,6 +1,8 @@
 //! The vertical pass: pairs of scanlines to a scanline.
 
 use crate::kernels::Pair;
+#[cfg(target_arch = "aarch64")]
+use crate::kernels::aarch64::vertical;
 use crate::kernels::isa::{Backend, Isa};
 use crate::kernels::scalar;
 use crate::kernels::taps::Weights;
@@ -15,7 +17,7 @@ pub(in crate::kernels) fn combine(
     at: usize,
     out: &mut [u8],
 ) {
-    assert!(weights.low.len() == lines.len());
+    assert!(weights.whole.len() == lines.len() && weights.low.len() == lines.len());
     let wide = !weights.high.is_empty();
     assert!(!wide || weights.high.len() == lines.len());
     // SAFETY: the processor has the instructions of an `Isa`; lines and weights have the lengths that were
@@ -38,15 +40,12 @@ pub(in crate::kernels) fn combine(
                 with_avx512::combine::<true>(lines, weights, precision, at, out)
             }
             #[cfg(target_arch = "aarch64")]
-            (Backend::Neon, false) => {
-                with_neon::combine::<false>(lines, weights, precision, at, out)
-            }
-            #[cfg(target_arch = "aarch64")]
-            (Backend::Neon, true) => with_neon::combine::<true>(lines, weights, precision, at, out),
+            (Backend::Neon, _) => vertical::combine(lines, weights, precision, at, out),
         }
     }
 }
 
+#[cfg(target_arch = "x86_64")]
 macro_rules! kernel {
     ($module:ident, $register:path, $features:literal) => {
         mod $module {
@@ -115,10 +114,9 @@ kernel!(
     crate::kernels::x86_64::avx512,
     "avx512f,avx512bw,avx512vnni"
 );
-#[cfg(target_arch = "aarch64")]
-kernel!(with_neon, crate::kernels::aarch64::apart, "neon");
 
 /// Two weights side by side in a word, the first in the lower half.
+#[cfg(target_arch = "x86_64")]
 fn word([a, b]: [i16; 2]) -> i32 {
     i32::from(a as u16) | i32::from(b) << 16
 }
