@@ -31,15 +31,19 @@ pub(super) fn halves(weight: i32, wide: bool) -> [i16; 2] {
     }
 }
 
-/// Bits of the lower byte of a weight that is cut into two.
-pub(super) const BYTE_BITS: u32 = 8;
+/// Bits of a digit of a weight.
+pub(super) const DIGIT_BITS: u32 = 8;
 
-/// A weight as two signed bytes, of which the second counts `2^BYTE_BITS` times. None for those near the end of
-/// 16 bits, whose upper byte would not fit.
-pub(super) fn bytes(weight: i32) -> Option<[i8; 2]> {
-    let low = weight as i8;
-    let high = (weight - i32::from(low)) >> BYTE_BITS;
-    Some([low, i8::try_from(high).ok()?])
+/// A weight as signed bytes, each of which counts `2^DIGIT_BITS` times as much as the one before it. None if
+/// that takes more than `N`: two are a little short of 16 bits.
+pub(super) fn digits<const N: usize>(weight: i32) -> Option<[i8; N]> {
+    let mut rest = weight;
+    let digits = [(); N].map(|()| {
+        let lowest = rest as i8;
+        rest = (rest - i32::from(lowest)) >> DIGIT_BITS;
+        lowest
+    });
+    (rest == 0).then_some(digits)
 }
 
 #[cfg(test)]
@@ -49,11 +53,11 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn bytes_make_the_weight_or_are_refused() {
+    fn digits_make_the_weight_or_are_refused() {
         for weight in -40_000..40_000 {
-            match bytes(weight) {
+            match digits(weight) {
                 Some([low, high]) => {
-                    assert_eq!(i32::from(low) + (i32::from(high) << BYTE_BITS), weight);
+                    assert_eq!(i32::from(low) + (i32::from(high) << DIGIT_BITS), weight);
                 }
                 None => assert!(!(-32_896..=32_639).contains(&weight)),
             }

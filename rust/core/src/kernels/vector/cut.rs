@@ -2,7 +2,7 @@
 
 use crate::filter::Axis;
 use crate::kernels::isa::Isa;
-use crate::kernels::taps::{bytes, halves};
+use crate::kernels::taps::{digits, halves};
 
 /// How weights are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Cut {
         let taps = axis.most_taps();
         let pays = 3 * taps.div_ceil(4) + 2 < 2 * taps.div_ceil(2);
         let mut weights = (0..axis.len()).flat_map(|x| axis.bounds(x).1);
-        if multiplies_bytes(isa) && pays && weights.all(|weight| bytes(*weight).is_some()) {
+        if multiplies_bytes(isa) && pays && weights.all(|weight| digits::<2>(*weight).is_some()) {
             Self::Bytes
         } else {
             Self::Whole
@@ -73,9 +73,9 @@ impl Cut {
                 }
                 Self::Bytes => {
                     // `of` has seen that all weights can be cut so.
-                    let halves = bytes(*weight).unwrap_or([0; 2]);
-                    for (weights, half) in weights.iter_mut().zip(halves) {
-                        weights[tap] = half as u8;
+                    let digits = digits::<2>(*weight).unwrap_or_default();
+                    for (weights, digit) in weights.iter_mut().zip(digits) {
+                        weights[tap] = digit as u8;
                     }
                 }
             }

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 pub(in crate::kernels) use super::avx512::{
     BYTES, begin, load, load_samples, pair_up, shift, splat, store_pairs,
 };
-use crate::kernels::taps::BYTE_BITS;
+use crate::kernels::taps::DIGIT_BITS;
 
 /// Samples in the order of `pattern`, as bytes.
 #[target_feature(enable = "avx512vbmi")]
@@ -25,9 +25,9 @@ pub(in crate::kernels) fn multiply_add(
     _mm512_dpbusd_epi32(sums, samples, weights)
 }
 
-/// Sums of lower bytes of weights and of upper ones, together.
+/// Sums of lower digits of weights and of upper ones, together.
 #[target_feature(enable = "avx512f")]
 #[inline]
 pub(in crate::kernels) fn join(low: __m512i, high: __m512i) -> __m512i {
-    _mm512_add_epi32(low, _mm512_slli_epi32::<BYTE_BITS>(high))
+    _mm512_add_epi32(low, _mm512_slli_epi32::<DIGIT_BITS>(high))
 }

@@ -12,12 +12,12 @@
 //! ```
 
 use std::arch::x86_64::*;
-use std::ops::RangeInclusive;
 
 use crate::error::Result;
 use crate::filter::Axis;
 use crate::kernels::ahead::Ahead;
 use crate::kernels::scalar;
+use crate::kernels::taps;
 use crate::kernels::turned::LINES;
 use crate::memory;
 
@@ -26,9 +26,6 @@ const SAMPLES: usize = 4;
 
 /// Quads that are turned at once: a cache line of each scanline.
 const BLOCK: usize = 16;
-
-/// Weights of two digits, each a signed byte. Three are more than any weight takes.
-const TWO_DIGITS: RangeInclusive<i32> = -128 * 257..=127 * 257;
 
 /// A quad of every scanline: a register for each channel.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +54,8 @@ impl Quads {
             .max()
             .unwrap_or(0);
         let mut taps = windows.clone().flat_map(|(_, taps)| taps);
-        let digits = if taps.all(|weight| TWO_DIGITS.contains(weight)) {
+        // Three are more than any weight takes.
+        let digits = if taps.all(|weight| taps::digits::<2>(*weight).is_some()) {
             2
         } else {
             3
@@ -67,11 +65,10 @@ impl Quads {
         let records = weights.chunks_exact_mut(quads * digits);
         for ((start, taps), record) in windows.clone().zip(records) {
             for (tap, weight) in (start % SAMPLES..).zip(taps) {
-                let mut rest = *weight;
-                for digit in 0..digits {
-                    let lowest = rest as i8;
-                    record[tap / SAMPLES * digits + digit][tap % SAMPLES] = lowest;
-                    rest = (rest - i32::from(lowest)) >> 8;
+                let all = taps::digits::<3>(*weight).unwrap_or_default();
+                let sets = &mut record[tap / SAMPLES * digits..][..digits];
+                for (set, digit) in sets.iter_mut().zip(all) {
+                    set[tap % SAMPLES] = digit;
                 }
             }
         }
@@ -179,7 +176,10 @@ impl Quads {
             for (channel, out) in out.as_chunks_mut::<LINES>().0[..3].iter_mut().enumerate() {
                 let mut sum = sums[DIGITS - 1][channel];
                 for lower in sums[..DIGITS - 1].iter().rev() {
-                    sum = _mm512_add_epi32(_mm512_slli_epi32::<8>(sum), lower[channel]);
+                    sum = _mm512_add_epi32(
+                        _mm512_slli_epi32::<{ taps::DIGIT_BITS }>(sum),
+                        lower[channel],
+                    );
                 }
                 let positive = _mm512_max_epi32(_mm512_sra_epi32(sum, shift), zero);
                 // SAFETY: 16 bytes.
