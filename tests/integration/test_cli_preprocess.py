@@ -103,6 +103,17 @@ def test_options_reach_the_rows(images, tmp_path, options, settings):
     assert differs
 
 
+@pytest.mark.parametrize("config", ["internvl", "siglip2-naflex"])
+def test_families_whose_models_take_another_form_are_written_as_rows(images, tmp_path, config):
+    assert preprocess(*images, "-o", tmp_path / "out", "--config", config) == 0
+    processor = ImageProcessor(config, form="rows")
+    for image in images:
+        want = processor(image)
+        rows, grid = load(tmp_path / "out")[str(image)]
+        assert torch.equal(grid, want.image_grid_thw[0])
+        assert torch.equal(rows, want.pixel_values)
+
+
 def test_a_shard_says_what_it_holds(images, tmp_path):
     out = tmp_path / "out"
     assert preprocess(*images[:2], "-o", out, "--dtype", "uint8", "--max-pixels", "50000") == 0

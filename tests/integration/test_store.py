@@ -138,6 +138,11 @@ def test_what_is_no_store_is_refused(folder, tmp_path):
         Dataset(folder)[3]
 
 
+def test_a_processor_of_another_form_is_refused(images, tmp_path):
+    with pytest.raises(ValueError, match="processor must be made with form='rows', got 'planes'"):
+        write_shards(images, tmp_path / "out", ImageProcessor("internvl"))
+
+
 def test_failures_are_returned_and_the_rest_is_written(images, tmp_path):
     images[1].write_bytes(b"no image")
     missing = tmp_path / "missing.png"

@@ -1,4 +1,7 @@
-"""Whole models of the other families with our tower, loaded from a checkpoint, in its place."""
+"""Whole models of the other families with our pixels, and our tower in its place.
+
+Both come from a checkpoint that transformers has saved.
+"""
 
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ import transformers
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from qvl_fast import ImageProcessor
 from qvl_fast.models import VitTower, load_vision_tower, planes_to_rows
 
 IMAGE = 101
@@ -96,6 +100,7 @@ PROCESSORS = {
     "llava_onevision": ("LlavaOnevision", {"size": {"height": 28, "width": 28}}),
     "internvl": ("GotOcr2", {"size": {"height": 28, "width": 28}, "crop_to_patches": True}),
     "blip-2": ("Blip", {"size": {"height": 28, "width": 28}}),
+    "idefics": ("Idefics", {"image_size": 28}),
 }
 
 
@@ -133,13 +138,25 @@ def model(request):
 
 
 @pytest.fixture
-def inputs(model, picture):
-    """Two pictures through the stock image processor, and as many placeholders as they become."""
+def images(picture):
     rng = np.random.default_rng(0)
-    images = [picture(rng, 40, 90), picture(rng, 75, 60)]
+    return [picture(rng, 40, 90), picture(rng, 75, 60)]
+
+
+@pytest.fixture
+def processor(model):
+    """The stock image processor."""
+    kind, options = PROCESSORS[model.config.model_type]
+    if "pinpoints" in str(model.config):
+        options = options | {"image_grid_pinpoints": PINPOINTS}
+    return getattr(transformers, f"{kind}ImageProcessor")(**options)
+
+
+@pytest.fixture
+def inputs(model, processor, images):
+    """Two pictures through the stock image processor, and as many placeholders as they become."""
     family = model.config.model_type
     if family == "idefics":
-        processor = transformers.IdeficsImageProcessor(image_size=28)
         pixels = processor(images, return_tensors="pt")
         ids = torch.arange(1, 9).repeat(1, 1)
         mask = torch.ones(1, 8, 2, dtype=torch.int64)
@@ -149,10 +166,6 @@ def inputs(model, picture):
             "pixel_values": pixels[None] if pixels.ndim == 4 else pixels,
             "image_attention_mask": mask,
         }
-    kind, options = PROCESSORS[family]
-    if "pinpoints" in str(model.config):
-        options = options | {"image_grid_pinpoints": PINPOINTS}
-    processor = getattr(transformers, f"{kind}ImageProcessor")(**options)
     batch = dict(processor(images, return_tensors="pt"))
     batch.pop("num_patches", None)
     batch.pop("batch_num_images", None)
@@ -166,9 +179,12 @@ def inputs(model, picture):
 
 
 @torch.inference_mode()
-def test_logits_of_a_model_with_our_tower(tmp_path, model, inputs):
+def test_logits_of_a_model_with_our_pixels_and_tower(tmp_path, model, processor, images, inputs):
     expected = model(**inputs).logits
     model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    pixels = ImageProcessor.from_pretrained(tmp_path)(images).pixel_values
+    inputs["pixel_values"] = pixels.view_as(inputs["pixel_values"])
     tower = load_vision_tower(tmp_path)
     assert isinstance(tower, VitTower)
     inner = model if hasattr(model, "vision_model") else model.model

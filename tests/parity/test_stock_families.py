@@ -42,7 +42,10 @@ SETTINGS = {
         "GlmgaImageProcessor",
         {"patch_expand_factor": 2, "size": {"shortest_edge": 40000, "longest_edge": 90000}},
     ),
-    "glm-5-expanded": ("Glm5NextImageProcessor", {"patch_expand_factor": 3, "max_image_tokens": 9}),
+    "glm-5-expanded": (
+        "Glm5NextImageProcessor",
+        {"patch_expand_factor": 3, "min_image_tokens": 2, "max_image_tokens": 30},
+    ),
     "glm-image-small": (
         "GlmImageImageProcessor",
         {"size": {"shortest_edge": 40000, "longest_edge": 90000}},

@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,18 +134,47 @@ def test_known_pixels_of_two_images_in_a_sample():
 
 
 @pytest.mark.parametrize(
-    ("mode", "known"),
+    ("picture", "known"),
     [
-        ("L", ("6260118a55b8", "64f0395a92a4")),
-        ("RGBA", ("ea05c47bbd42", "4da7c2a4c281")),
+        (Image.fromarray(image(60, 80)[:, :, 0]), "6260118a55b8 64f0395a92a4"),
+        (Image.fromarray(image(60, 80, 4)), "ea05c47bbd42 4da7c2a4c281"),
+        (Image.fromarray(image(60, 80, 4)[:, :, [0, 3]]), "7de14cda05ad 07d51096ba76"),
+        (Image.fromarray(image(60, 80)[:, :, 0]).convert("1"), "0a2aa6b52a86 014b57720ef2"),
+        (
+            Image.frombytes("CMYK", (80, 60), image(60, 80, 4).tobytes()),
+            "3df668a7ebcb e96ee6d63573",
+        ),
+        (image(60, 80, 4), "c2089c277058 4da7c2a4c281"),
+        (image(60, 80)[:, :, :1], "6260118a55b8 64f0395a92a4"),
+    ],
+    ids=["L", "RGBA", "LA", "1", "CMYK", "array of four channels", "array of one"],
+)
+def test_known_colours(picture, known):
+    got = [digits(of("clip-224", reference), picture) for reference in ("torchvision", "pillow-13")]
+    assert got == known.split()
+
+
+@pytest.mark.parametrize(
+    ("at", "least", "most", "grid"),
+    [
+        ((633, 633), 1, 12, (1, 1)),
+        ((634, 634), 1, 12, (2, 2)),
+        ((600, 900), 1, 5, (2, 2)),
+        ((100, 150), 1, 5, (1, 1)),
+        ((448, 448), 6, 12, (3, 3)),
+        ((448, 448), 7, 7, (7, 1)),
+        ((480, 640), 5, 5, (5, 1)),
+        ((1300, 800), 1, 12, (3, 2)),
+        ((40, 400), 1, 12, (1, 10)),
     ],
 )
-def test_known_colours(mode, known):
-    pixels = image(60, 80, 4) if mode == "RGBA" else image(60, 80)[:, :, 0]
-    picture = Image.fromarray(pixels)
-    assert picture.mode == mode
-    got = [digits(of("clip-224", reference), picture) for reference in ("torchvision", "pillow-13")]
-    assert tuple(got) == known
+def test_known_grids_where_ratios_are_equally_near(at, least, most, grid):
+    layout = ModelConfig.preset("internvl").image.layout
+    config = ModelConfig.preset("internvl").image.override(
+        layout=replace(layout, fit=Ratio(least, most))
+    )
+    rows, columns = grid
+    assert of(config).resized_size(*at) == (448 * rows, 448 * columns)
 
 
 # By family: the size of an image, its tiles, its tokens.

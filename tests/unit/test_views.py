@@ -291,3 +291,11 @@ def test_rows_that_cannot_be_compared_are_refused():
         diff(rows.pixel_values, rows.pixel_values, [[1, 20, 15], [1, 20, 15]], PLAIN)
     with pytest.raises(TypeError, match="b must be an array"):
         diff(rows.pixel_values, "rows", rows.image_grid_thw, PLAIN)
+
+
+def test_frames_of_a_video_that_are_tiles():
+    clip = np.random.default_rng(0).integers(0, 256, (3, 40, 60, 3), np.uint8)
+    views = view_frames(clip, "internvl", most_groups=2)
+    assert len(views) == 2
+    for frame, one in zip(clip, views, strict=False):
+        assert np.array_equal(one.seen.pixels, qvl_fast.resize(frame, 448, 448))

@@ -40,6 +40,7 @@ STOCK: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         "GotOcr2ImageProcessor",
         {"size": {"height": 448, "width": 448}, "crop_to_patches": True, **_IMAGENET},
     ),
+    "got-ocr-2": ("GotOcr2ImageProcessor", {"size": {"height": 1024, "width": 1024}}),
     "blip-2": ("BlipImageProcessor", {"size": 224}),
     "idefics": ("IdeficsImageProcessor", {"image_size": 224}),
     "siglip-384": ("SiglipImageProcessor", {"size": {"height": 384, "width": 384}}),

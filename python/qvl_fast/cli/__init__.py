@@ -264,6 +264,7 @@ def _processor(args: argparse.Namespace) -> ImageProcessor:
     try:
         return ImageProcessor(
             config,
+            form="rows",
             reference=args.reference,
             dtype=args.dtype,
             temporal=args.temporal,
@@ -281,6 +282,7 @@ def _video_processor(args: argparse.Namespace) -> VideoProcessor | None:
     try:
         return VideoProcessor(
             config,
+            form="rows",
             reference=args.reference,
             dtype=args.dtype,
             timeout=args.timeout,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Line: TypeAlias = "tuple[str | Path, ...]"
 
-# Of a family that cuts images into tiles, the rows are those tiles.
+# Of a family that cuts images into tiles, the rows are those tiles, or frames of a video.
 _IMAGES = ("file", "height x width", "config", "resized", "grid", "rows", "tokens")
 _VIDEOS = (
     "file",
@@ -124,7 +124,7 @@ def _video_lines(
             _by(*outline.grid),
             "-" if seconds is None else f"{seconds:.3f}",
             str(rows),
-            str(rows // processor.config.merge_size**2),
+            str(processor.num_tokens(whole)),
         )
 
 

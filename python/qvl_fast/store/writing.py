@@ -48,10 +48,14 @@ def write_shards(
         The files that could not be used, with what went wrong.
 
     Raises:
+        ValueError: a processor does not give rows.
         StoreError: the folder is in use, or cannot be written to.
         ModuleNotFoundError: safetensors is not installed, or torch for bfloat16, or PyAV for a
             video.
     """
+    for name, given in (("processor", processor), ("video_processor", video_processor)):
+        if given is not None and given.form != "rows":
+            raise ValueError(f"{name} must be made with form='rows', got {given.form!r}")
     sources, failures = collect(map(Path, paths), videos=video_processor is not None)
     run = Run(sources, failures, Path(directory), processor, video_processor, resume=resume)
     run.write(shard_size, report=lambda _: None)

@@ -104,6 +104,13 @@ def see_frames(video: VideoSource, config: ModelConfig, most: int) -> Iterator[t
     processor = VideoProcessor(config, dtype="uint8", return_tensors="np")
     batch = processor(video)
     (known,), (times,) = batch.video_metadata, batch.timestamps
+    if processor.form == "planes":
+        # (frames, height, width, 3)
+        frames = batch.pixel_values_videos[0].transpose(0, 2, 3, 1)
+        size = known.height or frames.shape[1], known.width or frames.shape[2]
+        for place, pixels in enumerate(frames[:most]):
+            yield f"frame {place} at {times[place].strip('<>')}", Seen(config, size, pixels)
+        return
     grid = batch.video_grid_thw
     (frames,) = unpatchify(batch.pixel_values_videos, grid, processor.config)
     groups = int(grid[0, 0])

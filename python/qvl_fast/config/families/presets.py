@@ -84,6 +84,8 @@ IMAGES: Mapping[str, ImageConfig] = {
     "llava-next": VIT.override(layout=_NEXT),
     "llava-onevision": _HALF_VIT.override(layout=_ONEVISION),
     "internvl": VIT.override(layout=_INTERNVL, image_mean=IMAGENET_MEAN, image_std=IMAGENET_STD),
+    # convert_got_ocr2_weights_to_hf.py of transformers; pages are cut into tiles on request only.
+    "got-ocr-2": VIT.override(layout=replace(stretched(1024, 256), stack="flat")),
     "blip-2": VIT.override(layout=stretched(224, 32)),
     "idefics": VIT.override(layout=stretched(224)),
     "siglip-384": _HALF_VIT.override(layout=stretched(384, 729)),
