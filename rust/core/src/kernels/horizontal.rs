@@ -2,10 +2,10 @@
 
 use super::isa::{Backend, Isa};
 use super::staged::Staged;
-use super::turned::{Room, Turned};
+use super::turned::Turned;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::vector;
-use super::{Pair, plane_stride, scalar};
+use super::{Pair, WIDEST, plane_stride, scalar};
 use crate::error::Result;
 use crate::filter::Axis;
 use crate::pixels::Bytes;
@@ -53,7 +53,9 @@ impl Horizontal {
                 }
                 None => {
                     let turned = Turned::new(&axis, isa)?;
-                    let reach = turned.reach();
+                    // Sixteen scanlines are read side by side, which would share few places of a cache if they
+                    // were a power of two apart.
+                    let reach = plane_stride(turned.reach().max(width)) | WIDEST;
                     (Kernel::Turned(turned), reach)
                 }
             },
@@ -86,8 +88,8 @@ impl Horizontal {
     /// Room for as many scanlines.
     pub(crate) fn staged(&self) -> Result<Staged> {
         let room = match &self.kernel {
-            Kernel::Turned(turned) => turned.room()?,
-            _ => Room::new(0, 0)?,
+            Kernel::Turned(turned) => Some(turned.room()?),
+            _ => None,
         };
         Staged::new(self.lines(), self.reach, room)
     }

@@ -10,13 +10,13 @@ use crate::memory::Buffer;
 pub(crate) struct Staged {
     bytes: Buffer<u8>,
     stride: usize,
-    /// What the pass works in.
-    room: Room,
+    /// What the pass works in, beside them.
+    room: Option<Room>,
 }
 
 impl Staged {
     /// Room for so many `lines` of which `reach` samples of a plane may be read.
-    pub(super) fn new(lines: usize, reach: usize, room: Room) -> Result<Self> {
+    pub(super) fn new(lines: usize, reach: usize, room: Option<Room>) -> Result<Self> {
         let stride = plane_stride(reach);
         Ok(Self {
             bytes: Buffer::new(stride.saturating_mul(3 * lines), "staged scanlines")?,
@@ -36,8 +36,8 @@ impl Staged {
     }
 
     /// All planes, and what the pass works in.
-    pub(super) fn planes_and_room(&mut self) -> (&[u8], &mut Room) {
-        (&self.bytes, &mut self.room)
+    pub(super) fn planes_and_room(&mut self) -> (&[u8], Option<&mut Room>) {
+        (&self.bytes, self.room.as_mut())
     }
 
     /// The three planes of a scanline.

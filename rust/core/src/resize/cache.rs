@@ -1,26 +1,27 @@
 //! Tables of the sizes that were resampled last: frames of a video, and images of one camera, share them.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use super::resampler::{Method, Resampler};
 use crate::error::Result;
 use crate::geometry::Pass;
 
-/// How many are kept, and up to which sum of an image's sides: about 2 MB in all.
-const COUNT: usize = 8;
-const SIDES: usize = 16 << 10;
+/// How many are kept at most, and up to which sum of the sides of their images: about 3 MB. Those of one image
+/// take a part of that at most.
+const COUNT: usize = 64;
+const SIDES: usize = 256 << 10;
+const LARGEST: usize = SIDES / 16;
 
 /// The latest last.
-static LATEST: Mutex<Vec<(Key, Arc<Resampler>)>> = Mutex::new(Vec::new());
+static LATEST: Mutex<VecDeque<(Key, Arc<Resampler>)>> = Mutex::new(VecDeque::new());
 
 type Key = (Pass, u8, Method);
 
 /// Tables as [`Resampler::new`] makes them.
 pub(crate) fn resampler(pass: Pass, orientation: u8, method: Method) -> Result<Arc<Resampler>> {
     let new = || Resampler::new(pass, orientation, method).map(Arc::new);
-    let (frame, target) = (pass.frame(), pass.target());
-    let sides = [frame.0, frame.1, target.0, target.1];
-    if sides.into_iter().any(|side| side > SIDES / 4) {
+    if sides(pass) > LARGEST {
         return new();
     }
     let key = (pass, orientation, method);
@@ -30,20 +31,29 @@ pub(crate) fn resampler(pass: Pass, orientation: u8, method: Method) -> Result<A
     let made = new()?;
     // Nobody waits: in a child of a fork the lock may be held for ever.
     if let Ok(mut latest) = LATEST.try_lock() {
-        if latest.len() == COUNT {
-            latest.remove(0);
+        latest.push_back((key, Arc::clone(&made)));
+        let mut kept: usize = latest.iter().map(|(key, _)| sides(key.0)).sum();
+        while latest.len() > COUNT || kept > SIDES {
+            kept -= latest.pop_front().map_or(0, |(key, _)| sides(key.0));
         }
-        latest.push((key, Arc::clone(&made)));
     }
     Ok(made)
+}
+
+/// The lengths that the tables of a pass are about as large as.
+fn sides(pass: Pass) -> usize {
+    let (frame, target) = (pass.frame(), pass.target());
+    [frame.0, frame.1, target.0, target.1]
+        .into_iter()
+        .fold(0, usize::saturating_add)
 }
 
 fn look_up(key: Key) -> Option<Arc<Resampler>> {
     let mut latest = LATEST.try_lock().ok()?;
     let place = latest.iter().position(|(kept, _)| *kept == key)?;
-    let entry = latest.remove(place);
+    let entry = latest.remove(place)?;
     let found = Arc::clone(&entry.1);
-    latest.push(entry);
+    latest.push_back(entry);
     Some(found)
 }
 
@@ -59,7 +69,7 @@ mod tests {
             let method = Method::new(Reference::Torchvision, isa);
             resampler(Pass::resize(source, (28, 28)), 1, method).unwrap()
         };
-        let large = || tables((1, SIDES), Isa::SCALAR);
+        let large = || tables((1, LARGEST), Isa::SCALAR);
         let tables = |width, isa| tables((40, width), isa);
         let first = tables(31, Isa::SCALAR);
         assert!(Arc::ptr_eq(&first, &tables(31, Isa::SCALAR)));

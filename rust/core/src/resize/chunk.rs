@@ -181,6 +181,9 @@ fn pair_up(
     let source_lines = resampler.source_lines();
     let group = 2 * resampler.group();
     let length = resampler.group() * resampler.pair_samples();
+    let fetched = view
+        .filter(|_| fetch_ahead)
+        .and_then(|(view, origin)| resampler.shown(&view).map(|view| (view, origin)));
     let mut ahead: Vec<Bytes<'_>> = Vec::new();
     // Where pairs of margins are: all are alike.
     let mut margins = None;
@@ -203,7 +206,7 @@ fn pair_up(
             }
         }
         ahead.clear();
-        if let (true, Some((view, origin))) = (fetch_ahead, &view) {
+        if let Some((view, origin)) = &fetched {
             let next = first + group.max(AHEAD);
             for y in next..next + group {
                 memory_of(view, y.saturating_sub(*origin), &mut ahead);

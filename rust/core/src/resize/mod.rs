@@ -119,7 +119,7 @@ mod tests {
     use super::resampler::Resampler;
     use super::resampler::tests::by_definition;
     use super::*;
-    use crate::filter::Filter;
+    use crate::filter::{Axis, Filter};
     use crate::geometry::Span;
     use crate::parallel::{self, Work};
     use crate::pixels::{flips, swaps, turned};
@@ -482,6 +482,40 @@ mod tests {
             }
             drop((first, second));
             assert!(out == expected, "{steps}");
+        }
+    }
+
+    /// Two signed bytes hold no weight above 32,639; nearly all axes have none.
+    #[test]
+    fn the_largest_weights_are_exact() {
+        let axis = |width| {
+            let reference = Reference::Torchvision;
+            Axis::new(width, 20, Filter::Bicubic, reference).unwrap()
+        };
+        let is_large = |width: &usize| {
+            (0..20).any(|x| {
+                axis(*width)
+                    .bounds(x)
+                    .1
+                    .iter()
+                    .any(|weight| *weight > 32_639)
+            })
+        };
+        let width = (100..5000).find(is_large).unwrap();
+        let (source, target) = ((18, width), (18, 20));
+        let pixels = noise(18 * width * 3, 11);
+        let expected = by_definition(
+            &pixels,
+            source,
+            target,
+            Filter::Bicubic,
+            Reference::Torchvision,
+        );
+        let view = PixelView::packed(&pixels[..], 18, width, 3).unwrap();
+        for isa in Isa::available() {
+            let mut out = vec![0; expected.len()];
+            resize(&view, target, Reference::Torchvision, isa, &mut out).unwrap();
+            assert!(out == expected, "{isa:?}");
         }
     }
 

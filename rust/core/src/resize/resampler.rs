@@ -3,6 +3,7 @@
 use std::mem;
 use std::ops::Range;
 
+use super::chunk::common;
 use super::stage::stage;
 use crate::error::{Error, Result};
 use crate::filter::{Axis, Filter, Reference};
@@ -121,16 +122,22 @@ impl Resampler {
     ) {
         let Method { isa, reference, .. } = self.method;
         let blending = blending.unwrap_or(reference);
-        let Span { before, source, .. } = self.pass.width;
         let columns = &self.columns;
-        let shown = before.max(columns.start)..(before + source).min(columns.end);
-        if shown.start > columns.start || shown.end < columns.end {
+        let Some(view) = self.shown(view) else {
+            return self.stage_margin(out);
+        };
+        if view.width() < columns.len() {
             self.stage_margin(out);
         }
-        if !shown.is_empty() {
-            let view = view.columns(shown.start - before..shown.end - before);
-            stage(&view, y, isa, blending, shown.start - columns.start, out);
-        }
+        let left = self.pass.width.before.saturating_sub(columns.start);
+        stage(&view, y, isa, blending, left, out);
+    }
+
+    /// The columns of a source that are looked at, if any are.
+    pub(super) fn shown<'a>(&self, view: &PixelView<'a>) -> Option<PixelView<'a>> {
+        let Span { before, source, .. } = self.pass.width;
+        let shown = common(&self.columns, &(before..before + source));
+        (!shown.is_empty()).then(|| view.columns(shown.start - before..shown.end - before))
     }
 
     /// Writes a scanline of the frame in which there is nothing of the source.
@@ -235,23 +242,20 @@ impl After {
 }
 
 impl Resampler {
-    /// Writes output scanlines, one after another, to `out`. `combine` writes one as the vertical pass
-    /// leaves it.
+    /// Writes output scanlines, one after another, to `out`. `combine` writes some as the vertical pass
+    /// leaves them.
     pub(super) fn finish(
         &self,
         lines: Range<usize>,
         after: Option<&mut After>,
-        mut combine: impl FnMut(usize, &mut [u8]),
+        mut combine: impl FnMut(Range<usize>, &mut [u8]),
         out: &mut [u8],
     ) {
         let length = 3 * self.stride();
         assert!(out.len() == lines.len() * length);
         let (Some((horizontal, apart)), Some(After { staged, pairs })) = (&self.after, after)
         else {
-            for (y, out) in lines.zip(out.chunks_exact_mut(length)) {
-                combine(y, out);
-            }
-            return;
+            return combine(lines, out);
         };
         let group = horizontal.lines();
         for (y, out) in lines
@@ -260,7 +264,7 @@ impl Resampler {
             .zip(out.chunks_mut(group * length))
         {
             for (line, y) in (y..lines.end.min(y + group)).enumerate() {
-                combine(y, staged.line_mut(line));
+                combine(y..y + 1, staged.line_mut(line));
             }
             horizontal.run(staged, &[], pairs);
             for (line, out) in out.chunks_exact_mut(length).enumerate() {

@@ -540,10 +540,10 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             };
             let pairs = memory::collect(needed.clone().map(pair), "pairs of scanlines")?;
             let vertical = &self.resampler.vertical;
-            let combine = |y: usize, out: &mut [u8]| {
-                let range = vertical.pairs(y);
+            let combine = |lines: Range<usize>, out: &mut [u8]| {
+                let range = self.resampler.pairs(lines.clone());
                 let pairs = &pairs[range.start - needed.start..range.end - needed.start];
-                vertical.run(y, pairs, out);
+                vertical.run_together(lines, pairs, out);
             };
             self.resampler
                 .finish(lines.clone(), after.as_mut(), combine, out);
@@ -586,9 +586,12 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             let out = &mut scratch.band[..frames.len() * length];
             for (frame, out) in frames.iter_mut().zip(out.chunks_exact_mut(length)) {
                 let mut failure = None;
-                let combine = |_, out: &mut [u8]| {
-                    if failure.is_none() {
-                        failure = frame.combine(out).err();
+                let combine = |lines: Range<usize>, out: &mut [u8]| {
+                    let length = out.len() / lines.len();
+                    for out in out.chunks_exact_mut(length) {
+                        if failure.is_none() {
+                            failure = frame.combine(out).err();
+                        }
                     }
                 };
                 let after = scratch.after.as_mut();

@@ -1,34 +1,16 @@
-//! The horizontal pass where windows are long: scanlines are turned, combined as columns, and turned back.
-//!
-//! Where an image shrinks to a quarter or less, neighbouring columns share too few samples of a register.
-//! Turned on their side, though, scanlines are many columns of a few samples each, and a vertical pass
-//! combines those with a weight for each column and no shuffle at all:
-//!
-//! ```text
-//! scanlines    16 of w samples, three planes each
-//! columns      w/2 pairs of 3 x 16 samples             (a strip of them at a time, which the cache holds)
-//! combined     as many columns as come out, of 3 x 16 samples
-//! pairs        8 of scanlines
-//! ```
+//! Two neighbouring samples of each scanline at a time, in 16 bits: a vertical pass over columns.
 
 use std::ops::Range;
 
-use super::ahead::Ahead;
-use super::isa::Isa;
-use super::staged::Staged;
-use super::turn::{ROWS, SAMPLES, turn};
-use super::vertical::Vertical;
-use super::{Pair, plane_stride};
+use super::{COLUMN, LINES};
 use crate::error::Result;
 use crate::filter::Axis;
+use crate::kernels::Pair;
+use crate::kernels::ahead::Ahead;
+use crate::kernels::isa::Isa;
+use crate::kernels::turn::{ROWS, SAMPLES, turn};
+use crate::kernels::vertical::Vertical;
 use crate::memory::{self, Buffer};
-use crate::pixels::Bytes;
-
-/// Scanlines that are turned together.
-const LINES: usize = 2 * ROWS;
-
-/// Samples from a column to the next: three planes, in whole registers.
-const COLUMN: usize = (3 * LINES).next_multiple_of(super::WIDEST);
 
 /// Pairs of columns of a strip, where a window is no longer: half of a first-level cache.
 const STRIP: usize = 64;
@@ -38,10 +20,11 @@ const BLOCK: usize = SAMPLES / 2;
 
 /// The tables of an axis.
 #[derive(Debug)]
-pub(super) struct Turned {
+pub(super) struct Pairs {
     isa: Isa,
     /// From columns to columns.
     vertical: Vertical,
+    /// Columns are turned a strip at a time, which the cache holds.
     strips: Vec<Strip>,
 }
 
@@ -52,25 +35,7 @@ struct Strip {
     pairs: Range<usize>,
 }
 
-/// What it works in.
-#[derive(Debug)]
-pub(super) struct Room {
-    /// Pairs of columns of a strip.
-    columns: Buffer<Pair>,
-    /// Columns that come out.
-    combined: Buffer<u8>,
-}
-
-impl Room {
-    pub(super) fn new(pairs: usize, width: usize) -> Result<Self> {
-        Ok(Self {
-            columns: Buffer::new(pairs.saturating_mul(COLUMN), "turned scanlines")?,
-            combined: Buffer::new(width.saturating_mul(COLUMN), "resampled columns")?,
-        })
-    }
-}
-
-impl Turned {
+impl Pairs {
     pub(super) fn new(axis: &Axis, isa: Isa) -> Result<Self> {
         let vertical = Vertical::new(0, Some(axis), isa)?;
         let mut strips: Vec<Strip> = memory::with_capacity(axis.len(), "strips of columns")?;
@@ -94,27 +59,27 @@ impl Turned {
         })
     }
 
-    /// Scanlines that it takes at once.
-    pub(super) fn lines(&self) -> usize {
-        LINES
-    }
-
     /// Samples of a plane that are read.
     pub(super) fn reach(&self) -> usize {
         2 * (self.strips.last().map_or(0, |strip| strip.pairs.end) + BLOCK)
     }
 
-    pub(super) fn room(&self) -> Result<Room> {
+    /// Room for the longest strip.
+    pub(super) fn room(&self) -> Result<Buffer<Pair>> {
         let longest = self.strips.iter().map(|strip| strip.pairs.len()).max();
-        let width = self.vertical.height().next_multiple_of(ROWS);
-        Room::new(longest.unwrap_or(0) + BLOCK, width)
+        let pairs = (longest.unwrap_or(0) + BLOCK).saturating_mul(COLUMN);
+        Buffer::new(pairs, "turned scanlines")
     }
 
-    /// See [`super::horizontal::Horizontal::run`].
-    pub(super) fn run(&self, lines: &mut Staged, ahead: &[Bytes<'_>], out: &mut [Pair]) {
-        let mut ahead = Ahead::new(ahead, self.vertical.height());
-        let stride = lines.stride();
-        let (planes, Room { columns, combined }) = lines.planes_and_room();
+    /// Writes the columns that come out to `combined`, of scanlines in `planes` that are `stride` apart.
+    pub(super) fn run(
+        &self,
+        planes: &[u8],
+        stride: usize,
+        mut ahead: Ahead<'_>,
+        columns: &mut [Pair],
+        combined: &mut [u8],
+    ) {
         let mut turned = 0..0;
         for strip in &self.strips {
             // What it has in common with the strip before it is there already.
@@ -135,7 +100,6 @@ impl Turned {
                     .run(x, pairs, &mut combined[x * COLUMN..][..COLUMN]);
             }
         }
-        self.turn_back(combined, out);
     }
 
     /// Turns so many blocks of pairs of columns, from the pair `first` on.
@@ -152,18 +116,6 @@ impl Turned {
                 let rows = &planes[(3 * line + channel) * stride + 2 * first..];
                 let columns = &mut columns[channel * LINES + line..];
                 turn(self.isa, rows, 3 * stride, blocks, columns, COLUMN);
-            }
-        }
-    }
-
-    /// Makes pairs of scanlines of `combined` columns.
-    fn turn_back(&self, combined: &[u8], out: &mut [Pair]) {
-        let stride = plane_stride(self.vertical.height());
-        for (index, rows) in combined.chunks_exact(ROWS * COLUMN).enumerate() {
-            for channel in 0..3 {
-                let rows = &rows[channel * LINES..];
-                let out = &mut out[channel * stride + index * ROWS..];
-                turn(self.isa, rows, COLUMN, 1, out, 3 * stride);
             }
         }
     }

@@ -1,0 +1,234 @@
+//! The horizontal pass of turned scanlines, four samples of each and a byte of their weights at a time.
+//!
+//! What `vpdpbusd` multiplies are bytes, so that samples need not be widened; a weight of more bits is as
+//! many digits as it takes, with a sum for each. Sixteen scanlines are turned as words of four samples, and
+//! kept in a ring until no column needs them:
+//!
+//! ```text
+//! scanlines    a0 a1 a2 a3 a4 a5 a6 a7 ...      (bytes)
+//!              b0 b1 b2 b3 b4 b5 b6 b7 ...
+//! quads        a0 a1 a2 a3  b0 b1 b2 b3  ...  p0 p1 p2 p3
+//!              a4 a5 a6 a7  b4 b5 b6 b7  ...  p4 p5 p6 p7
+//! ```
+
+use std::arch::x86_64::*;
+use std::ops::RangeInclusive;
+
+use crate::error::Result;
+use crate::filter::Axis;
+use crate::kernels::ahead::Ahead;
+use crate::kernels::scalar;
+use crate::kernels::turned::LINES;
+use crate::memory;
+
+/// Samples of a quad.
+const SAMPLES: usize = 4;
+
+/// Quads that are turned at once: a cache line of each scanline.
+const BLOCK: usize = 16;
+
+/// Weights of two digits, each a signed byte. Three are more than any weight takes.
+const TWO_DIGITS: RangeInclusive<i32> = -128 * 257..=127 * 257;
+
+/// A quad of every scanline: a register for each channel.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub(in crate::kernels) struct Quad([[u8; 64]; 3]);
+
+/// The tables of an axis.
+#[derive(Debug)]
+pub(in crate::kernels) struct Quads {
+    precision: u32,
+    /// Quads of a window, as many for every column: a loop that always ends at the same count is foreseen.
+    quads: usize,
+    /// The first quad of each column's window.
+    starts: Vec<u32>,
+    /// For each quad of each window the lowest digits of its weights, then the digits above.
+    weights: Vec<[i8; SAMPLES]>,
+    digits: usize,
+}
+
+impl Quads {
+    pub(in crate::kernels) fn new(axis: &Axis) -> Result<Self> {
+        let windows = (0..axis.len()).map(|x| axis.bounds(x));
+        let quads = windows
+            .clone()
+            .map(|(start, taps)| (start + taps.len()).div_ceil(SAMPLES) - start / SAMPLES)
+            .max()
+            .unwrap_or(0);
+        let mut taps = windows.clone().flat_map(|(_, taps)| taps);
+        let digits = if taps.all(|weight| TWO_DIGITS.contains(weight)) {
+            2
+        } else {
+            3
+        };
+        let count = axis.len().saturating_mul(quads * digits);
+        let mut weights = memory::filled(count, [0; SAMPLES], "horizontal weights")?;
+        let records = weights.chunks_exact_mut(quads * digits);
+        for ((start, taps), record) in windows.clone().zip(records) {
+            for (tap, weight) in (start % SAMPLES..).zip(taps) {
+                let mut rest = *weight;
+                for digit in 0..digits {
+                    let lowest = rest as i8;
+                    record[tap / SAMPLES * digits + digit][tap % SAMPLES] = lowest;
+                    rest = (rest - i32::from(lowest)) >> 8;
+                }
+            }
+        }
+        let starts = windows.map(|(start, _)| (start / SAMPLES) as u32);
+        Ok(Self {
+            precision: axis.precision(),
+            quads,
+            starts: memory::collect(starts, "horizontal weights")?,
+            weights,
+            digits,
+        })
+    }
+
+    /// Columns that come out.
+    pub(in crate::kernels) fn width(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Samples of a plane that are read.
+    pub(in crate::kernels) fn reach(&self) -> usize {
+        let last = self.starts.last().map_or(0, |start| *start as usize);
+        SAMPLES * (last + self.quads).next_multiple_of(BLOCK)
+    }
+
+    /// The ring: a window and a block fit in.
+    pub(in crate::kernels) fn room(&self) -> Result<Vec<Quad>> {
+        memory::filled(self.ring(), Quad([[0; 64]; 3]), "turned scanlines")
+    }
+
+    /// Quads of the ring.
+    fn ring(&self) -> usize {
+        (self.quads + BLOCK - 1).next_power_of_two()
+    }
+
+    /// Combines 16 scanlines of three planes, `stride` apart, to columns: 16 samples of each channel, one
+    /// after another, every `out_stride` samples.
+    pub(in crate::kernels) fn run(
+        &self,
+        planes: &[u8],
+        stride: usize,
+        ahead: Ahead<'_>,
+        ring: &mut [Quad],
+        out: &mut [u8],
+        out_stride: usize,
+    ) {
+        assert!(stride >= self.reach() && planes.len() >= 3 * LINES * stride);
+        assert!(ring.len().is_power_of_two() && ring.len() >= self.ring());
+        assert!(out_stride >= 3 * LINES && out.len() >= self.width() * out_stride);
+        // SAFETY: only a backend that has these instructions makes tables; what else is asked for was asserted.
+        unsafe {
+            match self.digits {
+                2 => self.columns::<2>(planes, stride, ahead, ring, out, out_stride),
+                _ => self.columns::<3>(planes, stride, ahead, ring, out, out_stride),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As above, and planes that are as long as the reach, a ring that holds a window and a block, and room for
+    /// the columns.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    unsafe fn columns<const DIGITS: usize>(
+        &self,
+        planes: &[u8],
+        stride: usize,
+        mut ahead: Ahead<'_>,
+        ring: &mut [Quad],
+        out: &mut [u8],
+        out_stride: usize,
+    ) {
+        let half = _mm512_set1_epi32(scalar::half(self.precision));
+        let zero = _mm512_setzero_si512();
+        let shift = _mm_cvtsi32_si128(self.precision as i32);
+        let mask = ring.len() - 1;
+        let ring = ring.as_mut_ptr();
+        let mut turned = 0;
+        let records = self.weights.chunks_exact(self.quads * DIGITS);
+        let columns = out.chunks_exact_mut(out_stride);
+        for ((start, record), out) in self.starts.iter().zip(records).zip(columns) {
+            let start = *start as usize;
+            while turned < start + self.quads {
+                for channel in 0..3 {
+                    // SAFETY: a plane is as long as the reach, which is whole blocks; the ring is whole blocks.
+                    unsafe {
+                        let rows = planes.as_ptr().add(channel * stride + SAMPLES * turned);
+                        let quads = ring.add(turned & mask).cast::<__m512i>().add(channel);
+                        turn(rows, 3 * stride, quads);
+                    }
+                }
+                turned += BLOCK;
+            }
+            ahead.step();
+            let mut sums = [[zero; 3]; DIGITS];
+            sums[0] = [half; 3];
+            for (quad, weights) in (start..).zip(record.as_chunks::<DIGITS>().0) {
+                // SAFETY: the ring has a place for every quad.
+                let samples = unsafe { ring.add(quad & mask).cast::<[__m512i; 3]>().read() };
+                for (sums, weights) in sums.iter_mut().zip(weights) {
+                    let weights = _mm512_set1_epi32(i32::from_ne_bytes(weights.map(|w| w as u8)));
+                    for (sum, samples) in sums.iter_mut().zip(samples) {
+                        *sum = _mm512_dpbusd_epi32(*sum, samples, weights);
+                    }
+                }
+            }
+            for (channel, out) in out.as_chunks_mut::<LINES>().0[..3].iter_mut().enumerate() {
+                let mut sum = sums[DIGITS - 1][channel];
+                for lower in sums[..DIGITS - 1].iter().rev() {
+                    sum = _mm512_add_epi32(_mm512_slli_epi32::<8>(sum), lower[channel]);
+                }
+                let positive = _mm512_max_epi32(_mm512_sra_epi32(sum, shift), zero);
+                // SAFETY: 16 bytes.
+                unsafe {
+                    _mm_storeu_si128(out.as_mut_ptr().cast(), _mm512_cvtusepi32_epi8(positive));
+                }
+            }
+        }
+    }
+}
+
+/// Turns a block of 16 quads of each of 16 rows, which are `stride` apart, to a register every three.
+///
+/// ```text
+/// loaded       a0 a1 a2 a3 | e0 e1 e2 e3 | ...      (words, in the lanes 0 to 3)
+///              b0 b1 b2 b3 | f0 f1 f2 f3 | ...
+///              c0 c1 c2 c3 | g0 g1 g2 g3 | ...
+///              d0 d1 d2 d3 | h0 h1 h2 h3 | ...
+/// turned       a0 b0 c0 d0 | e0 f0 g0 h0 | ...
+///              a1 b1 c1 d1 | e1 f1 g1 h1 | ...
+/// ```
+///
+/// # Safety
+/// Room for the block at `rows` and at `out`.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+unsafe fn turn(rows: *const u8, stride: usize, out: *mut __m512i) {
+    for part in 0..4 {
+        // SAFETY: by the contract above.
+        let lane =
+            |row: usize| unsafe { _mm_loadu_si128(rows.add(row * stride + 16 * part).cast()) };
+        let lanes = |row: usize| {
+            let first = _mm512_castsi128_si512(lane(row));
+            let second = _mm512_inserti32x4::<1>(first, lane(row + 4));
+            let third = _mm512_inserti32x4::<2>(second, lane(row + 8));
+            _mm512_inserti32x4::<3>(third, lane(row + 12))
+        };
+        let [a, b, c, d] = [lanes(0), lanes(1), lanes(2), lanes(3)];
+        let (ab, ab_after) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+        let (cd, cd_after) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+        let turned = [
+            _mm512_unpacklo_epi64(ab, cd),
+            _mm512_unpackhi_epi64(ab, cd),
+            _mm512_unpacklo_epi64(ab_after, cd_after),
+            _mm512_unpackhi_epi64(ab_after, cd_after),
+        ];
+        for (quad, register) in turned.into_iter().enumerate() {
+            // SAFETY: by the contract above.
+            unsafe { _mm512_storeu_si512(out.add(3 * (4 * part + quad)).cast(), register) };
+        }
+    }
+}
