@@ -101,7 +101,9 @@ impl Drop for Alone<'_> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.permits.end_alone();
-        self.0.call_helpers(&mut state);
+        let called = state.call_helpers();
+        drop(state);
+        self.0.wake_helpers(called);
     }
 }
 
@@ -123,10 +125,11 @@ impl InProgress {
         };
         let mut state = crew.lock();
         let id = state.permits.begin(threads, processors, handle);
-        crew.call_helpers(&mut state);
+        let called = state.call_helpers();
         let lacking = state.permits.most_helpers().saturating_sub(state.helpers);
         state.helpers += lacking;
         drop(state);
+        crew.wake_helpers(called);
         let begun = Self { crew, id, caller };
         crew.start_helpers(lacking);
         begun
@@ -135,7 +138,9 @@ impl InProgress {
     /// Sleeps until woken, but not long; without a permit.
     fn wait<'a>(&self, mut state: Locked<'a>) -> Locked<'a> {
         state.permits[self.id].caller_waits = true;
-        self.crew.call_helpers(&mut state);
+        // The lock is free as soon as this thread sleeps.
+        let called = state.call_helpers();
+        self.crew.wake_helpers(called);
         let waited = self.caller.wait_timeout(state, ATTENTION);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.permits[self.id].caller_waits = false;
@@ -151,6 +156,8 @@ impl Drop for InProgress {
             state = self.wait(state);
         }
         state.permits.end(self.id);
-        self.crew.call_helpers(&mut state);
+        let called = state.call_helpers();
+        drop(state);
+        self.crew.wake_helpers(called);
     }
 }

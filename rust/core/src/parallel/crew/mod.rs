@@ -5,7 +5,8 @@
 //! that has not begun, only for those inside it that are doing their last task.
 //!
 //! One lock guards it all. It is held for some tens of nanoseconds between two tasks, which are
-//! thousands of times longer.
+//! thousands of times longer. Nobody is woken under it: a thread that wakes wants the lock, and would
+//! have to sleep again until it is free.
 //!
 //! Helpers are detached: at its exit a process waits for none of them. They take the signals that
 //! the thread that started them takes. That is harmless for Python, whose handler only sets a
@@ -16,7 +17,7 @@ mod call;
 mod own;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::{mem, thread};
 
 use super::affinity::Affinity;
 use super::permits::{Permits, Run, RunId};
@@ -37,6 +38,17 @@ struct State {
     /// Helpers that sleep, and how many of them have been called and have not woken yet.
     asleep: usize,
     called: usize,
+}
+
+impl State {
+    /// Calls as many helpers as there are permits for, and returns how many: they are to be woken when the
+    /// lock is free.
+    fn call_helpers(&mut self) -> usize {
+        let useful = self.permits.free().min(self.asleep);
+        let more = useful.saturating_sub(self.called);
+        self.called += more;
+        more
+    }
 }
 
 /// What a helper needs to take part in a run.
@@ -73,8 +85,12 @@ impl Crew {
         match stepped {
             Stepped::Done => {
                 if run.progress.advance() {
-                    wake_caller(run);
-                    self.call_helpers(&mut state);
+                    let caller = waiting_caller(run);
+                    let called = state.call_helpers();
+                    drop(state);
+                    caller.inspect(|caller| caller.notify_one());
+                    self.wake_helpers(called);
+                    state = self.lock();
                 }
             }
             Stepped::Waiting => run.progress.stall(done),
@@ -105,8 +121,13 @@ impl Crew {
             }
             state.permits.give_back(id);
             let run = &mut state.permits[id];
-            if run.helpers == 0 && run.progress.phase() == Phase::Closed {
-                wake_caller(run);
+            if run.helpers == 0
+                && run.progress.phase() == Phase::Closed
+                && let Some(caller) = waiting_caller(run)
+            {
+                drop(state);
+                caller.notify_one();
+                state = self.lock();
             }
         }
     }
@@ -121,11 +142,9 @@ impl Crew {
         state
     }
 
-    /// Wakes as many helpers as there are permits for.
-    fn call_helpers(&self, state: &mut State) {
-        let useful = state.permits.free().min(state.asleep);
-        for _ in state.called..useful {
-            state.called += 1;
+    /// Wakes so many helpers that have been called.
+    fn wake_helpers(&self, called: usize) {
+        for _ in 0..called {
             self.called.notify_one();
         }
     }
@@ -184,8 +203,8 @@ pub(super) struct Census {
 
 type Locked<'a> = MutexGuard<'a, State>;
 
-/// The caller goes on, and counts again as of now.
-fn wake_caller(run: &mut Run<Handle>) {
-    run.caller_waits = false;
-    run.handle.caller.notify_one();
+/// Where the caller waits, if it does. It goes on, and counts again as of now: it is to be woken when the
+/// lock is free.
+fn waiting_caller(run: &mut Run<Handle>) -> Option<Arc<Condvar>> {
+    mem::take(&mut run.caller_waits).then(|| Arc::clone(&run.handle.caller))
 }
