@@ -244,6 +244,11 @@ impl Rows {
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
 unsafe fn turn(rows: &[*const u8; LINES], at: usize, out: *mut __m512i) {
+    // So many rows are not foreseen by the processor: the next block of each comes closer meanwhile.
+    for row in rows {
+        let next = row.wrapping_add(at + BLOCK_SAMPLES);
+        _mm_prefetch::<_MM_HINT_T0>(next.cast());
+    }
     for part in 0..4 {
         // SAFETY: by the contract above.
         let lane = |row: usize| unsafe { _mm_loadu_si128(rows[row].add(at + 16 * part).cast()) };
