@@ -217,6 +217,26 @@ mod tests {
         std::iter::repeat_with(next).take(length).collect()
     }
 
+    /// Packed pixels plane by plane.
+    fn planes(pixels: &[u8]) -> Vec<u8> {
+        let plane = |channel| pixels.iter().skip(channel).step_by(3).copied();
+        (0..3).flat_map(plane).collect()
+    }
+
+    /// A view of packed pixels, or of planes if there are any.
+    fn viewed<'a>(
+        pixels: &'a [u8],
+        planes: Option<&'a Vec<u8>>,
+        (height, width): (usize, usize),
+    ) -> PixelView<'a> {
+        let (bytes, strides) = match planes {
+            Some(planes) => (&planes[..], [width, 1, height * width]),
+            None => (pixels, [3 * width, 3, 1]),
+        };
+        let strides = strides.map(|stride| stride as isize);
+        PixelView::new(bytes, 0, [height, width, 3], strides).unwrap()
+    }
+
     /// Scanlines out of memory, with a fourth byte of no meaning.
     struct InOrder<'a> {
         pixels: &'a [u8],
@@ -271,17 +291,8 @@ mod tests {
         ) {
             let pixels = noise(source.0 * source.1 * 3, seed);
             let expected = by_definition(&pixels, source, target, Filter::Bicubic, reference);
-            let (height, width) = source;
-            let planes: Vec<u8> = (0..3)
-                .flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied())
-                .collect();
-            let (bytes, strides) = if planar {
-                (&planes, [width, 1, height * width])
-            } else {
-                (&pixels, [3 * width, 3, 1])
-            };
-            let strides = strides.map(|stride| stride as isize);
-            let view = PixelView::new(&bytes[..], 0, [height, width, 3], strides).unwrap();
+            let planes = planes(&pixels);
+            let view = viewed(&pixels, planar.then_some(&planes), source);
             for isa in Isa::available() {
                 let mut out = vec![0; target.0 * target.1 * 3];
                 resize(&view, target, reference, isa, &mut out).unwrap();
@@ -345,7 +356,7 @@ mod tests {
             ((rows, columns), (tile_h, tile_w)) in ((1usize..4, 1usize..4), (1usize..60, 1usize..60)),
             trimmed in 0usize..20,
             (filter, reference) in (Filter::any(), Reference::any()),
-            (threads, in_order) in (1usize..4, any::<bool>()),
+            (threads, in_order, planar) in (1usize..4, any::<bool>(), any::<bool>()),
             seed in any::<u32>(),
         ) {
             const MARGIN: [u8; 3] = [122, 0, 255];
@@ -365,6 +376,7 @@ mod tests {
                 width: span(width, before.1, after.1, target.1, offset_x, columns, tile_w),
             };
             let pixels = noise(height * width * 3, seed);
+            let planes = planes(&pixels);
             let (frame_height, frame_width) = pass.frame();
             let mut frame = MARGIN.repeat(frame_height * frame_width);
             for (y, line) in pixels.chunks_exact(3 * width).enumerate() {
@@ -389,7 +401,7 @@ mod tests {
                 let frames = if in_order {
                     vec![Source::scanlines(InOrder { pixels: &pixels, size: source, next: 0 })]
                 } else {
-                    vec![Source::pixels(PixelView::packed(&pixels[..], height, width, 3).unwrap())]
+                    vec![Source::pixels(viewed(&pixels, planar.then_some(&planes), source))]
                 };
                 let mut out = vec![0; expected.len()];
                 let width = pass.target().1;
