@@ -63,6 +63,7 @@ test-all: test sanitize test-arm ## the same with long random campaigns, recorde
 lint: $(VENV)/test.stamp
 	cargo fmt --all --check
 	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
+	cargo fmt --manifest-path benches/peers/Cargo.toml --check
 	cargo clippy --locked --workspace $(FEATURES) --all-targets -- -D warnings
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

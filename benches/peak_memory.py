@@ -33,8 +33,9 @@ MOST = {
     "PIL": 8,
     "JPEG": 6,
     "JPEG on its side": 6,
-    "JPEG on its side, made small": 10,
-    "JPEG upside down, made small": 10,
+    "JPEG on its side, made small": 6,
+    "JPEG upside down": 6,
+    "JPEG upside down, made small": 6,
     "PNG": 6,
 }
 """MiB that each form may take on its way to rows."""

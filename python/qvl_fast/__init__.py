@@ -9,7 +9,7 @@ from qvl_fast._input.source import ImageBatch, ImageSource
 from qvl_fast._input.video.clips import VideoBatch, VideoSource
 from qvl_fast._input.video.metadata import VideoMetadata
 from qvl_fast._native import smart_resize
-from qvl_fast._output.batch import ImagePlanes, ImageRows, PaddedRows, VideoRows
+from qvl_fast._output.batch import ImagePlanes, ImageRows, PaddedRows, VideoPlanes, VideoRows
 from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import DType, Rows, Temporal
 from qvl_fast.config import (
@@ -21,6 +21,7 @@ from qvl_fast.config import (
     RopeConfig,
     TowerConfig,
     VideoConfig,
+    VideoPlaceholder,
 )
 from qvl_fast.index.grids import Grids, cu_seqlens, interpolation_taps, position_ids, window_index
 from qvl_fast.index.image_tags import image_paths, image_tag
@@ -40,7 +41,7 @@ from qvl_fast.processors.base import Decode, Form, Reference
 from qvl_fast.processors.functional import image_size, patchify, resize
 from qvl_fast.processors.image import ImageProcessor
 from qvl_fast.processors.inverse import fingerprint, unpatchify
-from qvl_fast.processors.prompts import expand_images
+from qvl_fast.processors.prompts import expand_images, expand_videos
 from qvl_fast.processors.video import VideoProcessor
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ __all__ = [
     "VideoConfig",
     "VideoError",
     "VideoMetadata",
+    "VideoPlaceholder",
+    "VideoPlanes",
     "VideoProcessor",
     "VideoRows",
     "VideoSource",
@@ -95,6 +98,7 @@ __all__ = [
     "drop_truncated",
     "expand_images",
     "expand_placeholders",
+    "expand_videos",
     "fingerprint",
     "image_paths",
     "image_size",

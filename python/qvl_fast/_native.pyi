@@ -147,7 +147,7 @@ def sample_frames(
         total_frames: of the video.
         num_frames: how many are wanted.
         rates: instead, how many a second are wanted, and how many there are.
-        rule: ``"qwen2-vl"`` or ``"qwen3-vl"``.
+        rule: ``"qwen2-vl"``, ``"qwen3-vl"``, ``"llava-onevision"`` or ``"internvl"``.
         min_frames: how many are taken at least, if a rate is wanted.
         max_frames: how many are taken at most, likewise.
         temporal_patch_size: frames of a group.
@@ -159,8 +159,10 @@ def sample_frames(
 def resize_into(image: NDArray[np.uint8], out: NDArray[np.uint8], reference: str, isa: str) -> None:
     """Resize images ``(T, H, W, C)`` to the size of ``out``, ``(height, width, 3)``."""
 
-def arrow_pixels(schema: object, array: object, height: int, width: int) -> NDArray[np.uint8]:
-    """The pixels of an RGB image of Pillow, ``(height, width, 4)``, over its memory.
+def arrow_pixels(
+    schema: object, array: object, mode: str, height: int, width: int
+) -> NDArray[np.uint8]:
+    """The pixels of a Pillow image in a mode of four bytes, ``(height, width, 4)``, in its memory.
 
     Raises:
         ValueError: the capsules are not those of such an image.
@@ -435,8 +437,9 @@ class _Lines(Protocol):
 class Batch:
     """Images and videos whose rows are written in one call.
 
-    Frames are added in order, and :meth:`end` makes an image or a video of those that were added
-    since the last. Each is added with its pixels, or opened when its turn comes.
+    Frames are added in order, and :meth:`end` and :meth:`end_laid_out` make an image or a video of
+    those that were added since the last. Each is added with its pixels, or opened when its turn
+    comes.
     """
 
     def __new__(cls, writer: RowWriter) -> Batch: ...
@@ -447,16 +450,17 @@ class Batch:
     def add_opened(self, height: int, width: int) -> tuple[int, int]:
         """Add a frame that is opened when its turn comes; returns its size."""
     def end(self, height: int, width: int) -> None:
-        """End an image or a video, to be resized to ``(height, width)``.
+        """End a video, whose frames are to be resized to ``(height, width)``.
 
         Raises:
             ValueError: it cannot be cut into patches, or there is no frame.
         """
-    def end_image(self, layout: Layout) -> None:
-        """End an image, which ``layout`` says what becomes of.
+    def end_laid_out(self, layout: Layout) -> None:
+        """End an image, or a video, of whose frames ``layout`` says what becomes.
 
         Raises:
-            ValueError: its size is not valid, or its tiles cannot be cut into patches.
+            ValueError: their size is not valid, their tiles cannot be cut into patches, or there is
+                no frame.
         """
     @property
     def sizes(self) -> list[tuple[int, int]]:

@@ -51,6 +51,16 @@ def test_families_are_compared_with_their_own_classes(config, folder, capsys):
         assert "theirs" in result["times faster"]
 
 
+def test_the_qwen_utilities_cut_patches_of_the_model_s_size(folder, capsys):
+    pytest.importorskip("qwen_vl_utils")
+    record = folder / "record.json"
+    command = ["bench", "images", str(folder / "a.png"), "--config", "qwen3-vl", "--rounds", "1"]
+    assert main([*command, "--record", str(record)]) == 0
+    results = json.loads(record.read_text())["results"]
+    compared = [result["case"] for result in results if "qwen-vl-utils" in result["times faster"]]
+    assert compared == ["float32, PIL images"] * 2
+
+
 def test_a_checkpoint_that_cuts_images_as_qwen_does_is_compared_whatever_its_name(folder):
     record, checkpoint = folder / "record.json", folder / "My-Finetune"
     checkpoint.mkdir()

@@ -9,13 +9,14 @@ import pickle
 import subprocess
 import sys
 import weakref
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import transformers
-from PIL import Image
+from PIL import ExifTags, Image
 from torchvision.transforms.v2 import InterpolationMode
 from transformers import image_processing_backends
 from transformers.image_utils import load_image_as_tensor
@@ -437,6 +438,40 @@ def test_files_are_turned_as_in_stock(segments, is_ours, tmp_path, read_by_stock
     path = tmp_path / "a.jpg"
     file = Path(saved(path)).read_bytes()
     path.write_bytes(file[:2] + b"".join(segments) + file[2:])
+    want = transformers.Qwen2VLImageProcessor()([str(path)])
+    read_by_stock.clear()
+    same(Qwen2VLImageProcessor()([str(path)]), want)
+    assert read_by_stock == ([] if is_ours else [str(path)])
+
+
+def software(name):
+    """EXIF with the name of a program, and no orientation."""
+    tags = Image.Exif()
+    tags[ExifTags.Base.Software] = name
+    return tags.tobytes()[len(b"Exif\0\0") :]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "is_ours"),
+    [
+        ([], True),
+        ([software("screencapture")], True),
+        ([exif(value=1)[6:]], False),
+        ([exif()[6:]], False),
+        # What the bytes of the tag are in, we do not ask.
+        ([software("\x01\x12")], False),
+        ([software("screencapture"), exif()[6:]], False),
+    ],
+)
+def test_png_files_that_no_decoder_turns_are_decoded_here(chunks, is_ours, tmp_path, read_by_stock):
+    path = tmp_path / "a.png"
+    file = Path(saved(path)).read_bytes()
+    for body in chunks:
+        checked = b"eXIf" + body
+        sums = zlib.crc32(checked).to_bytes(4)
+        at = file.index(b"IDAT") - 4
+        file = file[:at] + len(body).to_bytes(4) + checked + sums + file[at:]
+    path.write_bytes(file)
     want = transformers.Qwen2VLImageProcessor()([str(path)])
     read_by_stock.clear()
     same(Qwen2VLImageProcessor()([str(path)]), want)

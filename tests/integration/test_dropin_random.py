@@ -234,7 +234,10 @@ def random_file(rng, picture):
         options["transparency"] = int(rng.integers(0, 3))
     if rng.random() < 0.4:
         exif = Image.Exif()
-        exif[0x0112] = int(rng.integers(0, 10))
+        if rng.random() < 0.7:
+            exif[0x0112] = int(rng.integers(0, 10))
+        else:
+            exif[0x0131] = "a program"
         options["exif"] = exif
     file = io.BytesIO()
     image.save(file, kind, **options)

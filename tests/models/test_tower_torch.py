@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.export import Dim
 from torch.utils import _pytree as pytree
@@ -14,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import qvl_fast
 from qvl_fast.config import TOWERS
-from qvl_fast.models import Qwen2_5VisionTower, Qwen2VisionTower, Qwen3VisionTower
+from qvl_fast.models import Qwen2_5VisionTower, Qwen2VisionTower, Qwen3VisionTower, pieces
 
 TOWER_CLASSES = {
     "qwen2-vl-tiny": Qwen2VisionTower,
@@ -198,6 +199,25 @@ def test_hooks_of_blocks_see_whole_batches(pair, make_rows, mixed, gradients):
         tower(rows, mixed)
     shape = (len(rows), tower.config.width)
     assert shapes == [(shape, shape)] * tower.config.depth
+
+
+def test_mlps_take_pieces_where_no_gradient_is_asked_for(
+    pair, make_rows, mixed, relative_error, monkeypatch
+):
+    monkeypatch.setattr(pieces, "_PATCHES", 100)
+    _, tower = pair
+    rows = make_rows(mixed, tower.config)
+    assert len(rows) % 100
+    counts = []
+    first = next(layer for layer in tower.blocks[0].mlp.modules() if isinstance(layer, nn.Linear))
+    first.register_forward_hook(lambda _, inputs, x: counts.append(len(x)))
+    want = tower(rows, mixed).tokens
+    assert counts == [len(rows)]
+    counts.clear()
+    with torch.no_grad():
+        got = tower(rows, mixed).tokens
+    assert counts == [100] * (len(rows) // 100) + [len(rows) % 100]
+    assert relative_error(got, want) < 1e-6
 
 
 def test_from_the_meta_device(name):

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageFile, ImageOps
 from test_files import chunk, encode, upright_rgb
 
@@ -615,6 +616,32 @@ def test_every_orientation_made_small(name, reference, size):
             to_rows(it, return_tensors="np")["pixel_values"] for it in (data, pillow(data))
         )
         assert np.array_equal(got, want), orientation
+
+
+TURNED = {
+    "rows": {"config": "qwen2.5-vl", "max_pixels": 160 * 28 * 28},
+    "rows that hold a frame once": {"config": "qwen3-vl", "temporal": "compact"},
+    "rows in raster order": {"config": "qwen2.5-vl", "merge_size": 1, "min_pixels": 600 * 28 * 28},
+    "rows with the channel last": {"config": "siglip2-naflex"},
+    "planes": {"config": "clip-224"},
+    "planes of a padded image": {"config": "llava-1.5-pad"},
+    "tiles and an overview": {"config": "llava-next"},
+}
+
+
+@pytest.mark.parametrize("form", TURNED)
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "uint8"])
+def test_every_orientation_in_every_form(form, dtype):
+    # Large enough for two threads.
+    noise = np.random.default_rng(6).integers(0, 256, (310, 430, 3), np.uint8)
+    files = [
+        saved("JPEG", exif=exif(orientation))(Image.fromarray(noise)) for orientation in range(1, 9)
+    ]
+    processors = [ImageProcessor(**TURNED[form], dtype=dtype, num_threads=n) for n in (1, 2)]
+    for file in files:
+        want = processors[0](pillow(file))["pixel_values"]
+        for to_rows in processors:
+            assert torch.equal(to_rows(file)["pixel_values"], want)
 
 
 @pytest.mark.parametrize("orientation", [0, 1, 6, 9, 255, 65535])

@@ -15,7 +15,7 @@ import transformers
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from qvl_fast import ImageProcessor, ModelConfig, expand_images
+from qvl_fast import ImageProcessor, ModelConfig, VideoProcessor, expand_images, expand_videos
 
 WORDS = ["<unk>", "<s>", "</s>", "<pad>", "What", "is", "that", "\n"]
 INTERNVL = {
@@ -109,7 +109,9 @@ def stock(name):
         "tokenizer": tokenizer(named),
     }
     if kind in ("LlavaOnevision", "InternVL"):
-        parts["video_processor"] = getattr(transformers, f"{kind}VideoProcessor")()
+        parts["video_processor"] = getattr(transformers, f"{kind}VideoProcessor")(
+            size={"height": 28, "width": 28}
+        )
     return getattr(transformers, f"{kind}Processor")(**parts, **settings)
 
 
@@ -174,3 +176,53 @@ def test_counts(name, tmp_path, pytestconfig):
     # InternVL counts the tokens before and after.
     frame = 2 if name == "internvl" else 0
     assert [ours.num_tokens(*size) + frame for size in sizes] == want
+
+
+VIDEOS = ["llava_onevision", "internvl"]
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_prompts_with_videos(name, tmp_path, pytestconfig):
+    """Images among them are expanded first."""
+    processor = stock(name)
+    processor.save_pretrained(tmp_path)
+    config = ModelConfig.from_pretrained(tmp_path)
+    tokens = processor.tokenizer
+    for case in range(5 * pytestconfig.getoption("--family-cases")):
+        rng = np.random.default_rng([pytestconfig.getoption("--campaign-seed"), case])
+        count, length = rng.integers(1, 3), int(rng.integers(1, 5))
+        videos = [np.zeros((length, *size, 3), np.uint8) for size in random_sizes(rng, count)]
+        sizes = random_sizes(rng, rng.integers(0, 3))
+        words = ["What", "is", "that"][: rng.integers(1, 4)]
+        for mark, items in ((processor.image_token, sizes), (processor.video_token, videos)):
+            for _ in items:
+                words.insert(rng.integers(0, len(words) + 1), mark)
+        text = " ".join(words)
+        # Of OneVision several images of a sample are fewer tokens than each alone.
+        images = [[Image.new("RGB", size[::-1]) for size in sizes]] if sizes else None
+        batch = processor(images=images, videos=videos, text=[text], return_tensors="pt")
+        want = batch["input_ids"][0].numpy()
+        frames = [length] * len(videos)
+        expanded = expand_videos(expand_images(text, sizes, config), frames, config)
+        assert np.array_equal(tokens(expanded)["input_ids"], want), (text, sizes, length)
+        if name == "llava_onevision":
+            ids = expand_images(tokens(text)["input_ids"], sizes, config)
+            assert np.array_equal(expand_videos(ids, frames, config), want)
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_counts_of_videos(name, tmp_path):
+    """Those of OneVision by its processor, those of InternVL by what its prompts hold."""
+    processor = stock(name)
+    processor.save_pretrained(tmp_path)
+    ours = VideoProcessor.from_pretrained(tmp_path, return_tensors="np")
+    for frames in range(1, 40):
+        metadata = {"total_num_frames": frames, "height": 50, "width": 70}
+        if name == "internvl":
+            clip = np.zeros((frames, 50, 70, 3), np.uint8)
+            ids = processor(videos=[clip], text=["<video>"])["input_ids"][0]
+            want = ids.count(processor.image_token_id)
+        else:
+            sizes = {"video_sizes": [(frames, 50, 70)]}
+            (want,) = processor._get_num_multimodal_tokens(**sizes)["num_video_tokens"]
+        assert ours.num_tokens(metadata) == want

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 import torch
 from qwen_vl_utils import vision_process
-from transformers import Qwen2VLVideoProcessor, Qwen3VLVideoProcessor
+from transformers import (
+    InternVLVideoProcessor,
+    LlavaOnevisionVideoProcessor,
+    Qwen2VLVideoProcessor,
+    Qwen3VLVideoProcessor,
+)
 from transformers.video_utils import VideoMetadata
 
 from qvl_fast import VideoConfig, VideoProcessor, _native
@@ -49,7 +54,12 @@ def outcome(rule, *arguments, **options):
 @pytest.mark.parametrize("wanted", ["fps", "num_frames"])
 @pytest.mark.parametrize(
     ("kind", "config"),
-    [(Qwen2VLVideoProcessor, VideoConfig()), (Qwen3VLVideoProcessor, QWEN3_VL_DEFAULTS)],
+    [
+        (Qwen2VLVideoProcessor, VideoConfig()),
+        (Qwen3VLVideoProcessor, QWEN3_VL_DEFAULTS),
+        (LlavaOnevisionVideoProcessor, "llava-onevision"),
+        (InternVLVideoProcessor, "internvl"),
+    ],
 )
 def test_the_frames_of_the_processors(kind, config, wanted, videos):
     differing = []

@@ -38,6 +38,11 @@ SETTINGS = {
         {"size": {"shortest_edge": 40000, "longest_edge": 90000}},
     ),
     "glm-5-small": ("Glm5NextImageProcessor", {"min_image_tokens": 50, "max_image_tokens": 90}),
+    "glmga-expanded": (
+        "GlmgaImageProcessor",
+        {"patch_expand_factor": 2, "size": {"shortest_edge": 40000, "longest_edge": 90000}},
+    ),
+    "glm-5-expanded": ("Glm5NextImageProcessor", {"patch_expand_factor": 3, "max_image_tokens": 9}),
     "glm-image-small": (
         "GlmImageImageProcessor",
         {"size": {"shortest_edge": 40000, "longest_edge": 90000}},

@@ -22,7 +22,7 @@ def outcome(function, *arguments, **options):
         return ValueError
 
 
-@pytest.mark.parametrize("rule", ["qwen2-vl", "qwen3-vl"])
+@pytest.mark.parametrize("rule", ["qwen2-vl", "qwen3-vl", "llava-onevision", "internvl"])
 @given(
     TOTALS, st.integers(1, 2000) | st.tuples(RATES, RATES), st.integers(1, 20),
     st.integers(1, 900), st.integers(1, 4),
@@ -37,10 +37,16 @@ def test_frames_of_the_processors(rule, total, wanted, min_frames, max_frames, g
     got = outcome(
         _native.sample_frames, total, *native, rule=rule, **limits, temporal_patch_size=group
     )
-    if rule == "qwen2-vl":
-        want = outcome(reference.qwen2_frames, total, **twin, **limits, temporal_patch_size=group)
-    else:
-        want = outcome(reference.qwen3_frames, total, **twin, **limits)
+    match rule:
+        case "qwen2-vl":
+            twin |= {**limits, "temporal_patch_size": group}
+            want = outcome(reference.qwen2_frames, total, **twin)
+        case "qwen3-vl":
+            want = outcome(reference.qwen3_frames, total, **twin, **limits)
+        case "llava-onevision":
+            want = outcome(reference.onevision_frames, total, **twin)
+        case "internvl":
+            want = outcome(reference.internvl_frames, total, **twin)
     assert (got.tolist() if isinstance(got, np.ndarray) else got) == want
 
 

@@ -67,16 +67,21 @@ def image(mode="RGB"):
 
 
 def test_the_pixels_are_those_of_the_image():
-    view = _native.arrow_pixels(*image().__arrow_c_array__(), HEIGHT, WIDTH)
+    view = _native.arrow_pixels(*image().__arrow_c_array__(), "RGB", HEIGHT, WIDTH)
     assert np.array_equal(view[..., :3], np.asarray(image()))
     assert view.shape == (HEIGHT, WIDTH, 4)
+
+
+def test_the_pixels_have_their_alpha():
+    view = _native.arrow_pixels(*image("RGBA").__arrow_c_array__(), "RGBA", HEIGHT, WIDTH)
+    assert np.array_equal(view, np.asarray(image("RGBA")))
 
 
 def test_an_array_keeps_the_memory_of_its_image():
     kept = image()
     expected = np.asarray(kept).copy()
     schema, array = kept.__arrow_c_array__()
-    view = _native.arrow_pixels(schema, array, HEIGHT, WIDTH)
+    view = _native.arrow_pixels(schema, array, "RGB", HEIGHT, WIDTH)
     del kept, schema, array
     gc.collect()
     others = [Image.new("RGB", (WIDTH, HEIGHT), "white") for _ in range(50)]
@@ -89,7 +94,7 @@ def test_an_array_keeps_the_memory_of_its_image():
 )
 def test_another_size_is_refused(size):
     with pytest.raises(ValueError, match=f"array is not .* of {size[0]}x{size[1]} pixels"):
-        _native.arrow_pixels(*image().__arrow_c_array__(), *size)
+        _native.arrow_pixels(*image().__arrow_c_array__(), "RGB", *size)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "I", "F", "LA", "PA", "RGBA", "RGBX", "CMYK"])
@@ -97,24 +102,24 @@ def test_another_mode_is_refused(mode):
     other = Image.new(mode, (WIDTH, HEIGHT))
     schema, array = other.__arrow_c_array__()
     with pytest.raises(ValueError, match="schema is not that of an RGB image"):
-        _native.arrow_pixels(schema, array, HEIGHT, WIDTH)
+        _native.arrow_pixels(schema, array, "RGB", HEIGHT, WIDTH)
     # The schema of an image, and the array of another.
     if mode in ("1", "L", "P", "I", "F"):
         with pytest.raises(ValueError, match="array is not that of an RGB image"):
-            _native.arrow_pixels(image().__arrow_c_array__()[0], array, HEIGHT, WIDTH)
+            _native.arrow_pixels(image().__arrow_c_array__()[0], array, "RGB", HEIGHT, WIDTH)
 
 
 def test_what_is_no_such_capsule_is_refused():
     schema, array = image().__arrow_c_array__()
     with pytest.raises(ValueError, match=r'schema must be a capsule called "arrow_schema"'):
-        _native.arrow_pixels(array, array, HEIGHT, WIDTH)
+        _native.arrow_pixels(array, array, "RGB", HEIGHT, WIDTH)
     with pytest.raises(ValueError, match=r'array must be a capsule called "arrow_array"'):
-        _native.arrow_pixels(schema, schema, HEIGHT, WIDTH)
+        _native.arrow_pixels(schema, schema, "RGB", HEIGHT, WIDTH)
     for other in (None, image(), b"arrow_array"):
         with pytest.raises(TypeError):
-            _native.arrow_pixels(other, array, HEIGHT, WIDTH)
+            _native.arrow_pixels(other, array, "RGB", HEIGHT, WIDTH)
         with pytest.raises(TypeError):
-            _native.arrow_pixels(schema, other, HEIGHT, WIDTH)
+            _native.arrow_pixels(schema, other, "RGB", HEIGHT, WIDTH)
 
 
 SOMEWHERE = 64
@@ -182,10 +187,10 @@ def test_a_wrong_field_is_refused(kind, place, field, value):
     right = ctypes.string_at(ctypes.addressof(found), ctypes.sizeof(kind))
     setattr(found, field, value)
     with pytest.raises(ValueError, match=f"{kind.__name__.lower()} is not that of an RGB image"):
-        _native.arrow_pixels(*capsules, HEIGHT, WIDTH)
+        _native.arrow_pixels(*capsules, "RGB", HEIGHT, WIDTH)
     # As it was, so that Pillow can release it.
     ctypes.memmove(ctypes.addressof(found), right, len(right))
-    assert _native.arrow_pixels(*capsules, HEIGHT, WIDTH).shape == (HEIGHT, WIDTH, 4)
+    assert _native.arrow_pixels(*capsules, "RGB", HEIGHT, WIDTH).shape == (HEIGHT, WIDTH, 4)
 
 
 def test_pixels_that_are_nowhere_are_refused():
@@ -194,5 +199,5 @@ def test_pixels_that_are_nowhere_are_refused():
     pixels = samples.buffers[1]
     samples.buffers[1] = None
     with pytest.raises(ValueError, match="array is not that of an RGB image"):
-        _native.arrow_pixels(*capsules, HEIGHT, WIDTH)
+        _native.arrow_pixels(*capsules, "RGB", HEIGHT, WIDTH)
     samples.buffers[1] = pixels

@@ -4,7 +4,14 @@ import json
 
 import pytest
 
-from qvl_fast import ImageProcessor, ModelConfig, Placeholder, expand_images
+from qvl_fast import (
+    ImageProcessor,
+    ModelConfig,
+    Placeholder,
+    VideoPlaceholder,
+    expand_images,
+    expand_videos,
+)
 
 FAKE = "<fake_token_around_image>"
 
@@ -19,6 +26,7 @@ def test_texts_by_presets():
     assert text == f"a{FAKE}<image>{FAKE}<image>{FAKE}b{FAKE}<image>{FAKE}"
     assert expand_images([7, 151655, 8], [(56, 56)], "qwen2.5-vl").tolist() == [7, *[151655] * 4, 8]
     assert expand_images("nothing", [], "llava-1.5") == "nothing"
+    assert expand_images([7, 8], [], "qwen2.5-vl").tolist() == [7, 8]
 
 
 def test_tokens_of_an_image_by_its_company():
@@ -61,7 +69,39 @@ def test_arguments_of_other_types_are_refused(sizes, config, message):
         expand_images("<image><image>", sizes, config)
 
 
+def test_videos_by_presets():
+    text = expand_videos("<video>a<video>", [1, 2], "llava-onevision")
+    assert text == "<video>" * 197 + "a" + "<video>" * 393
+    frame = f"<img>{'<IMG_CONTEXT>' * 256}</img>"
+    text = expand_videos("<video>?", [2], "internvl")
+    assert text == f"Frame1: {frame}\nFrame2: {frame}?"
+    assert expand_videos("nothing", [], "internvl") == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "frames", "config", "message"),
+    [
+        ("<video>", [8, 8], "internvl", "one <video> for each of 2 frames, got 1"),
+        ("<video>", [0], "internvl", r"frames\[0\] must be between 1"),
+        ([7], [8], "internvl", "prompt must be a text for this model, got ids"),
+        ([7], [8], "llava-onevision", "does not know the id of '<video>'"),
+        ("<video>", [8], "llava-1.5", "'llava-1.5' does not say what stands for a video"),
+    ],
+)
+def test_prompts_with_videos_are_refused(prompt, frames, config, message):
+    with pytest.raises(ValueError, match=message):
+        expand_videos(prompt, frames, config)
+    with pytest.raises(TypeError, match="frames must be how many each video has, got 8"):
+        expand_videos("<video>", 8, config)
+
+
 def test_placeholders_are_checked():
+    for settings, error, message in [
+        ({"token": ""}, ValueError, "token must not be empty"),
+        ({"token": "a", "token_id": -1}, ValueError, "token_id must be between 0"),
+    ]:
+        with pytest.raises(error, match=message):
+            VideoPlaceholder(**settings)
     for settings, error, message in [
         ({"token": ""}, ValueError, "token must not be empty"),
         ({"token": "a", "place": "there"}, ValueError, "place must be one of"),

@@ -412,10 +412,25 @@ REFUSED = {
         {"size": {"longest_edge": 3}},
         "size must have the keys .*longest_edge",
     ),
-    "patches that are expanded": (
+    "patches that are not expanded": (
         "Glm5NextImageProcessor",
-        {"patch_expand_factor": 2},
-        "patch_expand_factor must be 1, got 2",
+        {"patch_expand_factor": 0},
+        "patch_expand_factor must be between 1",
+    ),
+    "not resized": (
+        "SiglipImageProcessor",
+        {"do_resize": False},
+        "do_resize must be true where images are not cropped, got False",
+    ),
+    "padded to a size": (
+        "CLIPImageProcessor",
+        {"do_pad": True, "pad_size": {"height": 400, "width": 400}},
+        "pad_size must be null, got {'height': 400",
+    ),
+    "tiles that are no squares": (
+        "LlavaOnevisionImageProcessor",
+        {"size": {"height": 384, "width": 192}},
+        r"size must be a square where images are cut into tiles, got \(384, 192\)",
     ),
     "no token": (
         "Glm5NextImageProcessor",

@@ -115,6 +115,28 @@ def test_pixels_are_those_of_the_image(name):
     assert np.array_equal(rgb(image), want), "the image has changed"
 
 
+def test_every_colour_and_alpha_is_blended_as_pillow_does():
+    colour, alpha = np.mgrid[:256, :256].astype(np.uint8)
+    every = np.stack([colour, 255 - colour, colour ^ 0x55, alpha], axis=-1)
+    for array in (
+        every,
+        np.random.default_rng(1).permutation(every.reshape(-1, 4)).reshape(-1, 8, 4),
+    ):
+        image = Image.fromarray(array)
+        assert np.array_equal(pixels(image), rgb(image))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+@pytest.mark.parametrize("reference", ["torchvision", "pillow"])
+@pytest.mark.parametrize("config", ["qwen2.5-vl", "llava-next", "llava-1.5-pad"])
+def test_alpha_on_every_way_to_rows(config, reference, mode):
+    image = of_mode(mode, 700, 530)
+    want = ImageProcessor(config, reference=reference)(rgb(image))["pixel_values"]
+    for threads in (1, 2):
+        to_model = ImageProcessor(config, reference=reference, num_threads=threads)
+        assert to_model(image)["pixel_values"].equal(want)
+
+
 # 16 MiB of a piece hold 2048 lines of 2048 pixels.
 SIZES = [(2048, 2047), (2048, 2048), (2049, 2048), (2100, 2100), (2111, 2113)]
 SIZES += [(30000, 150), (150, 30000), (40, 105000), (4200001, 1)]

@@ -13,6 +13,8 @@ from qvl_fast import _native
 from qvl_fast._input.files import opened, refusing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qvl_fast._input.source import File
 
 Pixels: TypeAlias = "NDArray[np.uint8]"
@@ -23,25 +25,34 @@ _PILLOW = int(PIL.__version__.split(".")[0])
 
 
 def read_pixels(source: File | Image.Image, contents: bytes | None = None) -> Pixels | Pieces:
-    """The pixels of a file or PIL image by Pillow.
+    """The pixels of a file or PIL image by Pillow, as the core takes them.
 
     Args:
         source: the file or image.
         contents: what was read from the file before, if it was.
 
     Returns:
-        ``(H, W, 3)``, or an image that lies in several pieces.
+        ``(H, W, 3)``, or an image that is handed out in pieces.
 
     Raises:
         ValueError: a file that cannot be decoded.
         OSError: a path that cannot be read.
     """
+    return _read(source, contents, _pixels)
+
+
+def read_rgb(source: File | Image.Image) -> Pixels:
+    """The same as one array ``(H, W, 3)``."""
+    return _read(source, None, rgb_pixels)
+
+
+def _read(source: File | Image.Image, contents: bytes | None, pixels: Callable[..., Any]) -> Any:
     if isinstance(source, Image.Image):
         with refusing(source):
-            return rgb_pixels(source)
+            return pixels(source)
     with opened(source, contents) as image:
         ImageOps.exif_transpose(image, in_place=True)
-        return rgb_pixels(image)
+        return pixels(image)
 
 
 def is_borrowed(image: Image.Image) -> bool:
@@ -51,21 +62,24 @@ def is_borrowed(image: Image.Image) -> bool:
 
 
 class Pieces:
-    """An RGB image in several pieces of memory, of which Pillow hands out some lines at a time.
+    """An image in several pieces of memory, of which Pillow hands out some lines at a time.
 
     Attributes:
         size: ``(height, width)`` in pixels.
+        has_alpha: whether the fourth byte of a pixel is alpha, to be blended over white as
+            ``Image.alpha_composite`` does it, and not without meaning.
     """
 
     def __init__(self, image: Image.Image) -> None:
         self.size = image.height, image.width
+        self.has_alpha = image.mode == "RGBA"
         self._image = image
         self._strip_lines = max(1, _STRIP_BYTES // (4 * image.width))
         self._first = 0
         self._strip = self._crop(0, self._strip_lines)
 
     def lines(self, first: int, last: int) -> Pixels:
-        """``(last - first, W, 4)``, the fourth byte without meaning; to be asked for in order."""
+        """``(last - first, W, 4)``; to be asked for in order."""
         if last > self._first + len(self._strip):
             # Its memory is let go of first, so that the next strip gets it.
             del self._strip
@@ -79,18 +93,36 @@ class Pieces:
         try:
             return _shared_pixels(strip)
         except ValueError:  # Pillow has been told to keep smaller pieces than a strip.
-            return np.asarray(strip.convert("RGBX"))
+            return np.asarray(strip if self.has_alpha else strip.convert("RGBX"))
 
 
-def rgb_pixels(image: Image.Image) -> Pixels | Pieces:
+def rgb_pixels(image: Image.Image) -> Pixels:
+    """The pixels of a PIL image as one array ``(H, W, 3)``, transparency blended over white."""
+    image = _with_alpha(image)
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.asarray(image.convert("RGB"))
+
+
+def _pixels(image: Image.Image) -> Pixels | Pieces:
     """The pixels of a PIL image, ``(H, W, 3)`` or in pieces, in memory that may be the image's."""
+    image = _with_alpha(image)
+    # The core blends like Pillow, and neither makes nor reads an image of white for that.
+    return Pieces(image) if image.mode == "RGBA" else pixels_of_rgb(image)
+
+
+def _with_alpha(image: Image.Image) -> Image.Image:
+    """An image as RGBA if anything in it may be transparent, or else as RGB.
+
+    Raises:
+        ValueError: it has no pixels.
+    """
     if 0 in image.size:
         raise ValueError(f"it has no pixels: height {image.height}, width {image.width}")
     # A transparency of 0 counts: it says that palette entry 0, or black, is transparent.
-    if "A" in image.getbands() or image.info.get("transparency") is not None:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    return pixels_of_rgb(image if image.mode == "RGB" else image.convert("RGB"))
+    has_alpha = "A" in image.getbands() or image.info.get("transparency") is not None
+    mode = "RGBA" if has_alpha else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def pixels_of_rgb(image: Image.Image) -> Pixels | Pieces:
@@ -112,7 +144,7 @@ def pixels_of_rgb(image: Image.Image) -> Pixels | Pieces:
 
 
 def _shared_pixels(image: Image.Image) -> NDArray[np.uint8]:
-    """The memory of an RGB image, ``(H, W, 4)``.
+    """The memory of an image in RGB or RGBA, ``(H, W, 4)``.
 
     Raises:
         ValueError: it does not lie in one piece.
@@ -121,4 +153,4 @@ def _shared_pixels(image: Image.Image) -> NDArray[np.uint8]:
         # Older versions export padded lines as if they were not, and fail on borrowed memory.
         raise ValueError("Pillow does not say where the pixels are")
     schema, array = cast("Any", image).__arrow_c_array__()
-    return _native.arrow_pixels(schema, array, image.height, image.width)
+    return _native.arrow_pixels(schema, array, image.mode, image.height, image.width)

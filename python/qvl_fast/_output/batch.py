@@ -168,7 +168,20 @@ class PaddedRows(BatchRows[T]):
         return [1] * len(shapes)
 
 
-class VideoRows(BatchRows[T]):
+class _Videos(BatchRows[T]):
+    """A batch of videos, and what belongs to each that no model takes."""
+
+    _ROWS = "pixel_values_videos"
+
+    video_metadata: Sequence[VideoMetadata]
+    timestamps: Sequence[Sequence[str]]
+
+    def _complete(self, part: Any, place: int) -> None:
+        part.video_metadata = self.video_metadata[place : place + 1]
+        part.timestamps = self.timestamps[place : place + 1]
+
+
+class VideoRows(_Videos[T]):
     """The rows and grids of a batch of videos; see :class:`BatchRows`.
 
     Attributes:
@@ -183,12 +196,20 @@ class VideoRows(BatchRows[T]):
             see :func:`qvl_fast.video_timestamps`.
     """
 
-    _ROWS = "pixel_values_videos"
     _LINES = ("video_grid_thw", "second_per_grid_ts")
 
-    video_metadata: Sequence[VideoMetadata]
-    timestamps: Sequence[Sequence[str]]
 
-    def _complete(self, part: Any, place: int) -> None:
-        part.video_metadata = self.video_metadata[place : place + 1]
-        part.timestamps = self.timestamps[place : place + 1]
+class VideoPlanes(_Videos[T]):
+    """The frames of a batch of videos as planes, as the stock models of most families take them.
+
+    Attributes:
+        pixel_values_videos: ``(videos, frames, 3, height, width)``.
+        video_metadata: see :class:`VideoRows`.
+        timestamps: see :class:`VideoRows`.
+    """
+
+    _LINES = ()
+
+    def _counts(self) -> list[int]:
+        pixels: Any = self[self._ROWS]
+        return [1] * len(pixels)

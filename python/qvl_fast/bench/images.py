@@ -59,13 +59,18 @@ class Case:
     batched: bool = False
 
 
+_COMPACT = (("dtype", "uint8"), ("temporal", "compact"))
+
 CASES = (
     Case("float32"),
     Case("float32, PIL images", inputs="pil"),
     Case("float32, nothing recycled", fresh=True),
     Case("float32", tokens=1280),
+    Case("float32, PIL images", tokens=1280, inputs="pil"),
+    Case("float32, files", tokens=1280, inputs="bytes"),
     Case("bfloat16", options=(("dtype", "bfloat16"),)),
-    Case("uint8 compact", options=(("dtype", "uint8"), ("temporal", "compact"))),
+    Case("uint8 compact", options=_COMPACT),
+    Case("uint8 compact", tokens=1280, options=_COMPACT),
     Case("float32, Pillow's reference", options=(("reference", "pillow"),)),
     Case("float32, files", inputs="bytes"),
     Case("float32, files, a batch", inputs="bytes", batched=True),

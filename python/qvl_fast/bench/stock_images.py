@@ -99,8 +99,9 @@ def qwen_utilities(ours: ImageProcessor, preset: str) -> Callable[[Any], torch.T
         return None
     fetch_image: Any = import_module("qwen_vl_utils").fetch_image
     bounds = {"min_pixels": ours.config.min_pixels, "max_pixels": ours.config.max_pixels}
+    patch = ours.config.patch_size
     cut = stock_processor(ours, preset, do_resize=False)
-    return lambda image: cut(fetch_image({"image": image, **bounds}))
+    return lambda image: cut(fetch_image({"image": image, **bounds}, image_patch_size=patch))
 
 
 def hf_processors(

@@ -18,7 +18,7 @@ from qvl_fast.config.model import (
     tower_config,
     video_config,
 )
-from qvl_fast.config.placeholder import Placeholder
+from qvl_fast.config.placeholder import Placeholder, VideoPlaceholder
 from qvl_fast.config.rope import RopeConfig
 from qvl_fast.config.tower import TOWERS, TowerConfig
 from qvl_fast.config.video import VideoConfig
@@ -46,6 +46,7 @@ __all__ = [
     "RopeConfig",
     "TowerConfig",
     "VideoConfig",
+    "VideoPlaceholder",
     "VitConfig",
     "image_config",
     "model_config",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Real
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 from qvl_fast.config.checks import listed, number, positive_integer
 from qvl_fast.config.layout import Filter, Layout
@@ -56,6 +56,9 @@ class ImageConfig:
             does not have one or three values.
         TypeError: a value has the wrong type.
     """
+
+    # Fields that may be None.
+    _NULLABLE: ClassVar[tuple[str, ...]] = ()
 
     patch_size: int = 14
     temporal_patch_size: int = 2
@@ -136,7 +139,7 @@ class ImageConfig:
         Raises:
             ValueError, TypeError: as :meth:`from_dict`.
         """
-        values = settings_of(type(self), settings)
+        values = _settings_of(type(self), settings, self._NULLABLE)
         if "resample" in settings:
             values["layout"] = replace(self.layout, filter=_filter(settings["resample"]))
         return self.override(**values)
@@ -156,8 +159,8 @@ def _filter(resample: Any) -> Filter:
     return _FILTERS[resample]
 
 
-def settings_of(
-    kind: type[ImageConfig], settings: Mapping[str, Any], nullable: Sequence[str] = ()
+def _settings_of(
+    kind: type[ImageConfig], settings: Mapping[str, Any], nullable: Sequence[str]
 ) -> dict[str, Any]:
     """What a processor's JSON says of the fields of a configuration, and of ``size``.
 

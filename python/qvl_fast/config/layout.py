@@ -25,10 +25,13 @@ class Area:
         small: what becomes of an image with a side below the factor first: ``"keep"``;
             ``"enlarge"``, both sides alike and rounded down (GLM-4V); ``"enlarge_sides"``, one
             after the other and rounded half to even (PaddleOCR-VL).
+        expand: how many times the factor sides are multiples of (Glmga); by torchvision's
+            reference, as the class for Pillow takes no notice of it.
     """
 
     frames: bool = False
     small: Small = "keep"
+    expand: int = 1
 
     def __post_init__(self) -> None:
         check_choice("small", self.small, Small)
@@ -56,10 +59,12 @@ class TokenBudget:
     Attributes:
         least: tokens of an image, at least.
         most: at most.
+        expand: how many times the factor sides are multiples of; see :class:`Area`.
     """
 
     least: int
     most: int
+    expand: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +141,15 @@ Fit: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class TileTokens:
-    """Every tile becomes so many tokens.
+    """Every tile, or frame of a video, becomes so many tokens.
 
     Attributes:
         count: tokens of a tile.
+        after: tokens that follow those of all tiles, such as one that stands for a newline.
     """
 
     count: int
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +239,10 @@ def _checked(fit: Any) -> Fit:
         TypeError, ValueError: it is none, or a number is out of range.
     """
     match fit:
-        case Area() | Halved():
+        case Halved():
             return fit
+        case Area():
+            return replace(fit, expand=positive_integer("expand", fit.expand))
         case Pinpoints(canvases):
             pairs = tuple(
                 (positive_integer("pinpoints", height), positive_integer("pinpoints", width))

@@ -13,14 +13,20 @@ from qvl_fast.config.checks import listed, read_json
 from qvl_fast.config.families import (
     IMAGES,
     PLACEHOLDERS,
+    VIDEO_PLACEHOLDERS,
+    VIDEOS,
     from_json,
+    knows_video,
     placeholder,
     processor_kind,
+    video_from_json,
+    video_placeholder,
     with_tokens,
+    with_video_tokens,
 )
 from qvl_fast.config.grounding import GroundingConfig
 from qvl_fast.config.image import ImageConfig
-from qvl_fast.config.placeholder import Placeholder
+from qvl_fast.config.placeholder import Placeholder, VideoPlaceholder
 from qvl_fast.config.rope import RopeConfig
 from qvl_fast.config.tower import TOWERS, TowerConfig
 from qvl_fast.config.video import QWEN3_VL_DEFAULTS, VideoConfig
@@ -42,6 +48,7 @@ class ModelConfig:
         rope: how the language model numbers its tokens; None if the checkpoint does not say.
         grounding: how the model writes where things are; None if that is not known.
         placeholder: what stands for an image in a prompt; None if that is not known.
+        video_placeholder: what stands for a video there; None if that is not known.
     """
 
     name: str
@@ -51,6 +58,7 @@ class ModelConfig:
     rope: RopeConfig | None = None
     grounding: GroundingConfig | None = None
     placeholder: Placeholder | None = None
+    video_placeholder: VideoPlaceholder | None = None
 
     @classmethod
     def preset(cls, name: str) -> ModelConfig:
@@ -112,16 +120,24 @@ class ModelConfig:
         preset = _MODEL_TYPES.get(config.get("model_type", ""))
         kind = processor_kind(config, nested, cast("dict[str, Any]", image))
         images = from_json({"processor_class": kind, **cast("dict[str, Any]", image)})
+        videos = _video(
+            cast("dict[str, Any]", image), cast("dict[str, Any] | None", video), rope, kind
+        )
+        token = video_token = None
         if kind is not None:
             images = with_tokens(images, kind, nested, config)
+            videos = videos and with_video_tokens(videos, kind, nested, config)
+            token = placeholder(directory, kind, nested, config)
+            video_token = video_placeholder(directory, kind, nested, config, token)
         return cls(
             name=directory.name,
             image=images,
-            video=_video(cast("dict[str, Any]", image), cast("dict[str, Any] | None", video), rope),
+            video=videos,
             tower=tower,
             rope=rope,
             grounding=preset and preset.grounding,
-            placeholder=placeholder(directory, kind, nested, config) if kind else None,
+            placeholder=token,
+            video_placeholder=video_token,
         )
 
 
@@ -217,12 +233,12 @@ def _stock_parts(stock: Any) -> dict[str, Any]:
     """What a processor, an image processor or a configuration of transformers describes."""
     parts: dict[str, Any] = {}
     if hasattr(stock, "video_processor"):
-        video = VideoConfig.from_dict(stock.video_processor.to_dict())
+        video = video_from_json(stock.video_processor.to_dict())
         seconds = "second_per_grid_ts" in getattr(stock, "model_input_names", ())
         parts["video"] = replace(video, times="seconds") if seconds else video
     settings: dict[str, Any] = getattr(stock, "image_processor", stock).to_dict()
     if "video_processor_type" in settings:
-        return {"video": VideoConfig.from_dict(settings)}
+        return {"video": video_from_json(settings)}
     if "image_processor_type" in settings:
         return {"image": from_json(settings), **parts}
     model_type = str(settings.get("model_type", ""))
@@ -233,17 +249,20 @@ def _stock_parts(stock: Any) -> dict[str, Any]:
 
 
 def _video(
-    image: dict[str, Any], video: dict[str, Any] | None, rope: RopeConfig | None
+    image: dict[str, Any], video: dict[str, Any] | None, rope: RopeConfig | None, kind: str | None
 ) -> VideoConfig | None:
     """The settings of videos; only the language model says whether it counts seconds.
 
-    None if the checkpoint has none, or a class that is not reproduced: of other families there are
-    images alone.
+    None if the checkpoint has none, or a class that is not reproduced. ``kind`` is the class of the
+    processor, which of InternVL alone is not named as that of its images.
     """
-    if video is not None and not VideoConfig.knows(video):
+    if video is not None and not knows_video(video):
         return None
+    settings = image if video is None else video
+    if video is None and kind == "InternVLProcessor":
+        settings = {**image, "video_processor_type": "InternVLVideoProcessor"}
     try:
-        config = VideoConfig.from_dict(image if video is None else video)
+        config = video_from_json(settings)
     except ValueError:
         if video is not None:
             raise
@@ -353,6 +372,8 @@ FAMILIES: Mapping[str, ModelConfig] = {
             image=image,
             grounding=_GROUNDING.get(name),
             placeholder=PLACEHOLDERS.get(name),
+            video=VIDEOS.get(name),
+            video_placeholder=VIDEO_PLACEHOLDERS.get(name),
         )
         for name, image in _IMAGES.items()
     },

@@ -1,4 +1,4 @@
-"""What stands for an image in a prompt."""
+"""What stands for an image or a video in a prompt."""
 
 from __future__ import annotations
 
@@ -46,3 +46,28 @@ class Placeholder:
         for name in ("token_id", "before_id", "after_id"):
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, integer(name, value, 0))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VideoPlaceholder:
+    """What stands for a video in a prompt, and what becomes of it.
+
+    Attributes:
+        token: stands for a video, and later for each of its tokens unless ``frame`` is given.
+        frame: what each frame becomes instead, as an image does, after ``Frame1: `` with its number
+            and in a line of its own (InternVL).
+        token_id: id of ``token``; None if it is not known.
+
+    Raises:
+        ValueError, TypeError: an empty token, or an id that is none.
+    """
+
+    token: str
+    frame: Placeholder | None = None
+    token_id: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.token:
+            raise ValueError("token must not be empty, got ''")
+        if self.token_id is not None:
+            object.__setattr__(self, "token_id", integer("token_id", self.token_id, 0))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from qvl_fast.config.checks import check_choice, integer, listed, positive_integer, positive_number
-from qvl_fast.config.image import ImageConfig, areas, settings_of
+from qvl_fast.config.image import ImageConfig, areas
 
-Sampling = Literal["qwen2-vl", "qwen3-vl"]
+Sampling = Literal["qwen2-vl", "qwen3-vl", "llava-onevision", "internvl"]
 Budget = Literal["frame", "clip"]
 Times = Literal["none", "seconds", "text"]
 
@@ -36,10 +36,11 @@ class VideoConfig(ImageConfig):
             of a frame, of which nine tenths are shared by all frames; tokens of a frame for that
             of a clip.
         do_sample_frames: whether frames are chosen, or all taken.
-        sampling: whose rule chooses them.
+        sampling: whose rule chooses them: Qwen's, ``"llava-onevision"`` for every so many-th (as
+            most classes in transformers), ``"internvl"`` for the middles of equal parts.
         fps: frames that are taken of a second.
         num_frames: how many are taken in all, instead of ``fps``.
-        min_frames: how many are taken at least; does not bind ``num_frames``.
+        min_frames: how many are taken at least by Qwen's rules; does not bind ``num_frames``.
         max_frames: how many are taken at most; likewise.
         times: how the model is told when frames were: ``"none"`` (Qwen2-VL), ``"seconds"``: by
             ``second_per_grid_ts`` (Qwen2.5-VL), ``"text"``: by timestamps in the prompt (Qwen3-VL).
@@ -48,6 +49,8 @@ class VideoConfig(ImageConfig):
         ValueError: a value is out of range, or both ``fps`` and ``num_frames`` are given.
         TypeError: a value has the wrong type.
     """
+
+    _NULLABLE: ClassVar[tuple[str, ...]] = ("fps", "num_frames", "cap_pixels_per_frame")
 
     min_pixels: int = 28 * 28 * 128
     max_pixels: int = 28 * 28 * 768
@@ -116,34 +119,27 @@ class VideoConfig(ImageConfig):
         return replace(self, **values)
 
     @classmethod
-    def knows(cls, settings: Mapping[str, Any]) -> bool:
-        """Whether the video processor whose JSON this is can be reproduced, by its class."""
-        return _class_name(settings) in _STOCK_DEFAULTS
-
-    @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> VideoConfig:
-        """The configuration that a video processor's JSON describes.
+        """The configuration that the JSON of a video processor of Qwen's describes.
 
         What is missing has the default of its class in transformers, as for
         :meth:`ImageConfig.from_dict`; JSON of an image processor stands for a Qwen2-VL's, as older
-        checkpoints have it.
+        checkpoints have it. :meth:`ModelConfig.from_pretrained` reads that of other classes too.
 
         Raises:
             ValueError: the settings ask for something that is not reproduced exactly, or another
                 setting is null.
             TypeError: a value has the wrong type.
         """
-        kind = _class_name(settings)
-        if kind not in _STOCK_DEFAULTS:
+        kind = video_class_name(settings)
+        if kind not in QWEN_CLASSES:
             raise ValueError(
-                f"video_processor_type must be one of {listed(_STOCK_DEFAULTS)}, got {kind!r}"
+                f"video_processor_type must be one of {listed(QWEN_CLASSES)}, got {kind!r}"
             )
-        values = settings_of(cls, settings, nullable=("fps", "num_frames", "cap_pixels_per_frame"))
-        if kind == "Qwen3VLVideoProcessor":
-            for name in _NOT_READ_BY_QWEN3_VL:
-                values.pop(name, None)
-        defaults = _STOCK_DEFAULTS[kind]
-        return defaults.override(**{"do_sample_frames": defaults.do_sample_frames, **values})
+        defaults = QWEN_CLASSES[kind]
+        ignored = _NOT_READ_BY_QWEN3_VL if kind == "Qwen3VLVideoProcessor" else ()
+        own = {name: value for name, value in settings.items() if name not in ignored}
+        return defaults.updated({"do_sample_frames": defaults.do_sample_frames, **own})
 
     def _of_total_pixels(self, total: Any, values: Mapping[str, Any]) -> int:
         total = integer("total_pixels", total, 1)
@@ -174,13 +170,13 @@ QWEN3_VL_DEFAULTS = VideoConfig(
     times="text",
 )
 
-_STOCK_DEFAULTS: Mapping[str, VideoConfig] = {
+QWEN_CLASSES: Mapping[str, VideoConfig] = {
     "Qwen2VLVideoProcessor": VideoConfig(),
     "Qwen3VLVideoProcessor": QWEN3_VL_DEFAULTS,
 }
 
 
-def _class_name(settings: Mapping[str, Any]) -> str:
+def video_class_name(settings: Mapping[str, Any]) -> str:
     """The class of a video processor; JSON of an image processor stands for Qwen2-VL's."""
     kind = settings.get("video_processor_type")
     if kind is None:

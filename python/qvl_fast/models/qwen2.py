@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from qvl_fast.models.layers import Block, LayerNorm, Merger, PatchEmbedding
+from qvl_fast.models.pieces import in_pieces
 from qvl_fast.models.tower import TowerOutput, VisionTower
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, W)`` to the same."""
+        return in_pieces(self._layers, x)
+
+    def _layers(self, x: Tensor) -> Tensor:
         x = self.fc1(x)
         return self.fc2(x * torch.sigmoid(1.702 * x))
 

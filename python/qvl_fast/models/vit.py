@@ -23,6 +23,7 @@ from qvl_fast.models.attention import Segments, attention
 from qvl_fast.models.base import Tower
 from qvl_fast.models.dtypes import wide_dtype
 from qvl_fast.models.layers import PatchEmbedding, RmsNorm
+from qvl_fast.models.pieces import in_pieces
 from qvl_fast.models.tower import TowerOutput
 from qvl_fast.models.vit_names import vit_weights
 
@@ -269,6 +270,9 @@ class VitMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, W)`` to the same."""
+        return in_pieces(self._layers, x)
+
+    def _layers(self, x: Tensor) -> Tensor:
         return self.fc2(self.activation(self.fc1(x)))
 
 

@@ -60,6 +60,7 @@ class Processor(Generic[Config]):
         "_writer",
         "config",
         "dtype",
+        "form",
         "num_threads",
         "pin_memory",
         "reference",
@@ -74,6 +75,7 @@ class Processor(Generic[Config]):
         "num_threads",
         "pin_memory",
         "return_tensors",
+        "form",
     )
 
     _writer: _native.RowWriter
@@ -84,6 +86,7 @@ class Processor(Generic[Config]):
     num_threads: int | None
     pin_memory: bool
     return_tensors: ReturnTensors
+    form: Form
 
     @classmethod
     def from_pretrained(cls, directory: str | os.PathLike[str], **options: Any) -> Self:
@@ -102,7 +105,7 @@ class Processor(Generic[Config]):
 
     @property
     def columns(self) -> int:
-        """Elements in a row: ``3 * frames * patch_size**2``, one frame if compact."""
+        """Elements in a row: ``3 * frames * patch_size**2``, one frame if compact; or in a tile."""
         return self._writer.columns
 
     def _make(
@@ -115,10 +118,17 @@ class Processor(Generic[Config]):
         num_threads: int | None,
         pin_memory: bool,
         return_tensors: ReturnTensors,
+        form: Form | None,
         **options: Any,
     ) -> None:
         """Check and keep the arguments of a constructor; ``options`` are a subclass's own."""
         check_choice("return_tensors", return_tensors, ReturnTensors)
+        stock = _stock_form(config.layout)
+        form = stock if form is None else form
+        check_choice("form", form, Form)
+        if form not in ("rows", stock):
+            known = " or ".join(map(repr, sorted({"rows", stock})))
+            raise ValueError(f"form must be {known} for this layout, got {form!r}")
         if pin_memory:
             check_pinning()
         if num_threads is not None:
@@ -132,6 +142,7 @@ class Processor(Generic[Config]):
                 "num_threads": num_threads,
                 "pin_memory": pin_memory,
                 "return_tensors": return_tensors,
+                "form": form,
                 **options,
             }
         )
@@ -142,7 +153,7 @@ class Processor(Generic[Config]):
         Raises:
             ValueError: a setting that cannot be computed with.
         """
-        return row_writer(self.config, self.dtype, self.temporal, self.reference)
+        return row_writer(self.config, self.dtype, self.temporal, self.reference, self.form)
 
     def _threads(self) -> int:
         """How many threads a call may use."""
@@ -235,7 +246,7 @@ def row_writer(
     )
 
 
-def stock_form(layout: Layout) -> Form:
+def _stock_form(layout: Layout) -> Form:
     """The form in which the stock models of a layout take images."""
     if layout.stack == "masked":
         return "padded"
@@ -253,7 +264,7 @@ def native_layout(config: ImageConfig, layout: Layout, reference: str) -> _nativ
         ValueError: settings that do not go together; names one and its value.
     """
     return _native.Layout(
-        _fit(config, layout.fit) if config.do_resize else _native.Fit.keep(),
+        _fit(config, layout.fit, reference) if config.do_resize else _native.Fit.keep(),
         tile=layout.tile,
         square=layout.square,
         overview=layout.overview,
@@ -261,17 +272,20 @@ def native_layout(config: ImageConfig, layout: Layout, reference: str) -> _nativ
     )
 
 
-def _fit(config: ImageConfig, fit: Fit) -> _native.Fit:
+def _fit(config: ImageConfig, fit: Fit, reference: str) -> _native.Fit:
+    def factor(expand: int) -> int:
+        return config.factor * (expand if reference == "torchvision" else 1)
+
     match fit:
-        case Area(frames, small):
+        case Area(frames, small, expand):
             pixels = config.min_pixels, config.max_pixels
             count = config.temporal_patch_size if frames else 1
-            return _native.Fit.area(config.factor, pixels, count, small)
+            return _native.Fit.area(factor(expand), pixels, count, small)
         case Shrink(patches, side):
             return _native.Fit.shrink(config.patch_size, config.factor, patches, side)
-        case TokenBudget(least, most):
+        case TokenBudget(least, most, expand):
             frames = config.temporal_patch_size
-            return _native.Fit.tokens(config.factor, frames, least, most)
+            return _native.Fit.tokens(factor(expand), frames, least, most)
         case PatchBudget(most):
             return _native.Fit.patches(config.patch_size, most)
         case Halved():

@@ -22,8 +22,6 @@ from qvl_fast.processors.base import (
     Processor,
     Reference,
     native_layout,
-    row_writer,
-    stock_form,
 )
 from qvl_fast.processors.writing import Batch
 
@@ -80,14 +78,13 @@ class ImageProcessor(Processor[ImageConfig]):
         ((1176, 1176), [[1, 28, 42]])
     """
 
-    __slots__ = ("_layout", "_together", "decode", "form")
+    __slots__ = ("_layout", "_together", "decode")
 
-    OPTIONS: ClassVar[tuple[str, ...]] = (*Processor.OPTIONS, "decode", "form")
+    OPTIONS: ClassVar[tuple[str, ...]] = (*Processor.OPTIONS, "decode")
 
     _layout: _native.Layout
     _together: _native.Layout | None
     decode: Decode
-    form: Form
 
     def __init__(
         self,
@@ -104,27 +101,17 @@ class ImageProcessor(Processor[ImageConfig]):
         **overrides: Any,
     ) -> None:
         check_choice("decode", decode, Decode)
-        settings = image_config(config).override(**overrides)
-        stock = stock_form(settings.layout)
-        form = stock if form is None else form
-        check_choice("form", form, Form)
-        if form not in ("rows", stock):
-            known = " or ".join(map(repr, sorted({"rows", stock})))
-            raise ValueError(f"form must be {known} for this layout, got {form!r}")
         self._make(
-            settings,
+            image_config(config).override(**overrides),
             reference=reference,
             dtype=dtype,
             temporal=temporal,
             num_threads=num_threads,
             pin_memory=pin_memory,
             return_tensors=return_tensors,
-            decode=decode,
             form=form,
+            decode=decode,
         )
-
-    def _new_writer(self) -> _native.RowWriter:
-        return row_writer(self.config, self.dtype, self.temporal, self.reference, self.form)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -321,9 +308,9 @@ class ImageProcessor(Processor[ImageConfig]):
         if positive_integer("images", images) > 1 and layout.together is not None:
             native, layout = cast("_native.Layout", self._together), layout.together
         match layout.tokens:
-            case TileTokens(count):
+            case TileTokens(count, after):
                 tiles, _, _ = native.grid(self._writer, height, width)
-                return tiles * count
+                return tiles * count + after
             case AnyresTokens(side, most_tiles):
                 return native.anyres_tokens(side, most_tiles, height, width)
             case None if layout.tile is not None:

@@ -1,4 +1,4 @@
-"""Prompts in which each image stands for as many tokens as it becomes."""
+"""Prompts in which each image or video stands for as many tokens as it becomes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from qvl_fast._input.arrays import integer_array
 from qvl_fast.config import ModelConfig, model_config
-from qvl_fast.config.checks import two_sides
-from qvl_fast.config.placeholder import Placeholder
+from qvl_fast.config.checks import positive_integer, two_sides
+from qvl_fast.config.layout import TileTokens
+from qvl_fast.config.placeholder import Placeholder, VideoPlaceholder
+from qvl_fast.index.placeholders import expand_placeholders
 from qvl_fast.processors.image import ImageProcessor
 
 if TYPE_CHECKING:
@@ -74,6 +76,82 @@ def expand_images(
     return _expanded_ids(integer_array("prompt", prompt), counts, placeholder, model.name)
 
 
+@overload
+def expand_videos(prompt: str, frames: Sequence[int], config: str | ModelConfig) -> str: ...
+@overload
+def expand_videos(
+    prompt: Sequence[int] | NDArray[Any] | torch.Tensor,
+    frames: Sequence[int],
+    config: str | ModelConfig,
+) -> NDArray[np.int64]: ...
+def expand_videos(
+    prompt: str | Sequence[int] | NDArray[Any] | torch.Tensor,
+    frames: Sequence[int],
+    config: str | ModelConfig,
+) -> str | NDArray[np.int64]:
+    r"""Expand a prompt with one placeholder a video to one with a placeholder a token.
+
+    Equal to what ``LlavaOnevisionProcessor`` and ``InternVLProcessor`` of transformers make of it.
+    Where a prompt has images too, expand these first: a frame of InternVL becomes what an image
+    does. Those of Qwen-VL are expanded by :func:`qvl_fast.prepare`.
+
+    Args:
+        prompt: a text, or its token ids, int ``(S,)``. Those of InternVL must be a text: frames are
+            numbered in words.
+        frames: how many are taken of each video of this prompt, in their order.
+        config: see :func:`expand_images`.
+
+    Returns:
+        The text, or int64 ``(expanded,)``, as the prompt was.
+
+    Raises:
+        ValueError: placeholders and videos differ in number (both are named), a number is not
+            positive, or the model's tokens are not known.
+        TypeError: ``prompt``, ``frames`` or ``config`` is something else.
+
+    Example:
+        >>> expand_videos("<video>What?", [8], "llava-onevision").count("<video>")
+        1569
+        >>> expand_videos("<video>?", [2], "internvl").replace("<IMG_CONTEXT>" * 256, "...")
+        'Frame1: <img>...</img>\nFrame2: <img>...</img>?'
+    """
+    model = model_config(config)
+    if not isinstance(cast("object", frames), Iterable):
+        raise TypeError(f"frames must be how many each video has, got {frames!r:.80}")
+    counts = [positive_integer(f"frames[{place}]", count) for place, count in enumerate(frames)]
+    placeholder, tokens = model.video_placeholder, model.video and model.video.layout.tokens
+    if placeholder is None:
+        raise ValueError(f"config {model.name!r} does not say what stands for a video in a prompt")
+    if not isinstance(tokens, TileTokens):
+        raise ValueError(f"config {model.name!r} does not say what a frame becomes")
+    if isinstance(prompt, str):
+        first, *rest = prompt.split(placeholder.token)
+        _check_number(len(rest), len(counts), placeholder.token, "frames")
+        videos = (_video(count, tokens, placeholder) for count in counts)
+        return first + "".join(map(str.__add__, videos, rest))
+    if placeholder.frame is not None:
+        raise ValueError(
+            "prompt must be a text for this model, got ids: its frames are numbered in words"
+        )
+    if placeholder.token_id is None:
+        raise ValueError(_unknown(placeholder.token, model.name))
+    ids = integer_array("prompt", prompt)
+    places = int((ids == placeholder.token_id).sum())
+    _check_number(places, len(counts), placeholder.token, "frames")
+    lengths = [count * tokens.count + tokens.after for count in counts]
+    expanded, _ = expand_placeholders(ids, placeholder.token_id, lengths)
+    return expanded
+
+
+def _video(frames: int, tokens: TileTokens, placeholder: VideoPlaceholder) -> str:
+    """What becomes of the placeholder of a video in a text."""
+    frame = placeholder.frame
+    if frame is None:
+        return placeholder.token * (frames * tokens.count + tokens.after)
+    image = frame.before + frame.token * tokens.count + frame.after
+    return "\n".join(f"Frame{number}: {image}" for number in range(1, frames + 1))
+
+
 def _sizes(sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     if not isinstance(cast("object", sizes), Iterable):
         raise TypeError(f"sizes must be (height, width) of each image, got {sizes!r:.80}")
@@ -87,7 +165,7 @@ def _expanded_text(prompt: str, counts: Sequence[int], placeholder: Placeholder)
             "tokenizer begins with"
         )
     first, *rest = prompt.split(placeholder.token)
-    _check_number(len(rest), len(counts), placeholder)
+    _check_number(len(rest), len(counts), placeholder.token, "sizes")
     expanded, left = first, first
     for place, (count, part) in enumerate(zip(counts, rest, strict=True)):
         shared = placeholder.place == "mark" and place > 0 and not left
@@ -113,9 +191,10 @@ def _expanded_ids(
                 f"{len(places)} and {len(counts)}"
             )
         return np.concatenate([np.array(token * counts[0], np.int64), ids])
-    _check_number(len(places), len(counts), placeholder)
-    parts = [ids[: places[0] if len(places) else None]]
-    for count, place, end in zip(counts, places, [*places[1:], None], strict=True):
+    _check_number(len(places), len(counts), placeholder.token, "sizes")
+    ends = [*places, len(ids)]
+    parts = [ids[: ends[0]]]
+    for count, place, end in zip(counts, places, ends[1:], strict=True):
         shared = placeholder.place == "mark" and place > 0 and ids[place - 1] in token
         image = ([] if shared else before) + token * count + after
         parts += [np.array(image, np.int64), ids[place + 1 : end]]
@@ -130,16 +209,19 @@ def _known(part: str, placeholder: Placeholder, name: str) -> list[int]:
     """
     text, number = getattr(placeholder, part), getattr(placeholder, f"{part}_id")
     if text and number is None:
-        raise ValueError(
-            f"config {name!r} does not know the id of {text!r}; pass a text, or what "
-            "ModelConfig.from_pretrained reads from a checkpoint"
-        )
+        raise ValueError(_unknown(text, name))
     return [number] if text else []
 
 
-def _check_number(placeholders: int, images: int, placeholder: Placeholder) -> None:
-    if placeholders != images:
+def _unknown(token: str, name: str) -> str:
+    return (
+        f"config {name!r} does not know the id of {token!r}; pass a text, or what "
+        "ModelConfig.from_pretrained reads from a checkpoint"
+    )
+
+
+def _check_number(placeholders: int, items: int, token: str, argument: str) -> None:
+    if placeholders != items:
         raise ValueError(
-            f"prompt must have one {placeholder.token} for each of {images} sizes, got "
-            f"{placeholders}"
+            f"prompt must have one {token} for each of {items} {argument}, got {placeholders}"
         )

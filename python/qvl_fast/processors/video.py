@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qvl_fast import _native
 from qvl_fast._input.errors import about_video
 from qvl_fast._input.video.clips import (
     AnyMetadata,
@@ -26,7 +27,7 @@ from qvl_fast._input.video.clips import (
 )
 from qvl_fast._input.video.file import VideoFile
 from qvl_fast._input.video.metadata import VideoMetadata, to_metadata
-from qvl_fast._output.batch import VideoRows
+from qvl_fast._output.batch import VideoPlanes, VideoRows
 from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import (
     DType,
@@ -38,7 +39,8 @@ from qvl_fast._output.rows import (
 )
 from qvl_fast.config import AnyVideoConfig, VideoConfig, positive_integer, video_config
 from qvl_fast.config.checks import positive_number
-from qvl_fast.processors.base import Processor, Reference
+from qvl_fast.config.layout import Area, Shortest, Stretch, TileTokens
+from qvl_fast.processors.base import Form, Processor, Reference, native_layout
 from qvl_fast.processors.outline import Outline, seconds_per_group, timestamps
 from qvl_fast.processors.sampling import choose, of_frames, sample
 from qvl_fast.processors.writing import Batch, Stream
@@ -62,18 +64,33 @@ class VideoSettings(TypedDict, total=False):
     max_video_tokens: int
 
 
-class VideoProcessor(Processor[VideoConfig]):
-    """Videos to patch rows and grids, equal bit for bit to the processors in transformers.
+# Settings of a call that are of areas in pixels.
+_AREAS = {
+    "min_pixels",
+    "max_pixels",
+    "size",
+    "total_pixels",
+    "cap_pixels_per_frame",
+    "max_video_tokens",
+}
 
-    Equal to ``Qwen2VLVideoProcessor`` or ``Qwen3VLVideoProcessor``, as the configuration says, on
-    the CPU, given the same frames. Its settings cannot be changed, so threads may share it. It
-    pickles, as do subclasses, and is cheap to make again.
+
+class VideoProcessor(Processor[VideoConfig]):
+    """Videos to what a model takes, equal bit for bit to the processors in transformers.
+
+    Equal to ``Qwen2VLVideoProcessor``, ``Qwen3VLVideoProcessor``, ``LlavaOnevisionVideoProcessor``
+    or ``InternVLVideoProcessor``, as the configuration says, on the CPU, given the same frames. Its
+    settings cannot be changed, so threads may share it. It pickles, as do subclasses, and is cheap
+    to make again.
 
     Args:
         config: a preset's name, a :class:`ModelConfig`, a :class:`VideoConfig`, or a processor of
             transformers.
         reference: whose resizing; see :class:`ImageProcessor`. The processors of videos in
             transformers use ``"torchvision"``.
+        form: ``"rows"``, patches as the towers of :mod:`qvl_fast.models` take them; or
+            ``"planes"``, whole frames as the stock models of most families take them, and the
+            default where frames become tiles of one size.
         dtype: of the rows; see :class:`ImageProcessor`.
         temporal: ``"full"``; ``"compact"`` is for videos of one frame.
         num_threads: how many threads a call may use, decoding included; see
@@ -102,10 +119,12 @@ class VideoProcessor(Processor[VideoConfig]):
         ([[3, 16, 20]], [['<0.3 seconds>', '<1.5 seconds>', '<2.7 seconds>']])
     """
 
-    __slots__ = ("timeout",)
+    __slots__ = ("_layout", "timeout")
 
     OPTIONS: ClassVar[tuple[str, ...]] = (*Processor.OPTIONS, "timeout")
 
+    # What becomes of a frame; None where the budget of the configuration says so.
+    _layout: _native.Layout | None
     timeout: float | None
 
     def __init__(
@@ -113,6 +132,7 @@ class VideoProcessor(Processor[VideoConfig]):
         config: AnyVideoConfig,
         *,
         reference: Reference = "torchvision",
+        form: Form | None = None,
         dtype: DType | torch.dtype = "float32",
         temporal: Temporal = "full",
         num_threads: int | None = None,
@@ -131,8 +151,18 @@ class VideoProcessor(Processor[VideoConfig]):
             num_threads=num_threads,
             pin_memory=pin_memory,
             return_tensors=return_tensors,
+            form=form,
             timeout=timeout,
         )
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        config, layout = self.config, self.config.layout
+        if not isinstance(layout.fit, (Area, Stretch, Shortest)) or layout.overview != "none":
+            raise ValueError(f"layout must have one tile for each frame of a video, got {layout!r}")
+        tiled = layout.tile is not None
+        native = native_layout(config, layout, self.reference) if tiled else None
+        object.__setattr__(self, "_layout", native)
 
     def __call__(
         self,
@@ -143,8 +173,8 @@ class VideoProcessor(Processor[VideoConfig]):
         out: Rows | None = None,
         return_tensors: ReturnTensors | None = None,
         **settings: Unpack[VideoSettings],
-    ) -> VideoRows[Any]:
-        """Turn videos into rows.
+    ) -> VideoRows[Any] | VideoPlanes[Any]:
+        """Turn videos into rows or planes.
 
         Args:
             videos: a video, or several as a list, which may be nested. A video is a path, bytes or
@@ -167,7 +197,8 @@ class VideoProcessor(Processor[VideoConfig]):
         Returns:
             ``pixel_values_videos``: ``(N, columns)`` of the processor's dtype. ``video_grid_thw``:
             int64 ``(videos, 3)``. ``second_per_grid_ts`` for Qwen2.5-VL: ``(videos,)``. The
-            attributes ``video_metadata`` and ``timestamps``; see :class:`VideoRows`.
+            attributes ``video_metadata`` and ``timestamps``; see :class:`VideoRows`. Or planes,
+            ``(videos, frames, 3, height, width)``; see :class:`VideoPlanes`.
 
         Warns:
             UserWarning: the rate of a video is made up, as in the reference.
@@ -177,7 +208,8 @@ class VideoProcessor(Processor[VideoConfig]):
                 video's place in the batch in ``.index`` and the video in ``.source``.
             OSError: a path cannot be read; TimeoutError, one of them, if reading takes too long.
                 With ``.index`` and ``.source`` too.
-            ValueError, TypeError: another argument is not valid.
+            ValueError, TypeError: another argument is not valid, or videos of several lengths are
+                to be planes.
             ImportError: torch tensors are asked for and torch is not installed, or a file is to be
                 read and PyAV is not.
         """
@@ -195,13 +227,19 @@ class VideoProcessor(Processor[VideoConfig]):
                 try:
                     taken = _taken(given, config, files, threads, self.timeout)
                     size = taken.add(batch, range(taken.count))
-                    batch.end_video(given.video, self._target(config, taken.count, size))
+                    batch.end_video(given.video, self._becomes(config, taken.count, size))
                 except Exception as error:
                     raise about_video(error, place, given.video) from error.__cause__
                 metadata.append(taken.metadata)
+            counts = {len(known.frames_indices or ()) for known in metadata}
+            if self.form == "planes" and len(counts) > 1:
+                raise ValueError(
+                    "videos must have the same number of frames to be planes, got "
+                    f"{sorted(counts)}; pass num_frames, or form='rows' to the processor"
+                )
             rows, out = self._storage(batch.rows, out, batch.arrays)
             batch.write(rows, num_threads=self._threads())
-        return self._rows(rows, out, batch.grids, metadata, form)
+        return self._results(rows, out, batch.grids, metadata, form)
 
     def iter_rows(
         self,
@@ -213,7 +251,7 @@ class VideoProcessor(Processor[VideoConfig]):
         out: Rows | None = None,
         return_tensors: ReturnTensors | None = None,
         **settings: Unpack[VideoSettings],
-    ) -> Iterator[VideoRows[Any]]:
+    ) -> Iterator[VideoRows[Any] | VideoPlanes[Any]]:
         """Turn one video into rows, some of its frames at a time: memory does not grow with it.
 
         The rows and timestamps of all chunks one after another are those of a call; the grid is
@@ -254,8 +292,8 @@ class VideoProcessor(Processor[VideoConfig]):
     def sample(self, total_frames: int, fps: float | None = None) -> NDArray[np.int64]:
         """The numbers of the frames that are taken of a video.
 
-        Semantics: ``sample_frames`` of ``Qwen2VLVideoProcessor`` or ``Qwen3VLVideoProcessor``,
-        whether or not ``do_sample_frames`` is set.
+        Semantics: ``sample_frames`` of the class in transformers, whether or not
+        ``do_sample_frames`` is set.
 
         Args:
             total_frames: how many there are.
@@ -283,7 +321,7 @@ class VideoProcessor(Processor[VideoConfig]):
         Raises:
             ValueError: the size is not valid.
         """
-        return self._target(self.config, frames, (height, width))
+        return self._fit(self.config, frames, (height, width))[0]
 
     def size_bound(self, frames: int, height: int, width: int) -> str | None:
         """The setting that decided :meth:`resized_size`.
@@ -323,13 +361,13 @@ class VideoProcessor(Processor[VideoConfig]):
             metadata=known,
             resized=resized,
             bound=bound,
-            grid=self._writer.grid(count, *resized),
+            grid=self._grid(count, size, resized),
             timestamps=timestamps(self.config, known),
             second_per_grid_ts=seconds_per_group(self.config, known) if told else None,
         )
 
     def num_patches(self, metadata: Metadata) -> int:
-        """Rows that a video fills.
+        """Rows that a video fills; frames, for planes.
 
         Args:
             metadata: see :meth:`outline`.
@@ -348,13 +386,22 @@ class VideoProcessor(Processor[VideoConfig]):
         Raises:
             ValueError: see :meth:`num_patches`.
         """
-        return self.num_patches(metadata) // self.config.merge_size**2
+        frames, *patches = self.outline(metadata).grid
+        match self.config.layout.tokens:
+            case TileTokens(count, after):
+                return frames * count + after
+            case None if self._layout is not None:
+                raise ValueError("tokens must be given in the layout to count them, got None")
+            case _:
+                return frames * prod(patches) // self.config.merge_size**2
 
     def _config(self, do_sample_frames: bool | None, settings: VideoSettings) -> VideoConfig:
         """The configuration of a call."""
         given = {name: value for name, value in settings.items() if value is not None}
         if unknown := set(given) - set(VideoSettings.__annotations__):
             raise TypeError(f"a call has no setting {', '.join(sorted(unknown))}")
+        if self._layout is not None and (areas := _AREAS & set(given)):
+            raise ValueError(f"{min(areas)} must be None for fit {self.config.layout.fit!r}")
         config = self.config.override(**given) if given else self.config
         if do_sample_frames is not None:
             config = replace(config, do_sample_frames=do_sample_frames)
@@ -363,6 +410,9 @@ class VideoProcessor(Processor[VideoConfig]):
     def _fit(
         self, config: VideoConfig, frames: int, size: tuple[int, int]
     ) -> tuple[tuple[int, int], str | None]:
+        """The size that frames become, and the setting that decided it."""
+        if self._layout is not None:
+            return self._layout.canvas(*size), None
         return self._writer.video_target(
             frames,
             *size,
@@ -371,8 +421,19 @@ class VideoProcessor(Processor[VideoConfig]):
             tokens=config.max_video_tokens if config.cap_pixels_per_frame else None,
         )
 
-    def _target(self, config: VideoConfig, frames: int, size: tuple[int, int]) -> tuple[int, int]:
-        return self._fit(config, frames, size)[0]
+    def _becomes(
+        self, config: VideoConfig, frames: int, size: tuple[int, int]
+    ) -> tuple[int, int] | _native.Layout:
+        """What becomes of frames; see :meth:`Batch.end_video`."""
+        return self._layout or self._fit(config, frames, size)[0]
+
+    def _grid(
+        self, frames: int, size: tuple[int, int], resized: tuple[int, int]
+    ) -> tuple[int, int, int]:
+        if self._layout is None:
+            return self._writer.grid(frames, *resized)
+        _, h, w = self._layout.grid(self._writer, *size)
+        return -(-frames // self.config.temporal_patch_size), h, w
 
     def _chunks(
         self,
@@ -381,7 +442,7 @@ class VideoProcessor(Processor[VideoConfig]):
         frames_per_chunk: int,
         out: Rows | None,
         form: ReturnTensors,
-    ) -> Iterator[VideoRows[Any]]:
+    ) -> Iterator[VideoRows[Any] | VideoPlanes[Any]]:
         threads, group = self._threads(), config.temporal_patch_size
         with ExitStack() as files:
             try:
@@ -393,28 +454,36 @@ class VideoProcessor(Processor[VideoConfig]):
                 batch = Batch(self._writer, into_out=out is not None)
                 try:
                     size = taken.add(batch, numbers)
-                    batch.end_video(given.video, self._target(config, taken.count, size))
+                    batch.end_video(given.video, self._becomes(config, taken.count, size))
                 except Exception as error:
                     raise about_video(error, 0, given.video) from error.__cause__
                 rows, into = self._storage(batch.rows, out, batch.arrays)
                 batch.write(rows, num_threads=threads)
-                result = self._rows(rows, into, batch.grids, [taken.metadata], form)
+                result = self._results(rows, into, batch.grids, [taken.metadata], form)
                 groups = slice(first // group, -(-numbers.stop // group))
                 result.timestamps = [result.timestamps[0][groups]]
                 yield result
 
-    def _rows(
+    def _results(
         self,
         rows: NDArray[Any],
         out: Rows | None,
         grids: list[tuple[int, int, int]],
         metadata: list[VideoMetadata],
         form: ReturnTensors,
-    ) -> VideoRows[Any]:
-        result: VideoRows[Any] = VideoRows(
-            pixel_values_videos=hand_out(rows, self.dtype, form, out),
-            video_grid_thw=hand_out(np.array(grids, np.int64), "int64", form),
-        )
+    ) -> VideoRows[Any] | VideoPlanes[Any]:
+        pixels: Any = hand_out(rows, self.dtype, form, out)
+        result: VideoRows[Any] | VideoPlanes[Any]
+        if self.form == "planes":
+            height, width = cast("tuple[int, int]", self.config.layout.tile)
+            result = VideoPlanes(
+                pixel_values_videos=pixels.reshape(len(grids), -1, 3, height, width)
+            )
+        else:
+            result = VideoRows(
+                pixel_values_videos=pixels,
+                video_grid_thw=hand_out(np.array(grids, np.int64), "int64", form),
+            )
         if self.config.times == "seconds":
             seconds = [seconds_per_group(self.config, known) for known in metadata]
             result["second_per_grid_ts"] = hand_out_seconds(seconds, form)

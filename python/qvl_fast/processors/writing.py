@@ -124,7 +124,7 @@ class Batch:
         item = Item(image, about_image)
         try:
             self._add_frame(image)
-            self._batch.end_image(layout)
+            self._batch.end_laid_out(layout)
         except Exception as error:
             raise about_image(error, len(self._items), image) from error.__cause__
         self._items.append(item)
@@ -156,17 +156,20 @@ class Batch:
             self._batch.add_opened(*size)
             self._frames.append(ClipFrame(stream, number))
 
-    def end_video(self, video: Any, target: tuple[int, int]) -> None:
+    def end_video(self, video: Any, target: tuple[int, int] | _native.Layout) -> None:
         """Makes a video of the frames that were added.
 
         Args:
             video: as it was passed.
-            target: ``(height, width)`` that its frames are resized to.
+            target: ``(height, width)`` that its frames are resized to, or what becomes of each.
 
         Raises:
             ValueError: they cannot be cut into patches.
         """
-        self._batch.end(*target)
+        if isinstance(target, _native.Layout):
+            self._batch.end_laid_out(target)
+        else:
+            self._batch.end(*target)
         self._items.append(Item(video, about_video))
 
     @property

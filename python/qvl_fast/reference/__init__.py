@@ -9,6 +9,7 @@ Read the modules in the order in which an image passes through them:
 
     rgb        any channel count   -> uint8 (H, W, 3)
     geometry   (H, W)              -> (height, width), multiples of patch times merge
+    budget     the same by the rules of other families than Qwen's
     resize     uint8 (H, W, 3)     -> uint8 (height, width, 3)
     layout     uint8 (H, W, 3)     -> uint8 (tiles, height, width, 3), of other families than Qwen's
     rows       uint8 (T, H, W, 3)  -> (N, columns), one row for each patch
@@ -44,7 +45,14 @@ from .rows import (
     round_to_bfloat16,
     round_to_float16,
 )
-from .sampling import qwen2_frames, qwen3_frames, utilities_frames, utilities_nframes
+from .sampling import (
+    internvl_frames,
+    onevision_frames,
+    qwen2_frames,
+    qwen3_frames,
+    utilities_frames,
+    utilities_nframes,
+)
 
 __all__ = [
     "Coefficients",
@@ -55,11 +63,13 @@ __all__ = [
     "cu_seqlens",
     "expand_placeholders",
     "frequencies",
+    "internvl_frames",
     "interpolation_taps",
     "mrope_angles",
     "mrope_decode_position_ids",
     "mrope_position_ids",
     "normalization_table",
+    "onevision_frames",
     "pack",
     "patchify",
     "patchify_raw",

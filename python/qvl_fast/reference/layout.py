@@ -88,6 +88,37 @@ def best_grid(height: int, width: int, tile: Size, least: int, most: int) -> Siz
     return best
 
 
+def anyres_tokens(
+    height: int, width: int, grid: Size, side: int, most_tiles: int | None = None
+) -> int:
+    """Tokens of an image whose tiles are put together again and cut to its aspect ratio.
+
+    As many lines of features are cut off before as after, so that an odd surplus leaves one that
+    shows padding. Each line that is left ends with a newline; the overview comes besides.
+
+    Args:
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        grid: rows and columns of tiles.
+        side: features along a side of a tile.
+        most_tiles: of whose features there are as many at most; beyond, they are scaled down.
+
+    Source: `_get_unpadded_features` of the processors of LLaVA-NeXT and LLaVA-OneVision.
+    """
+    rows, columns = side * grid[0], side * grid[1]
+    if width / height > columns / rows:
+        shown = int(round(height * (columns / width), 7))
+        rows -= (rows - shown) // 2 * 2
+    else:
+        shown = int(round(width * (rows / height), 7))
+        columns -= (columns - shown) // 2 * 2
+    if most_tiles is not None:
+        ratio = math.sqrt(rows * columns / (most_tiles * side**2))
+        if ratio > 1.1:
+            rows, columns = int(rows // ratio), int(columns // ratio)
+    return side**2 + rows * (columns + 1)
+
+
 def on_canvas(image: NDArray[np.uint8], canvas: Size, top: int, left: int) -> NDArray[np.uint8]:
     """Put an image on black; what lies outside the canvas is cropped.
 

@@ -5,22 +5,22 @@ import math
 import numpy as np
 
 
-def arange_float32(total: int, step: float) -> list[int]:
-    """What ``torch.arange(0, total, step).int()`` counts, in its own arithmetic.
+def arange_float32(total: int, step: float, start: float = 0.0) -> list[int]:
+    """What ``torch.arange(start, total, step).int()`` counts, in its own arithmetic.
 
     Of 16 elements at a time, the first of each 8 is rounded to float32 before the other seven are
     counted from there in float64 and rounded again. The elements that are left over at the end are
-    computed one by one. There are ``ceil(total / step)`` of them.
+    computed one by one. There are ``ceil((total - start) / step)`` of them.
     """
-    count = math.ceil(total / step)
+    count = math.ceil((total - start) / step)
     whole = count - count % 16
     values: list[float] = []
     for index in range(count):
         if index < whole:
             lane = index % 8
-            values.append(float(np.float32(step * (index - lane))) + step * lane)
+            values.append(float(np.float32(start + step * (index - lane))) + step * lane)
         else:
-            values.append(step * index)
+            values.append(start + step * index)
     return [int(np.float32(value)) for value in values]
 
 
@@ -94,6 +94,57 @@ def qwen3_frames(
         return [0]
     step = (total - 1) / (count - 1)
     return [*(round(index * step) for index in range(count - 1)), total - 1]
+
+
+def onevision_frames(
+    total: int,
+    *,
+    fps: float | None = None,
+    source_fps: float | None = None,
+    num_frames: int | None = None,
+) -> list[int]:
+    """The frames that LLaVA-OneVision takes, every so many-th; all if nothing is asked for.
+
+    Raises:
+        ValueError: there are not so many frames.
+
+    Source: `default_sample_indices_fn` of transformers.
+    """
+    if num_frames is not None:
+        count = num_frames
+    elif fps is not None and source_fps is not None:
+        count = max(1, int(total / source_fps * fps))
+    else:
+        count = total
+    if count > total:
+        raise ValueError(f"cannot take {count} frames of {total}")
+    return [index * total // count for index in range(count)]
+
+
+def internvl_frames(
+    total: int,
+    *,
+    fps: float | None = None,
+    source_fps: float | None = None,
+    num_frames: int | None = None,
+) -> list[int]:
+    """The frames that InternVL takes, the middles of equal parts.
+
+    Raises:
+        ValueError: there are not so many frames, or not one is asked for.
+
+    Source: `InternVLVideoProcessor.sample_frames` of transformers.
+    """
+    if num_frames is not None:
+        count = num_frames
+    elif fps is not None and source_fps is not None:
+        count = int(total / source_fps * fps)
+    else:
+        raise ValueError("num_frames, or fps and source_fps, must be given")
+    if not 0 < count <= total:
+        raise ValueError(f"cannot take {count} frames of {total}")
+    step = total / count
+    return arange_float32(total, step, start=total / count / 2)
 
 
 def utilities_nframes(

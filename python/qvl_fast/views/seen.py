@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qvl_fast._input.arrays import is_array
-from qvl_fast._input.pixels import Pieces, read_pixels
+from qvl_fast._input.pixels import read_rgb
 from qvl_fast._input.source import prepare
 from qvl_fast.index.mrope import mrope_position_ids
 from qvl_fast.index.plans import plan
@@ -184,10 +184,7 @@ def decoded(image: ImageSource) -> ImageSource:
     source = prepare(image)
     if is_array(source):
         return source
-    pixels = read_pixels(cast("File | Image.Image", source))
-    if isinstance(pixels, Pieces):
-        pixels = pixels.lines(0, pixels.size[0])
-    return pixels[..., :3]
+    return read_rgb(cast("File | Image.Image", source))
 
 
 def with_budget(config: ModelConfig, max_pixels: int) -> ModelConfig:

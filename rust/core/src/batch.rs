@@ -7,12 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::decode::{self, Header};
 use crate::error::{Error, Result};
 use crate::geometry::{Pass, Plan};
-use crate::memory::{self, Buffer};
+use crate::memory;
 use crate::parallel::{self, Step, Stopped, Work};
 use crate::pixels::{PixelView, turned};
-use crate::resize::{
-    Bands, Failure, Method, Pace, Pixels, Scanlines, Source, Tasks, resize_as_stored,
-};
+use crate::resize::{Bands, Failure, Pace, Scanlines, Source, Tasks};
 use crate::rows::{Element, RowWriter, Rows};
 
 /// One image of a batch, or one group of frames of a video.
@@ -32,7 +30,8 @@ pub struct Image<'a> {
 pub enum Input<'a> {
     /// From memory.
     Pixels(PixelView<'a>),
-    /// From a file that is decoded here, unless it turns out unusual: then from the [`Owner`].
+    /// From a file that is decoded here, unless it turns out unusual, or frames that share its rows are in
+    /// another orientation: then from the [`Owner`].
     File {
         /// The whole file.
         bytes: &'a [u8],
@@ -312,9 +311,10 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     /// The bands of each pass of an image that is written to `part`.
     fn bands(&self, index: usize, mut part: &'a mut [T]) -> Result<Vec<PassBands<'a, T>>> {
         let mut every = memory::with_capacity(2, "passes")?;
+        let orientation = self.orientation(index);
         for pass in self.images[index].plan.passes() {
             let (own, rest) = part.split_at_mut(self.writer.elements(pass));
-            every.push((pass, self.writer.bands(pass, own)?));
+            every.push((pass, self.writer.bands(pass, orientation, own)?));
             part = rest;
         }
         part.fill(T::default());
@@ -368,6 +368,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
 
     fn opened(&self, index: usize, bands: Vec<PassBands<'a, T>>) -> Opened<'a, T, O::Error> {
         let passes = bands.len();
+        let orientation = self.orientation(index);
         let mut frames = memory::with_capacity(self.images[index].frames.len(), "frames")?;
         for frame in 0..self.images[index].frames.len() {
             let only = bands.first().filter(|_| passes == 1).map(|(pass, _)| *pass);
@@ -387,16 +388,31 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
                 let reason = "must have one size in all frames of a group";
                 return Err(Error::invalid("frames", reason).into());
             }
-            let resampler = self.writer.resampler(pass.of_source(size)?)?;
+            let pass = pass.of_source(turned(size, orientation))?;
+            let (stream, threads) = (self.stream, self.threads);
             let own = self
                 .writer
-                .tasks(resampler, sources, bands, self.stream, self.threads)?;
+                .tasks(pass, orientation, sources, bands, stream, threads)?;
             tasks.push(own.at(pace));
         }
         Ok(tasks)
     }
 
-    /// The pixels of a frame, for the `only` pass over it or for several.
+    /// The EXIF orientation that all frames of an image come in: none, where they do not agree.
+    fn orientation(&self, index: usize) -> u8 {
+        let mut orientations = self.images[index].frames.iter().map(|frame| match frame {
+            Input::File { orientation, .. } if !self.reopening => *orientation,
+            _ => 1,
+        });
+        let first = orientations.next().unwrap_or(1);
+        if orientations.all(|other| other == first) {
+            first
+        } else {
+            1
+        }
+    }
+
+    /// The pixels of a frame, in the orientation of the image, for the `only` pass over it or for several.
     fn source(
         &self,
         index: usize,
@@ -410,7 +426,9 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
                 header,
                 orientation,
                 reduced,
-            } if !self.reopening => (bytes, header, orientation, reduced),
+            } if !self.reopening && orientation == self.orientation(index) => {
+                (bytes, header, orientation, reduced)
+            }
             Input::File { .. } | Input::Owner { .. } => {
                 return self.owner.open(index, frame).map_err(Failure::Owner);
             }
@@ -419,20 +437,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
             .filter(|pass| reduced && !pass.is_padded())
             .map(|pass| turned(pass.resized(), orientation));
         let lines = decode::Scanlines::open(bytes, &header, least)?;
-        let lines = lines.ok_or(Failure::Damaged)?;
-        if orientation == 1 {
-            return Ok(Source::scanlines(lines));
-        }
-        let pixels = lines.height() * lines.width();
-        let shrinking = only.filter(|pass| {
-            let (height, width) = pass.resized();
-            pass.is_plain() && height * width < pixels
-        });
-        let decoded = match shrinking {
-            Some(pass) => Decoded::resized(lines, orientation, pass, self.writer.method())?,
-            None => Decoded::new(lines, orientation)?,
-        };
-        Ok(Source::pixels(decoded))
+        lines.map(Source::scanlines).ok_or(Failure::Damaged)
     }
 
     /// A damaged image is put aside, any other failure ends the run.
@@ -484,56 +489,6 @@ impl<E> Scanlines<E> for decode::Scanlines<'_> {
 
     fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<E>> {
         self.read(out).map_err(|decode::Damaged| Failure::Damaged)
-    }
-}
-
-/// A decoded image, as its orientation says that it is to be seen; for a single pass it may have been resized
-/// before.
-struct Decoded {
-    pixels: Buffer<u8>,
-    shape: [usize; 3],
-    orientation: u8,
-}
-
-impl Decoded {
-    fn new<E>(mut lines: decode::Scanlines<'_>, orientation: u8) -> Result<Self, Failure<E>> {
-        let shape = [lines.height(), lines.width(), lines.channels()];
-        let mut pixels = Buffer::new(shape.into_iter().product(), "a decoded image")?;
-        lines
-            .read(&mut pixels)
-            .map_err(|decode::Damaged| Failure::Damaged)?;
-        let decoded = Self {
-            pixels,
-            shape,
-            orientation,
-        };
-        Ok(decoded)
-    }
-
-    /// An image that has been resized as `pass` says.
-    fn resized<E>(
-        lines: decode::Scanlines<'_>,
-        orientation: u8,
-        pass: Pass,
-        method: Method,
-    ) -> Result<Self, Failure<E>> {
-        // A file may have been decoded at a fraction of its size.
-        let pass = pass.of_source(turned((lines.height(), lines.width()), orientation))?;
-        let (height, width) = turned(pass.resized(), orientation);
-        Ok(Self {
-            pixels: resize_as_stored(lines, pass, orientation, method)?,
-            shape: [height, width, 3],
-            orientation,
-        })
-    }
-}
-
-impl Pixels for Decoded {
-    fn view(&self) -> PixelView<'_> {
-        let [height, width, channels] = self.shape;
-        PixelView::packed(&self.pixels[..], height, width, channels)
-            .expect("a decoder writes whole pixels")
-            .oriented(self.orientation)
     }
 }
 

@@ -43,18 +43,19 @@ struct ArrowArray {
     private_data: *mut c_void,
 }
 
-/// A writable array uint8 `(height, width, 4)` over the pixels of a Pillow image in mode RGB, of which a
-/// pixel has a fourth byte. `schema` and `array` are what its `__arrow_c_array__` returns: a list of four
-/// unsigned bytes, called RGB, for each pixel, none of which is missing.
+/// A writable array uint8 `(height, width, 4)` over the pixels of a Pillow image in a mode of four bytes, as
+/// RGB is one too. `schema` and `array` are what its `__arrow_c_array__` returns: a list of four unsigned
+/// bytes, called by the mode, for each pixel, none of which is missing.
 #[pyfunction]
 pub(crate) fn arrow_pixels<'py>(
     schema: Bound<'py, PyCapsule>,
     array: Bound<'py, PyCapsule>,
+    mode: &str,
     height: usize,
     width: usize,
 ) -> PyResult<Bound<'py, PyArray3<u8>>> {
     let refused = |name: &str| {
-        let message = format!("{name} is not that of an RGB image of {height}x{width} pixels");
+        let message = format!("{name} is not that of an {mode} image of {height}x{width} pixels");
         PyValueError::new_err(message)
     };
     let described: NonNull<ArrowSchema> = pointer(&schema, c"arrow_schema", "schema")?;
@@ -62,7 +63,7 @@ pub(crate) fn arrow_pixels<'py>(
     // SAFETY: capsules of these names hold these structures, which live as long as the capsules do, and
     // nobody writes to them meanwhile.
     let (described, held) = unsafe { (described.as_ref(), held.as_ref()) };
-    if !described.is_rgb() {
+    if !described.is_of(mode) {
         return Err(refused("schema"));
     }
     let pixels = held.pixels(height, width).ok_or_else(|| refused("array"))?;
@@ -96,15 +97,15 @@ unsafe fn only<'a, T>(count: i64, children: *const *const T) -> Option<&'a T> {
 }
 
 impl ArrowSchema {
-    /// Whether it is one that Pillow gives an RGB image. The capsule that it is in must be alive.
-    fn is_rgb(&self) -> bool {
+    /// Whether it is one that Pillow gives an image of `mode`. The capsule that it is in must be alive.
+    fn is_of(&self, mode: &str) -> bool {
         if !self.is(c"+w:4") {
             return false;
         }
         // SAFETY: a structure that has not been released has the children that it says.
         let samples = unsafe { only(self.n_children, self.children) };
         samples.is_some_and(|samples| {
-            samples.is(c"C") && samples.n_children == 0 && samples.is_called(c"RGB")
+            samples.is(c"C") && samples.n_children == 0 && samples.is_called(mode)
         })
     }
 
@@ -114,13 +115,13 @@ impl ArrowSchema {
             && self.flags == 0
             && self.dictionary.is_null()
             // SAFETY: the format of a structure that has not been released is a string.
-            && unsafe { holds(self.format, format) }
+            && unsafe { holds(self.format, format.to_bytes()) }
     }
 
     /// Whether it has this name; one that has been released must not be asked.
-    fn is_called(&self, name: &CStr) -> bool {
+    fn is_called(&self, name: &str) -> bool {
         // SAFETY: the name of a structure that has not been released is a string, or null.
-        unsafe { holds(self.name, name) }
+        unsafe { holds(self.name, name.as_bytes()) }
     }
 }
 
@@ -128,9 +129,9 @@ impl ArrowSchema {
 ///
 /// # Safety
 /// It is a string or null.
-unsafe fn holds(text: *const c_char, expected: &CStr) -> bool {
+unsafe fn holds(text: *const c_char, expected: &[u8]) -> bool {
     // SAFETY: by the contract above.
-    !text.is_null() && unsafe { CStr::from_ptr(text) } == expected
+    !text.is_null() && unsafe { CStr::from_ptr(text) }.to_bytes() == expected
 }
 
 impl ArrowArray {

@@ -21,7 +21,7 @@ use crate::{argument, pixels};
 
 /// Images and videos whose rows are written in one call.
 ///
-/// Frames are added in order, and [`Batch::end`] and [`Batch::end_image`] make an item of those that were
+/// Frames are added in order, and [`Batch::end`] and [`Batch::end_laid_out`] make an item of those that were
 /// added since the last.
 #[pyclass(module = "qvl_fast._native")]
 pub(crate) struct Batch {
@@ -95,8 +95,7 @@ impl Batch {
         self.add((height, width), FrameSource::Opened)
     }
 
-    /// Makes a video of the frames, or an image of the frame, that were added since the last, to be resized
-    /// to `(height, width)`.
+    /// Makes a video of the frames that were added since the last, to be resized to `(height, width)`.
     fn end(&mut self, height: usize, width: usize) -> PyResult<()> {
         let frames = self.added();
         let grid = self.writer.get().layout.grid(frames.len(), height, width);
@@ -109,19 +108,24 @@ impl Batch {
         self.close(frames, plan, grid).map_err(to_python)
     }
 
-    /// Makes an image of the frame that was added since the last, which `layout` says what becomes of.
-    fn end_image(&mut self, layout: &Layout) -> PyResult<()> {
+    /// Makes an image of the frame, or a video of the frames, that were added since the last; `layout` says what
+    /// becomes of each.
+    fn end_laid_out(&mut self, layout: &Layout) -> PyResult<()> {
         let frames = self.added();
-        let [Frame { size, .. }] = self.frames[frames.clone()] else {
-            let message = format!("an image must have one frame, got {}", frames.len());
-            return Err(PyValueError::new_err(message));
+        let Some(Frame { size, .. }) = self.frames.get(frames.start) else {
+            return Err(PyValueError::new_err("an item must have a frame, got none"));
         };
-        let cut = |plan| self.writer.get().cut(plan);
+        let writer = self.writer.get();
+        let cut = |plan| writer.cut(plan);
         let (plan, grid) = layout
             .plan(size.0, size.1)
             .and_then(cut)
             .map_err(to_python)?;
-        self.close(frames, plan, grid).map_err(to_python)
+        // Each group of frames has the tiles of an image.
+        let groups = frames.len().div_ceil(writer.layout.temporal_patch);
+        let t = grid.t * groups;
+        self.close(frames, plan, Grid { t, ..grid })
+            .map_err(to_python)
     }
 
     /// `(height, width)` of the first frame of each image or video.

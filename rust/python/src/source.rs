@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use numpy::{PyArray3, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use qvl_core::PixelView;
 use qvl_core::batch::Owner;
 use qvl_core::decode::{self, Format};
 use qvl_core::pixels::Bytes;
 use qvl_core::resize::{Failure, Pixels, Scanlines, Source};
+use qvl_core::{PixelView, Reference};
 
 use crate::pixels::KeptImage;
 
@@ -128,7 +128,8 @@ impl Owner for Opener {
     type Error = PyErr;
 
     /// What `open(frame, height, width)` returns: uint8 pixels `(H, W, C)`, or an object whose `lines(first, last)`
-    /// returns those of some scanlines, four bytes a pixel of which the last has no meaning.
+    /// returns those of some scanlines, four bytes a pixel. The last is alpha, to be blended as Pillow does it, if
+    /// `has_alpha` says so, and otherwise has no meaning.
     fn open(&self, index: usize, frame: usize) -> Result<Source<'_, PyErr>, PyErr> {
         Python::attach(|py| {
             self.clear(py);
@@ -144,9 +145,11 @@ impl Owner for Opener {
                 Err(other) => {
                     let pieces = other.into_inner();
                     let size = pieces.getattr("size")?.extract()?;
+                    let has_alpha = pieces.getattr("has_alpha")?.extract()?;
                     Ok(Source::scanlines(Pieces {
                         pieces: self.keep(pieces.unbind()),
                         size,
+                        has_alpha,
                         next: 0,
                     }))
                 }
@@ -168,6 +171,7 @@ impl Pixels for OpenedImage {
 struct Pieces {
     pieces: Arc<Py<PyAny>>,
     size: (usize, usize),
+    has_alpha: bool,
     next: usize,
 }
 
@@ -178,6 +182,11 @@ impl Scanlines<PyErr> for Pieces {
 
     fn pixel_bytes(&self) -> usize {
         4
+    }
+
+    fn blended_by(&self) -> Option<Reference> {
+        // Every version of it does it alike.
+        self.has_alpha.then_some(Reference::Pillow13)
     }
 
     fn skip(&mut self, count: usize) -> Result<(), Failure<PyErr>> {

@@ -35,8 +35,10 @@ pub(crate) fn sample_frames<'py>(
             video::qwen2_indices(total, wanted, limits, temporal_patch_size)
         }),
         "qwen3-vl" => detached(py, || video::qwen3_indices(total, wanted, limits)),
+        "llava-onevision" => detached(py, || video::onevision_indices(total, wanted)),
+        "internvl" => detached(py, || video::internvl_indices(total, wanted)),
         _ => Err(PyValueError::new_err(format!(
-            "sampling must be 'qwen2-vl' or 'qwen3-vl', got '{rule}'"
+            "sampling must be 'qwen2-vl', 'qwen3-vl', 'llava-onevision' or 'internvl', got '{rule}'"
         ))),
     }?;
     Ok(sample.into_pyarray(py))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qvl_fast._input.errors import VideoError
 from qvl_fast._input.files import opened
-from qvl_fast._input.pixels import Pieces, rgb_pixels
+from qvl_fast._input.pixels import rgb_pixels
 from qvl_fast._input.video.metadata import VideoMetadata
 
 if TYPE_CHECKING:
@@ -70,7 +70,4 @@ def _milliseconds(image: Image.Image, number: int) -> int:
 
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:
-    pixels: Any = rgb_pixels(image)
-    if isinstance(pixels, Pieces):
-        pixels = pixels.lines(0, image.height)[..., :3]
-    return np.array(pixels)  # Pillow decodes the next frame into the same memory
+    return np.array(rgb_pixels(image))  # Pillow decodes the next frame into the same memory

@@ -20,6 +20,7 @@ from qvl_fast.config.layout import (
     TileTokens,
     TokenBudget,
 )
+from qvl_fast.config.video import VideoConfig
 
 HALF = (0.5, 0.5, 0.5)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -28,6 +29,10 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 # Pictures without time, whose patches are raster rows of one tile: what ViTs are made for.
 VIT = ImageConfig(temporal_patch_size=1, merge_size=1)
 _HALF_VIT = VIT.override(image_mean=HALF, image_std=HALF)
+
+
+# Videos each of whose frames is one tile.
+TILE_VIDEO = VideoConfig(temporal_patch_size=1, merge_size=1)
 
 
 def cropped(edge: int, tokens: int | None = None) -> Layout:
@@ -58,8 +63,7 @@ _ONEVISION = Layout(
     overview="first",
     stack="padded",
     tokens=AnyresTokens(27, most_tiles=9),
-    # One newline follows the features of a tile.
-    together=replace(stretched(384, 730), square=True, stack="padded"),
+    together=replace(stretched(384), square=True, stack="padded", tokens=TileTokens(729, after=1)),
 )
 _INTERNVL = Layout(
     fit=Ratio(1, 12),
@@ -134,5 +138,24 @@ IMAGES: Mapping[str, ImageConfig] = {
         image_mean=HALF,
         image_std=HALF,
         layout=Layout(fit=Shrink(patches=16384, side=512), raster=True),
+    ),
+}
+
+# How those of them that take videos see these.
+VIDEOS: Mapping[str, VideoConfig] = {
+    "llava-onevision": replace(
+        TILE_VIDEO,
+        image_mean=HALF,
+        image_std=HALF,
+        sampling="llava-onevision",
+        # Blocks of 2 x 2 features are pooled, incomplete ones too.
+        layout=replace(stretched(384), tokens=TileTokens(14 * 14, after=1)),
+    ),
+    "internvl": replace(
+        TILE_VIDEO,
+        image_mean=IMAGENET_MEAN,
+        image_std=IMAGENET_STD,
+        sampling="internvl",
+        layout=stretched(448, 256),
     ),
 }

@@ -1,18 +1,19 @@
-"""What images become in the prompts of a checkpoint: the tokens of each, and what stands for it."""
+"""What images and videos become in the prompts of a checkpoint: their tokens, and what they are."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import isqrt
 from pathlib import Path
 from typing import Any, cast
 
 from qvl_fast.config.checks import integer, positive_integer, read_json
 from qvl_fast.config.image import ImageConfig
-from qvl_fast.config.layout import AnyresTokens, Pinpoints, TileTokens, Tokens
-from qvl_fast.config.placeholder import Placeholder
+from qvl_fast.config.layout import AnyresTokens, Layout, Pinpoints, TileTokens, Tokens
+from qvl_fast.config.placeholder import Placeholder, VideoPlaceholder
+from qvl_fast.config.video import VideoConfig
 
 Settings = Mapping[str, Any]
 
@@ -56,6 +57,10 @@ _PRESETS: Mapping[str, str] = {
 PLACEHOLDERS: Mapping[str, Placeholder] = {
     preset: _PROCESSORS[kind][0] for preset, kind in _PRESETS.items()
 }
+VIDEO_PLACEHOLDERS: Mapping[str, VideoPlaceholder] = {
+    "llava-onevision": VideoPlaceholder(token="<video>"),
+    "internvl": VideoPlaceholder(token="<video>", frame=PLACEHOLDERS["internvl"]),
+}
 
 
 def processor_kind(model: Settings, *files: Settings) -> str | None:
@@ -89,36 +94,80 @@ def placeholder(directory: Path, kind: str, processor: Settings, model: Settings
     Raises:
         ValueError: a file is not JSON, or an id is none.
     """
-    tokenizer = read_json(directory / "tokenizer_config.json") or {}
-    extra: Any = tokenizer.get("extra_special_tokens")
-    named: dict[str, Any] = {**tokenizer, **(extra if isinstance(extra, dict) else {})}
+    tokenizer = _Tokenizer.of(directory)
     default, _ = _PROCESSORS[kind]
     if kind == "InternVLProcessor":
         default = replace(
             default,
-            token=named.get("context_image_token", default.token),
-            before=named.get("start_image_token", default.before),
-            after=named.get("end_image_token", default.after),
+            token=tokenizer.named.get("context_image_token", default.token),
+            before=tokenizer.named.get("start_image_token", default.before),
+            after=tokenizer.named.get("end_image_token", default.after),
         )
     elif default.place == "here":
-        token: Any = named.get("image_token", processor.get("image_token", default.token))
+        token: Any = tokenizer.named.get("image_token", processor.get("image_token", default.token))
         default = replace(default, token=_content(token))
-    ids = _token_ids(directory, tokenizer)
     own = model.get("image_token_id", model.get("image_token_index"))
     return replace(
         default,
-        token_id=ids.get(default.token, default.token_id) if own is None else own,
-        before_id=ids.get(default.before),
-        after_id=ids.get(default.after),
+        token_id=tokenizer.ids.get(default.token, default.token_id) if own is None else own,
+        before_id=tokenizer.ids.get(default.before),
+        after_id=tokenizer.ids.get(default.after),
     )
 
 
-def _token_ids(directory: Path, tokenizer: Settings) -> dict[str, int]:
-    """The ids of the tokens that were added to a tokenizer's vocabulary."""
-    decoder: Settings = tokenizer.get("added_tokens_decoder") or {}
-    ids = {_content(token): int(number) for number, token in decoder.items()}
-    added: Any = (read_json(directory / "tokenizer.json") or {}).get("added_tokens") or []
-    return ids | {token["content"]: token["id"] for token in added}
+def video_placeholder(
+    directory: Path, kind: str, processor: Settings, model: Settings, image: Placeholder
+) -> VideoPlaceholder | None:
+    """What stands for a video in the prompts of a checkpoint, None if that is not known here.
+
+    Args:
+        directory: of the checkpoint.
+        kind: class of its processor.
+        processor: ``processor_config.json``.
+        model: ``config.json``.
+        image: what stands for an image.
+
+    Raises:
+        ValueError: a file is not JSON, or an id is none.
+    """
+    if kind not in ("LlavaOnevisionProcessor", "InternVLProcessor"):
+        return None
+    tokenizer = _Tokenizer.of(directory)
+    token = _content(tokenizer.named.get("video_token", processor.get("video_token", "<video>")))
+    own = model.get("video_token_id", model.get("video_token_index"))
+    return VideoPlaceholder(
+        token=token,
+        frame=image if kind == "InternVLProcessor" else None,
+        token_id=tokenizer.ids.get(token) if own is None else own,
+    )
+
+
+@dataclass(frozen=True)
+class _Tokenizer:
+    """A checkpoint's tokenizer.
+
+    Attributes:
+        named: tokens by the names of what they stand for, among other settings.
+        ids: those of the tokens that were added to its vocabulary.
+    """
+
+    named: Settings
+    ids: Mapping[str, int]
+
+    @classmethod
+    def of(cls, directory: Path) -> _Tokenizer:
+        """The tokenizer in a directory.
+
+        Raises:
+            ValueError: a file is not JSON.
+        """
+        settings = read_json(directory / "tokenizer_config.json") or {}
+        extra: Any = settings.get("extra_special_tokens")
+        named: dict[str, Any] = {**settings, **(extra if isinstance(extra, dict) else {})}
+        decoder: Settings = settings.get("added_tokens_decoder") or {}
+        ids = {_content(token): int(number) for number, token in decoder.items()}
+        added: Any = (read_json(directory / "tokenizer.json") or {}).get("added_tokens") or []
+        return cls(named, ids | {token["content"]: token["id"] for token in added})
 
 
 def _content(token: Any) -> str:
@@ -163,6 +212,25 @@ def with_tokens(image: ImageConfig, kind: str, processor: Settings, model: Setti
         case _:
             return image
     return image.override(layout=replace(layout, tokens=tokens))
+
+
+def with_video_tokens(
+    video: VideoConfig, kind: str, processor: Settings, model: Settings
+) -> VideoConfig:
+    """A configuration with the tokens that a video becomes; see :func:`with_tokens`."""
+    match kind:
+        case "LlavaOnevisionProcessor":
+            features = _onevision_features(video.layout, processor, model)
+            if features is None:
+                return video
+            # Blocks of 2 x 2 features are pooled, incomplete ones too; a newline follows.
+            side = (isqrt(features) + 1) // 2
+            tokens = TileTokens(side * side, after=1)
+        case "InternVLProcessor":
+            tokens = TileTokens(_number("image_seq_length", processor, model, 256))
+        case _:
+            return video
+    return video.override(layout=replace(video.layout, tokens=tokens))
 
 
 def _number(name: str, processor: Settings, model: Settings, default: int) -> int:
@@ -221,16 +289,20 @@ def _onevision(image: ImageConfig, processor: Settings, model: Settings) -> Imag
     most = re.fullmatch(r"anyres_max_(\d+)", str(aspect))
     if most is None:
         raise ValueError(f"{name} must be 'anyres_max_' and a number of tiles, got {aspect!r}")
-    features = processor.get("num_image_tokens") or _features(layout.tile, processor, model)
+    features = _onevision_features(layout, processor, model)
     if features is None:
         return image
-    features = positive_integer("num_image_tokens", features)
     together = layout.together
     if together is not None:
-        # One newline follows the features of a tile.
-        together = replace(together, tokens=TileTokens(features + 1))
+        together = replace(together, tokens=TileTokens(features, after=1))
     tokens = _anyres(features, positive_integer(name, int(most[1])))
     return image.override(layout=replace(layout, tokens=tokens, together=together))
+
+
+def _onevision_features(layout: Layout, processor: Settings, model: Settings) -> int | None:
+    """Features of a tile of LLaVA-OneVision; None if they are not known."""
+    features = processor.get("num_image_tokens") or _features(layout.tile, processor, model)
+    return None if features is None else positive_integer("num_image_tokens", features)
 
 
 def _check_agreement(image: ImageConfig, model: Settings) -> None:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from qvl_fast.config.checks import listed, positive_integer
 from qvl_fast.config.families.presets import HALF, IMAGES, VIT, cropped
+from qvl_fast.config.families.reader import Reader, Settings, whole
 from qvl_fast.config.image import ImageConfig, class_name
 from qvl_fast.config.layout import (
     Area,
@@ -22,8 +23,6 @@ from qvl_fast.config.layout import (
     TokenBudget,
 )
 
-Settings = Mapping[str, Any]
-
 
 @dataclass(frozen=True)
 class _Stock:
@@ -34,125 +33,59 @@ class _Stock:
         layout: makes a layout of the JSON; by default that of the class.
         size: that of the class, where sizes are sides in pixels; None where they are areas.
         size_to_square: whether a size of one number is both sides, rather than the shorter.
+        ignored: settings of other classes that this one takes no notice of, whatever its files say.
     """
 
     defaults: ImageConfig
-    layout: Callable[[_Reader], Layout] | None = None
+    layout: Callable[[Reader, Layout], Layout] | None = None
     size: Shortest | Stretch | None = None
     size_to_square: bool = True
+    ignored: tuple[str, ...] = ()
+
+    def reader(self, settings: Settings) -> Reader:
+        """What reads its JSON."""
+        return Reader(settings, self.size, self.defaults.layout.tile, self.size_to_square)
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """Settings that decide the layout, as the class reads them."""
-
-    settings: Settings
-    stock: _Stock
-
-    def flag(self, name: str, default: bool) -> bool:
-        """A flag; null is off."""
-        value = self.settings.get(name, default)
-        if value is None:
-            return False
-        if not isinstance(value, bool):
-            raise TypeError(f"{name} must be true, false or null, got {value!r}")
-        return value
-
-    def number(self, name: str, default: int) -> int:
-        """A positive integer."""
-        return positive_integer(name, self.settings.get(name, default))
-
-    def size(self, name: str, *, square: bool) -> dict[str, int] | None:
-        """A size with its keys; None if the JSON has none.
-
-        Raises:
-            ValueError: it is null.
-        """
-        if name not in self.settings:
-            return None
-        match self.settings[name]:
-            case int(side) if square:
-                size: dict[str, Any] = {"height": side, "width": side}
-            case int(side):
-                size = {"shortest_edge": side}
-            case [height, width]:
-                size = {"height": height, "width": width}
-            case {**sides} if sides:
-                size = {key: side for key, side in sides.items() if side is not None}
-            case other:
-                raise ValueError(f"{name} must be a number or sides in pixels, got {other!r}")
-        return {key: positive_integer(f"{name}[{key!r}]", side) for key, side in size.items()}
-
-    def fit(self) -> Shortest | Stretch:
-        """How ``size`` says that images are resized.
-
-        Raises:
-            ValueError: its keys are others than a class of one tile has.
-        """
-        size = self.size("size", square=self.stock.size_to_square)
-        match size:
-            case None:
-                return cast("Shortest | Stretch", self.stock.size)
-            case {"shortest_edge": edge} if len(size) == 1:
-                return Shortest(edge)
-            case {"height": height, "width": width} if len(size) == 2:
-                return Stretch(height, width)
-            case _:
-                raise ValueError(
-                    "size must have the keys 'height' and 'width', or 'shortest_edge', got "
-                    f"{self.settings['size']!r}"
-                )
-
-    def crop(self) -> tuple[int, int] | None:
-        """``(height, width)`` that images are cropped to."""
-        size = self.size("crop_size", square=True)
-        match size:
-            case None:
-                return self.stock.defaults.layout.tile
-            case {"height": height, "width": width}:
-                return height, width
-            case _:
-                raise ValueError(f"crop_size must have the keys 'height' and 'width', got {size!r}")
+def _one_tile(reader: Reader, _: Layout) -> Layout:
+    """CLIP, SigLIP, BLIP: resized, then cropped if asked for."""
+    if reader.flag("do_pad", False) and (pad := reader.settings.get("pad_size")) is not None:
+        raise ValueError(f"pad_size must be null, got {pad!r}: padded pictures are not known here")
+    return reader.one_tile()
 
 
-def _one_tile(reader: _Reader) -> Layout:
-    """CLIP and LLaVA: resized, then cropped."""
-    fit = reader.fit()
-    tile = reader.crop() if reader.flag("do_center_crop", True) else _whole(fit)
-    return Layout(fit=fit, tile=tile, square=reader.flag("do_pad", False))
+def _clip(reader: Reader, default: Layout) -> Layout:
+    """With a setting of Kosmos-2, which counts before the size."""
+    if reader.settings.get("use_square_size"):
+        side = cast("Shortest", default.fit).edge
+        reader = replace(reader, settings={**reader.settings, "size": (side, side)})
+    return _one_tile(reader, default)
 
 
-def _clip(reader: _Reader) -> Layout:
-    return replace(_one_tile(reader), square=False)
+def _llava(reader: Reader, _: Layout) -> Layout:
+    """Padded to a square first, if asked for."""
+    return replace(reader.one_tile(), square=reader.flag("do_pad", False))
 
 
-def _stretched(reader: _Reader) -> Layout:
-    """SigLIP, BLIP and Idefics: resized, nothing else."""
-    fit = reader.fit()
-    if "image_size" in reader.settings and reader.settings.get("size") is None:
-        side = reader.number("image_size", 224)
-        fit = Stretch(side, side)
-    return Layout(fit=fit, tile=_whole(fit))
+def _idefics(reader: Reader, default: Layout) -> Layout:
+    """Its own name for the side counts before the usual one."""
+    if (side := reader.settings.get("image_size")) is not None:
+        settings = {**reader.settings, "size": positive_integer("image_size", side)}
+        reader = replace(reader, settings=settings)
+    return _one_tile(reader, default)
 
 
-def _whole(fit: Shortest | Stretch) -> tuple[int, int]:
-    if isinstance(fit, Shortest):
-        raise ValueError(
-            f"size must have the keys 'height' and 'width' where images are not cropped, got "
-            f"shortest_edge {fit.edge}: pictures of several shapes cannot be put together"
-        )
-    return fit.height, fit.width
-
-
-def _anyres(reader: _Reader) -> Layout:
+def _anyres(reader: Reader, default: Layout) -> Layout:
     """LLaVA-NeXT and LLaVA-OneVision: an overview, and the tiles of the best canvas."""
-    default = reader.stock.defaults.layout
     fit = reader.fit()
     size = (fit.edge, fit.edge) if isinstance(fit, Shortest) else (fit.height, fit.width)
-    crop = reader.size("crop_size", square=True) if reader.settings.get("crop_size") else None
+    given = reader.settings.get("crop_size")
+    crop = reader.sides("crop_size", square=True) if given else None
     tile = (crop["height"], crop["width"]) if crop else size
     if tile != size:
         raise ValueError(f"crop_size must be the size {size}, got {tile}")
+    if tile[0] != tile[1]:
+        raise ValueError(f"size must be a square where images are cut into tiles, got {tile}")
     if not reader.flag("do_pad", True):
         raise ValueError("do_pad must be true: images of several numbers of tiles are padded")
     pinpoints: Any = reader.settings.get("image_grid_pinpoints")
@@ -166,20 +99,21 @@ def _anyres(reader: _Reader) -> Layout:
     return layout
 
 
-def _ratio(reader: _Reader) -> Layout:
-    """GotOcr2, which InternVL uses with tiles."""
-    tile = _whole(reader.fit())
+def _ratio(reader: Reader, _: Layout) -> Layout:
+    """GotOcr2, which InternVL uses with tiles; it does not crop."""
     # The processor of InternVL asks for tiles in every call, whatever the JSON says.
     tiled = reader.settings.get("processor_class") == "InternVLProcessor"
     if not tiled and not reader.flag("crop_to_patches", False):
-        return Layout(fit=Stretch(*tile), tile=tile, stack="flat")
+        settings = {**reader.settings, "do_center_crop": False}
+        return replace(replace(reader, settings=settings).one_tile(), stack="flat")
+    tile = whole(reader.fit())
     least, most = reader.number("min_patches", 1), reader.number("max_patches", 12)
     return Layout(fit=Ratio(least, most), tile=tile, overview="last", stack="flat")
 
 
-def _shrunk(reader: _Reader) -> Layout:
+def _shrunk(reader: Reader, _: Layout) -> Layout:
     """Kimi-K2.5."""
-    size = reader.size("size", square=True) or {"max_height": 512, "max_width": 512}
+    size = reader.sides("size", square=True) or {"max_height": 512, "max_width": 512}
     if set(size) != {"max_height", "max_width"} or len(set(size.values())) != 1:
         raise ValueError(
             f"size must have the keys 'max_height' and 'max_width' of one value, got {size!r}"
@@ -188,29 +122,30 @@ def _shrunk(reader: _Reader) -> Layout:
     return Layout(fit=Shrink(patches, size["max_height"]), raster=True)
 
 
-def _unexpanded(reader: _Reader) -> Layout:
-    """Glmga, and what else has the setting."""
-    if (expand := reader.settings.get("patch_expand_factor", 1)) != 1:
-        raise ValueError(f"patch_expand_factor must be 1, got {expand!r}")
-    return reader.stock.defaults.layout
+def _expanded(reader: Reader, default: Layout) -> Layout:
+    """GLM: sides may be multiples of more than a token."""
+    expand = reader.number("patch_expand_factor", 1)
+    return replace(default, fit=replace(cast("Area | TokenBudget", default.fit), expand=expand))
 
 
-def _token_budget(reader: _Reader) -> Layout:
+def _token_budget(reader: Reader, default: Layout) -> Layout:
     """GLM-5."""
     least, most = reader.number("min_image_tokens", 16), reader.number("max_image_tokens", 8000)
-    return replace(_unexpanded(reader), fit=TokenBudget(least, most))
+    return _expanded(reader, replace(default, fit=TokenBudget(least, most)))
 
 
-def _patch_budget(reader: _Reader) -> Layout:
+def _patch_budget(reader: Reader, default: Layout) -> Layout:
     """SigLIP 2."""
-    fit = PatchBudget(reader.number("max_num_patches", 256))
-    return replace(reader.stock.defaults.layout, fit=fit)
+    return replace(default, fit=PatchBudget(reader.number("max_num_patches", 256)))
 
 
 _CLIP = VIT.override(layout=cropped(224))
 _SIGLIP = VIT.override(image_mean=HALF, image_std=HALF)
 _GLM = IMAGES["glm-4.1v"]
-_ERNIE = _Stock(IMAGES["ernie-4.5-vl"])
+# Of these classes the bounds are in the size alone.
+_BOUNDS = ("min_pixels", "max_pixels")
+_TIME = ("temporal_patch_size",)
+_ERNIE = _Stock(IMAGES["ernie-4.5-vl"], ignored=_BOUNDS)
 
 # By the names of their classes, without "Fast" and "Pil".
 _STOCK: Mapping[str, _Stock] = {
@@ -221,21 +156,21 @@ _STOCK: Mapping[str, _Stock] = {
     "Ernie4_5_VLMoeImageProcessor": _ERNIE,
     "Ernie4_5_VL_MoeImageProcessor": _ERNIE,
     "VideoLlama3ImageProcessor": _Stock(IMAGES["video-llama-3"]),
-    "Glm4vImageProcessor": _Stock(_GLM),
-    "Glm46VImageProcessor": _Stock(_GLM),
-    "GlmgaImageProcessor": _Stock(_GLM, _unexpanded),
+    "Glm4vImageProcessor": _Stock(_GLM, ignored=_BOUNDS),
+    "Glm46VImageProcessor": _Stock(_GLM, ignored=_BOUNDS),
+    "GlmgaImageProcessor": _Stock(_GLM, _expanded, ignored=_BOUNDS),
     "Glm5NextImageProcessor": _Stock(IMAGES["glm-5"], _token_budget),
     "GlmImageImageProcessor": _Stock(IMAGES["glm-image"]),
-    "Cosmos3EdgeImageProcessor": _Stock(IMAGES["cosmos3-edge"]),
-    "Siglip2ImageProcessor": _Stock(IMAGES["siglip2-naflex"], _patch_budget),
-    "HunYuanVLImageProcessor": _Stock(IMAGES["hunyuan-ocr"]),
+    "Cosmos3EdgeImageProcessor": _Stock(IMAGES["cosmos3-edge"], ignored=_BOUNDS),
+    "Siglip2ImageProcessor": _Stock(IMAGES["siglip2-naflex"], _patch_budget, ignored=_TIME),
+    "HunYuanVLImageProcessor": _Stock(IMAGES["hunyuan-ocr"], ignored=("resample",)),
     "PaddleOCRVLImageProcessor": _Stock(IMAGES["paddleocr-vl"]),
-    "Kimi_K25ImageProcessor": _Stock(IMAGES["kimi-k2.5"], _shrunk),
+    "Kimi_K25ImageProcessor": _Stock(IMAGES["kimi-k2.5"], _shrunk, ignored=_TIME),
     "CLIPImageProcessor": _Stock(_CLIP, _clip, Shortest(224), size_to_square=False),
-    "LlavaImageProcessor": _Stock(_CLIP, _one_tile, Shortest(224), size_to_square=False),
-    "SiglipImageProcessor": _Stock(_SIGLIP, _stretched, Stretch(224, 224), size_to_square=False),
-    "BlipImageProcessor": _Stock(VIT, _stretched, Stretch(384, 384)),
-    "IdeficsImageProcessor": _Stock(VIT, _stretched, Stretch(224, 224)),
+    "LlavaImageProcessor": _Stock(_CLIP, _llava, Shortest(224), size_to_square=False),
+    "SiglipImageProcessor": _Stock(_SIGLIP, _one_tile, Stretch(224, 224), size_to_square=False),
+    "BlipImageProcessor": _Stock(VIT, _one_tile, Stretch(384, 384)),
+    "IdeficsImageProcessor": _Stock(VIT, _idefics, Stretch(224, 224)),
     "LlavaNextImageProcessor": _Stock(
         VIT.override(layout=replace(IMAGES["llava-next"].layout, tokens=None)),
         _anyres,
@@ -271,10 +206,11 @@ def from_json(settings: Settings) -> ImageConfig:
     stock = _STOCK.get(kind)
     if stock is None:
         raise ValueError(f"image_processor_type must be one of {listed(_STOCK)}, got {kind!r}")
+    own = {name: value for name, value in settings.items() if name not in stock.ignored}
     if stock.size is None and isinstance(stock.defaults.layout.fit, (Area, Halved)):
-        config = stock.defaults.updated(settings)
+        config = stock.defaults.updated(own)
     else:
-        own = {name: value for name, value in settings.items() if name not in _SIZES}
+        own = {name: value for name, value in own.items() if name not in _SIZES}
         if own.get("do_convert_rgb", True) is None:
             # Released files of SigLIP have it; only images that are not RGB then fail in the stock
             # class, which are converted here.
@@ -282,7 +218,7 @@ def from_json(settings: Settings) -> ImageConfig:
         config = stock.defaults.updated(own)
     if stock.layout is None:
         return config
-    layout = stock.layout(_Reader(settings, stock))
+    layout = stock.layout(stock.reader(settings), stock.defaults.layout)
     tiler = isinstance(layout.fit, (Pinpoints, Ratio))
     return config.override(
         layout=replace(layout, filter=config.layout.filter),

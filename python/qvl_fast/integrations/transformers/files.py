@@ -51,8 +51,8 @@ def _file(text: str) -> CoreFile | None:
         return None
     if header.format == "JPEG":
         is_alike = header.orientation == _orientation(contents)
-    else:  # What EXIF of a PNG counts, each decoder decides for itself.
-        is_alike = header.orientation == 1 and b"eXIf" not in contents
+    else:
+        is_alike = header.orientation == 1 and not _may_be_turned(contents)
     return CoreFile(contents) if is_alike else None
 
 
@@ -73,6 +73,21 @@ def _orientation(jpeg: bytes) -> int:
     values = (number(at + 8) for at in entries if number(at) == ExifTags.Base.Orientation)
     value = next(values, 1) if number(2) == 42 else 1
     return value if value in range(1, 9) else 1
+
+
+def _may_be_turned(png: bytes) -> bool:
+    """Whether EXIF of a PNG has an orientation in the eyes of any decoder.
+
+    Which EXIF counts, and what is sound in it, each decoder decides for itself. None finds an
+    orientation where the bytes of its tag are not, as in the screenshots of macOS.
+    """
+    first = png.find(b"eXIf")
+    if first != png.rfind(b"eXIf"):
+        return True  # Perhaps; a second one is unusual.
+    start = first + len(b"eXIf")
+    exif = png[start : start + int.from_bytes(png[first - 4 : first])] if first >= 0 else b""
+    tag = ExifTags.Base.Orientation
+    return tag.to_bytes(2, "big") in exif or tag.to_bytes(2, "little") in exif
 
 
 def _first_app1(jpeg: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Reference;
-use crate::geometry::{PatchLayout, Temporal};
+use crate::geometry::{Fit, Layout, Overview, PatchLayout, Temporal};
 use crate::kernels::Isa;
 use crate::rows::Normalization;
 
@@ -137,6 +137,114 @@ fn rows_are_those_of_each_image_alone_however_it_comes() {
             ..
         })
     ));
+}
+
+/// Writes one image on so many threads.
+fn written(writer: &RowWriter<f32>, input: Input<'_>, plan: Plan, threads: usize) -> Vec<f32> {
+    let grid = writer.grid(&plan).unwrap();
+    let mut rows = vec![-1.0; grid.patches() * writer.columns()];
+    let image = Image {
+        frames: &[input],
+        plan,
+        padding: 0,
+    };
+    write(
+        writer,
+        &[image],
+        &Images(vec![]),
+        &mut rows,
+        threads,
+        || Ok(()),
+    )
+    .unwrap();
+    rows
+}
+
+#[test]
+fn a_file_in_any_orientation_gives_the_rows_of_what_is_seen() {
+    let normalization = Normalization {
+        rescale_factor: None,
+        mean_std: None,
+    };
+    let (reference, isa) = (Reference::Pillow13, Isa::best());
+    let patches = |merge| {
+        let layout = PatchLayout { merge, ..LAYOUT };
+        RowWriter::<f32>::new(layout, Temporal::Full, &normalization, reference, isa).unwrap()
+    };
+    let planes = |tile| RowWriter::<f32>::tiles(tile, &normalization, reference, isa).unwrap();
+    let tiled = |tile, overview| Layout {
+        fit: Fit::Ratio { least: 2, most: 6 },
+        tile: Some(tile),
+        square: false,
+        overview,
+    };
+    let padded = Layout {
+        square: true,
+        ..Layout::whole(Fit::Stretch((90, 90)))
+    };
+    let canvas = Layout::whole(Fit::Shrink {
+        patch: 14,
+        factor: 28,
+        patches: 60,
+        side: 30,
+    });
+    let stretched = |target| Layout::whole(Fit::Stretch(target));
+    let cases = [
+        (patches(2), stretched(TARGET)),
+        (patches(1), stretched((70, 196))),
+        (patches(2).with_channels_last(true), stretched((56, 28))),
+        (patches(2), canvas),
+        (patches(2), tiled((70, 42), Overview::Last)),
+        // Lengths that bands of 16 do not divide.
+        (planes((37, 50)), stretched((37, 50))),
+        (planes((90, 90)).with_margin([9, 99, 200]), padded),
+        (planes((30, 34)), tiled((30, 34), Overview::First)),
+    ];
+    let pixels = pixels(5);
+    let file = png(&pixels);
+    for (writer, layout) in cases {
+        for orientation in 1..=8 {
+            let seen = view(&pixels).oriented(orientation);
+            let plan = layout.plan(seen.size(), reference).unwrap();
+            let plan = writer.trimmed(plan).unwrap();
+            let expected = written(&writer, Input::Pixels(seen), plan, 1);
+            let input = Input::File {
+                bytes: &file,
+                header: decode::header(&file).unwrap(),
+                orientation,
+                reduced: false,
+            };
+            for threads in [1, 3] {
+                let rows = written(&writer, input, plan, threads);
+                assert!(rows == expected, "{layout:?} {orientation} {threads}");
+            }
+        }
+    }
+}
+
+#[test]
+fn frames_that_do_not_agree_in_their_orientation_are_the_owners() {
+    let writer = writer();
+    let pixels: Vec<_> = (0..2).map(pixels).collect();
+    let files: Vec<_> = pixels.iter().map(|pixels| png(pixels)).collect();
+    let file = |index: usize, orientation| Input::File {
+        bytes: &files[index],
+        header: decode::header(&files[index]).unwrap(),
+        orientation,
+        reduced: false,
+    };
+    // The owner gives pixels as they are stored, whatever is said here: so one sees who was asked.
+    for (orientations, seen) in [([3, 3], [3, 3]), ([3, 1], [1, 1]), ([1, 4], [1, 1])] {
+        let group = [file(0, orientations[0]), file(1, orientations[1])];
+        let views = [0, 1].map(|frame| view(&pixels[frame]).oriented(seen[frame]));
+        let grid = LAYOUT.grid(2, TARGET.0, TARGET.1).unwrap();
+        let mut expected = vec![0.0; grid.patches() * writer.columns()];
+        writer.write(&views, TARGET, &mut expected).unwrap();
+        let mut rows = vec![-1.0; expected.len()];
+        let image = Image::resized(&group, TARGET);
+        write(&writer, &[image], &Frames(&pixels), &mut rows, 2, || Ok(())).unwrap();
+        assert!(rows == expected, "{orientations:?}");
+    }
 }
 
 /// Gives the frames of groups of two, by their number.

@@ -304,6 +304,8 @@ mod tests {
         ) {
             let axis = Axis::new(source, target, filter, reference).unwrap();
             prop_assert_eq!(axis.len(), target);
+            // The vertical pass for ARM cuts off 13 or 14 of them.
+            prop_assert!((14..=22).contains(&axis.precision()));
             let one = 1i64 << axis.precision();
             let mut previous = 0;
             for position in 0..target {

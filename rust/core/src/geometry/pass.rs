@@ -1,6 +1,9 @@
 //! What becomes of the pixels of an image on their way to a canvas of tiles.
 
+use std::mem;
+
 use crate::error::{Error, Result};
+use crate::pixels::{flips, swaps};
 
 /// One axis of a [`Pass`], in pixels.
 ///
@@ -104,9 +107,18 @@ impl Pass {
         }
     }
 
-    /// Whether the image is resized and nothing else.
-    pub(crate) fn is_plain(self) -> bool {
-        self == Self::resize(self.source(), self.resized())
+    /// The same for the lines that an image is stored in, which its EXIF `orientation` makes it of.
+    pub(crate) fn as_stored(mut self, orientation: u8) -> Self {
+        if swaps(orientation) {
+            mem::swap(&mut self.height, &mut self.width);
+        }
+        let spans = [&mut self.height, &mut self.width];
+        for (span, flips) in spans.into_iter().zip(flips(orientation)) {
+            if flips {
+                span.before = span.frame - span.before - span.source;
+            }
+        }
+        self
     }
 
     /// `(height, width)` of the image.

@@ -19,10 +19,10 @@ impl<'a> Band<'a> {
         }
     }
 
-    /// The same from the pixels at `left` on.
-    pub(crate) fn starting_at(self, left: usize) -> Self {
+    /// The same from the scanline at `top` on, and in it from the pixel at `left` on.
+    pub(crate) fn starting_at(self, top: usize, left: usize) -> Self {
         Self {
-            samples: &self.samples[left..],
+            samples: &self.samples[3 * top * self.stride + left..],
             width: self.width - left,
             ..self
         }

@@ -6,9 +6,11 @@ pub(super) const LOW_BITS: u32 = 11;
 /// Two neighbouring weights, or halves of them.
 pub(super) type Taps = [i16; 2];
 
-/// The weights of one output scanline.
+/// The weights of one output scanline, two for each pair of scanlines.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Weights<'a> {
+    pub(super) whole: &'a [[i32; 2]],
+    /// The same in 16 bits, or their lower halves.
     pub(super) low: &'a [Taps],
     /// Empty unless the weights are wide.
     pub(super) high: &'a [Taps],

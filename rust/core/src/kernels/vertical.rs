@@ -21,7 +21,9 @@ pub(crate) struct Vertical {
     precision: u32,
     wide: bool,
     bounds: Vec<Bounds>,
-    /// The weights, or their lower halves, in the order of the output positions.
+    /// The weights, in the order of the output positions.
+    whole: Vec<[i32; 2]>,
+    /// The same in 16 bits, or their lower halves.
     low: Vec<Taps>,
     /// The upper halves, if the weights are wide.
     high: Vec<Taps>,
@@ -31,7 +33,7 @@ pub(crate) struct Vertical {
 struct Bounds {
     /// The first pair of scanlines.
     start: usize,
-    /// Its weights in `Vertical::low`.
+    /// Its weights in `Vertical::whole`.
     first: usize,
     count: usize,
 }
@@ -59,21 +61,24 @@ impl Vertical {
         };
         let total = ranges().map(|pairs| pairs.len()).sum();
         let mut bounds = memory::with_capacity(target, "vertical weights")?;
+        let mut whole = memory::with_capacity(total, "vertical weights")?;
         let mut low = memory::with_capacity(total, "vertical weights")?;
         let mut high = memory::with_capacity(if wide { total } else { 0 }, "vertical weights")?;
         for (position, pairs) in ranges().enumerate() {
             let (start, weights) = taps(position);
             bounds.push(Bounds {
                 start: pairs.start,
-                first: low.len(),
+                first: whole.len(),
                 count: pairs.len(),
             });
             for pair in pairs {
                 let weight = |line: usize| {
                     let tap = line.checked_sub(start).and_then(|tap| weights.get(tap));
-                    halves(tap.copied().unwrap_or(0), wide)
+                    tap.copied().unwrap_or(0)
                 };
-                let [a, b] = [weight(2 * pair), weight(2 * pair + 1)];
+                let weights = [2 * pair, 2 * pair + 1].map(weight);
+                whole.push(weights);
+                let [a, b] = weights.map(|weight| halves(weight, wide));
                 low.push([a[0], b[0]]);
                 if wide {
                     high.push([a[1], b[1]]);
@@ -85,6 +90,7 @@ impl Vertical {
             precision: axis.map_or(KEPT_PRECISION, Axis::precision),
             wide,
             bounds,
+            whole,
             low,
             high,
         })
@@ -104,15 +110,47 @@ impl Vertical {
     /// Combines `lines`, those of [`Vertical::pairs`] of `position` and as long as `out`, whole registers
     /// each.
     pub(crate) fn run(&self, position: usize, lines: &[&[Pair]], out: &mut [u8]) {
+        self.combine(position, lines, 0, out);
+    }
+
+    /// Makes the output scanlines `positions`, one after another in `out`, of `lines`, which begin with the
+    /// first of the first and end with the last of the last. All are of one length, whole registers.
+    ///
+    /// Neighbours have most of their pairs in common. They are made a strip at a time, so that those are still
+    /// in the first-level cache.
+    pub(crate) fn run_together(&self, positions: Range<usize>, lines: &[&[Pair]], out: &mut [u8]) {
+        /// Bytes of the pairs that a strip of an output scanline is made of: half of a small cache.
+        const STRIP: usize = 16 << 10;
+        let (first, length) = (
+            self.pairs(positions.start).start,
+            out.len() / positions.len(),
+        );
+        let most = positions
+            .clone()
+            .map(|position| self.pairs(position).len())
+            .max();
+        let bytes = size_of::<Pair>() * most.unwrap_or(0).max(1);
+        let strip = (STRIP / bytes).next_multiple_of(super::WIDEST);
+        for at in (0..length).step_by(strip) {
+            for (position, out) in positions.clone().zip(out.chunks_exact_mut(length)) {
+                let Range { start, end } = self.pairs(position);
+                let out = &mut out[at..length.min(at + strip)];
+                self.combine(position, &lines[start - first..end - first], at, out);
+            }
+        }
+    }
+
+    /// Combines what `lines`, those of `position`, have from `at` on.
+    fn combine(&self, position: usize, lines: &[&[Pair]], at: usize, out: &mut [u8]) {
         let pairs = self.pairs(position);
         assert!(lines.len() == pairs.len());
-        assert!(lines.iter().all(|line| line.len() == out.len()));
+        assert!(lines.iter().all(|line| line.len() >= at + out.len()));
         assert!(out.len().is_multiple_of(super::WIDEST));
         let weights = self.weights(position, pairs);
         match self.isa.backend() {
-            Backend::Scalar => scalar::combine(lines, weights, self.precision, out),
+            Backend::Scalar => scalar::combine(lines, weights, self.precision, at, out),
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-            _ => vector::combine(self.isa, lines, weights, self.precision, out),
+            _ => vector::combine(self.isa, lines, weights, self.precision, at, out),
         }
     }
 
@@ -149,12 +187,51 @@ impl Vertical {
         let Bounds { start, first, .. } = self.bounds[position];
         let range = pairs.start - start + first..pairs.end - start + first;
         Weights {
+            whole: &self.whole[range.clone()],
             high: if self.wide {
                 &self.high[range.clone()]
             } else {
                 &[]
             },
             low: &self.low[range],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::{Filter, Reference};
+    use crate::kernels::WIDEST;
+    use proptest::prelude::*;
+
+    /// Samples, of which half are the least or the most.
+    fn sample() -> impl Strategy<Value = i16> {
+        prop_oneof![0i16..256, prop::sample::select(vec![0, 255])]
+    }
+
+    proptest! {
+        #[test]
+        fn every_backend_combines_as_scalar_does(
+            source in 1usize..3000, target in 1usize..60, place in 0.0..1.0,
+            filter in Filter::any(), reference in Reference::any(),
+            samples in prop::collection::vec([sample(), sample()], 4 * WIDEST),
+            steps in 1usize..(3 * WIDEST),
+        ) {
+            let axis = Axis::new(source, target, filter, reference).unwrap();
+            let combined = |isa| {
+                let vertical = Vertical::new(source, Some(&axis), isa).unwrap();
+                let position = (place * target as f64) as usize;
+                let pairs = vertical.pairs(position);
+                let lines = pairs.map(|pair| &samples[pair * steps % (2 * WIDEST)..][..2 * WIDEST]);
+                let mut out = [0; 2 * WIDEST];
+                vertical.run(position, &lines.collect::<Vec<_>>(), &mut out);
+                out
+            };
+            let expected = combined(Isa::SCALAR);
+            for isa in Isa::available() {
+                prop_assert_eq!(combined(isa), expected, "{:?}", isa);
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::mem;
 use std::ops::{Deref, DerefMut};
 
-use bytemuck::Pod;
+use bytemuck::{Pod, Zeroable};
 use memmap2::MmapMut;
 
 use super::{filled, pool};
@@ -26,19 +26,24 @@ pub struct Buffer<T> {
 
 /// Where a buffer lies.
 enum Block {
-    /// In the heap, in words that are aligned for every element.
-    Small(Vec<u64>),
+    /// In the heap, in whole cache lines: registers that are stored one after another cross none.
+    Small(Vec<CacheLine>),
     /// In pages of its own.
     Mapped(MmapMut),
 }
 
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct CacheLine([u8; 64]);
+
 impl<T: Pod> Buffer<T> {
     /// `length` elements of no particular value, or [`Error::Memory`].
     pub fn new(length: usize, purpose: &'static str) -> Result<Self> {
-        const { assert!(align_of::<T>() <= align_of::<u64>()) };
+        const { assert!(align_of::<T>() <= align_of::<CacheLine>()) };
         let bytes = length.saturating_mul(size_of::<T>());
         let block = if bytes < MAPPED {
-            Block::Small(filled(bytes.div_ceil(size_of::<u64>()), 0, purpose)?)
+            let lines = bytes.div_ceil(size_of::<CacheLine>());
+            Block::Small(filled(lines, CacheLine::zeroed(), purpose)?)
         } else {
             let mapping = pool::map(bytes).ok_or(Error::Memory { bytes, purpose })?;
             Block::Mapped(mapping)
@@ -70,7 +75,7 @@ impl<T: Pod> Deref for Buffer<T> {
 
     fn deref(&self) -> &[T] {
         let bytes = match &self.block {
-            Block::Small(words) => bytemuck::cast_slice(words),
+            Block::Small(lines) => bytemuck::cast_slice(lines),
             Block::Mapped(mapping) => &mapping[..],
         };
         bytemuck::cast_slice(&bytes[..self.length * size_of::<T>()])
@@ -80,7 +85,7 @@ impl<T: Pod> Deref for Buffer<T> {
 impl<T: Pod> DerefMut for Buffer<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         let bytes = match &mut self.block {
-            Block::Small(words) => bytemuck::cast_slice_mut(words),
+            Block::Small(lines) => bytemuck::cast_slice_mut(lines),
             Block::Mapped(mapping) => &mut mapping[..],
         };
         bytemuck::cast_slice_mut(&mut bytes[..self.length * size_of::<T>()])

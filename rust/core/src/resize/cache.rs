@@ -16,15 +16,15 @@ const LARGEST: usize = SIDES / 16;
 /// The latest last.
 static LATEST: Mutex<VecDeque<(Key, Arc<Resampler>)>> = Mutex::new(VecDeque::new());
 
-type Key = (Pass, Method);
+type Key = (Pass, u8, Method);
 
 /// Tables as [`Resampler::new`] makes them.
-pub(crate) fn resampler(pass: Pass, method: Method) -> Result<Arc<Resampler>> {
-    let new = || Resampler::new(pass, method).map(Arc::new);
+pub(crate) fn resampler(pass: Pass, orientation: u8, method: Method) -> Result<Arc<Resampler>> {
+    let new = || Resampler::new(pass, orientation, method).map(Arc::new);
     if sides(pass) > LARGEST {
         return new();
     }
-    let key = (pass, method);
+    let key = (pass, orientation, method);
     if let Some(found) = look_up(key) {
         return Ok(found);
     }
@@ -32,9 +32,9 @@ pub(crate) fn resampler(pass: Pass, method: Method) -> Result<Arc<Resampler>> {
     // Nobody waits: in a child of a fork the lock may be held for ever.
     if let Ok(mut latest) = LATEST.try_lock() {
         latest.push_back((key, Arc::clone(&made)));
-        let mut kept: usize = latest.iter().map(|((pass, _), _)| sides(*pass)).sum();
+        let mut kept: usize = latest.iter().map(|(key, _)| sides(key.0)).sum();
         while latest.len() > COUNT || kept > SIDES {
-            kept -= latest.pop_front().map_or(0, |((pass, _), _)| sides(pass));
+            kept -= latest.pop_front().map_or(0, |(key, _)| sides(key.0));
         }
     }
     Ok(made)
@@ -67,7 +67,7 @@ mod tests {
     fn the_latest_sizes_share_their_tables() {
         let tables = |source, isa| {
             let method = Method::new(Reference::Torchvision, isa);
-            resampler(Pass::resize(source, (28, 28)), method).unwrap()
+            resampler(Pass::resize(source, (28, 28)), 1, method).unwrap()
         };
         let large = || tables((1, LARGEST), Isa::SCALAR);
         let tables = |width, isa| tables((40, width), isa);

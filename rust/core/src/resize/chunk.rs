@@ -6,6 +6,7 @@ use super::resampler::Resampler;
 use super::source::{Failure, Scanlines, Source, lock};
 use super::stage::{memory_of, turned};
 use crate::error::Result;
+use crate::filter::Reference;
 use crate::kernels::Pair;
 use crate::kernels::staged::Staged;
 use crate::memory::Buffer;
@@ -18,14 +19,25 @@ pub(super) enum Arrival {
     InPlace,
     /// They lie across the memory that they are in, and are turned first.
     Sideways,
-    /// They are read in order, so many bytes a pixel.
-    InOrder(usize),
+    /// They are read in order.
+    InOrder {
+        /// Bytes of a pixel.
+        bytes: usize,
+        /// See [`Scanlines::blended_by`].
+        blending: Option<Reference>,
+    },
 }
 
 impl Arrival {
     pub(super) fn of<E>(source: &Source<'_, E>) -> Self {
         match source {
-            Source::Scanlines(scanlines) => Self::InOrder(lock(scanlines).pixel_bytes()),
+            Source::Scanlines(scanlines) => {
+                let scanlines = lock(scanlines);
+                Self::InOrder {
+                    bytes: scanlines.pixel_bytes(),
+                    blending: scanlines.blended_by(),
+                }
+            }
             Source::Pixels(pixels) if pixels.view().is_sideways() => Self::Sideways,
             Source::Pixels(_) => Self::InPlace,
         }
@@ -36,7 +48,7 @@ impl Arrival {
         match self {
             Self::InPlace => 0,
             Self::Sideways => 4,
-            Self::InOrder(bytes) => bytes,
+            Self::InOrder { bytes, .. } => bytes,
         }
     }
 }
@@ -102,15 +114,17 @@ impl Chunk {
         let samples = self.copy.as_deref_mut().unwrap_or_default();
         let pairs = &mut self.pairs;
         if shown.is_empty() {
-            pair_up(resampler, None, lines, false, staged, pairs);
+            pair_up(resampler, None, None, lines, false, staged, pairs);
             return Ok(());
         }
         match (source, self.arrival) {
-            (_, Arrival::InOrder(bytes)) => {
-                let view = PixelView::packed(&samples[..], height, width, bytes)?;
-                // A fourth byte has no meaning here.
-                let view = Some((view.without_padding(3), shown.start));
-                pair_up(resampler, view, lines, false, staged, pairs);
+            (_, Arrival::InOrder { bytes, blending }) => {
+                let mut view = PixelView::packed(&samples[..], height, width, bytes)?;
+                if blending.is_none() {
+                    view = view.without_padding(3);
+                }
+                let view = Some((view, shown.start));
+                pair_up(resampler, view, blending, lines, false, staged, pairs);
             }
             (Source::Pixels(pixels), Arrival::Sideways) => {
                 let first = source_lines.start;
@@ -120,6 +134,7 @@ impl Chunk {
                 pair_up(
                     resampler,
                     Some((view, shown.start)),
+                    None,
                     lines,
                     false,
                     staged,
@@ -128,7 +143,7 @@ impl Chunk {
             }
             (Source::Pixels(pixels), Arrival::InPlace) => {
                 let view = Some((pixels.view(), source_lines.start));
-                pair_up(resampler, view, lines, true, staged, pairs);
+                pair_up(resampler, view, None, lines, true, staged, pairs);
             }
             (Source::Scanlines(_), _) => {}
         }
@@ -150,10 +165,12 @@ pub(super) fn common(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
 /// Makes pairs of the scanlines `lines` of the frame, as many at a time as the horizontal pass takes. The last may
 /// be fewer: their pairs are with whatever was staged before, which no weight but zero meets.
 ///
-/// `view` shows the source, or some lines of it, from the frame's scanline beside it on.
+/// `view` shows the source, or some lines of it, from the frame's scanline beside it on. For `blending` see
+/// [`Resampler::stage`].
 fn pair_up(
     resampler: &Resampler,
     view: Option<(PixelView<'_>, usize)>,
+    blending: Option<Reference>,
     lines: Range<usize>,
     fetch_ahead: bool,
     staged: &mut Staged,
@@ -198,7 +215,7 @@ fn pair_up(
                     resampler.stage_rest(planes, y - origin, out);
                 }
                 (Some((view, origin)), _) if source_lines.contains(&y) => {
-                    resampler.stage(view, y - origin, out);
+                    resampler.stage(view, y - origin, blending, out);
                 }
                 _ => resampler.stage_margin(out),
             }

@@ -78,7 +78,8 @@ impl<'a, 'b, E> LongWindows<'a, 'b, E> {
         let vertical = &resampler.vertical;
         let pairs = self.next..(self.next + self.chunk_pairs).min(resampler.frame_pairs());
         let lines = 2 * pairs.start..resampler.pass.height.frame.min(2 * pairs.end);
-        if let (Source::Scanlines(scanlines), Arrival::InOrder(_)) = (self.source, self.arrival) {
+        if let (Source::Scanlines(scanlines), Arrival::InOrder { .. }) = (self.source, self.arrival)
+        {
             let lines = common(&lines, &resampler.source_lines());
             self.chunk.read(&mut **lock(scanlines), lines.len())?;
         }

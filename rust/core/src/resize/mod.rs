@@ -13,14 +13,14 @@ mod source;
 mod stage;
 mod tasks;
 mod together;
+mod upright;
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 pub(crate) use cache::resampler;
 pub(crate) use pace::Pace;
-pub(crate) use resampler::{Method, Resampler};
+pub(crate) use resampler::Method;
 pub use source::{Failure, Pixels, Scanlines, Source};
 pub(crate) use tasks::{BandWriter, Bands, Tasks};
 
@@ -29,7 +29,7 @@ use crate::filter::Reference;
 use crate::geometry::Pass;
 use crate::kernels::Isa;
 use crate::kernels::deinterleave::interleave;
-use crate::memory::{self, Buffer};
+use crate::memory;
 use crate::parallel::Step;
 use crate::pixels::PixelView;
 
@@ -42,7 +42,7 @@ pub fn resize(
     out: &mut [u8],
 ) -> Result<()> {
     let pass = Pass::resize(image.size(), target);
-    let resampler = resampler(pass, Method::new(reference, isa))?;
+    let resampler = resampler(pass, 1, Method::new(reference, isa))?;
     let line_bytes = 3 * target.1;
     if out.len() != target.0 * line_bytes {
         let reason = format!(
@@ -53,44 +53,17 @@ pub fn resize(
         );
         return Err(Error::invalid("out", reason));
     }
-    run_alone(packed(resampler, isa, Source::pixels(*image), out))
-}
-
-/// Resizes what `scanlines` are the stored lines of to `pass`, a plain one, of the image that its EXIF
-/// `orientation` makes of them. What comes out is packed RGB as it would be stored: an image that is turned
-/// when it is small need not be kept whole.
-pub(crate) fn resize_as_stored<'a, E>(
-    scanlines: impl Scanlines<E> + 'a,
-    pass: Pass,
-    orientation: u8,
-    method: Method,
-) -> Result<Buffer<u8>, Failure<E>> {
-    let resampler = Arc::new(Resampler::as_stored(pass, orientation, method)?);
-    let (height, width) = resampler.pass().target();
-    let bytes = height.saturating_mul(width).saturating_mul(3);
-    let mut out = Buffer::new(bytes, "a resized image")?;
-    let source = Source::scanlines(scanlines);
-    run(&packed(resampler, method.isa, source, &mut out)?)?;
-    Ok(out)
-}
-
-/// The tasks that write an image to `out`, of as many bytes as it takes.
-fn packed<'a, E>(
-    resampler: Arc<Resampler>,
-    isa: Isa,
-    source: Source<'a, E>,
-    out: &'a mut [u8],
-) -> Result<Tasks<'a, Packed<'a>, E>, Failure<E>> {
-    let (_, width) = resampler.pass().target();
-    let bands = out.chunks_mut(Packed::LINES * 3 * width);
+    let bands = out.chunks_mut(Packed::LINES * line_bytes);
     let parts = memory::collect(bands, "bands of scanlines")?;
     let bands = Bands { first: 0, parts };
     let packed = Packed {
         isa,
-        width,
+        width: target.1,
         out: PhantomData,
     };
-    Tasks::new(resampler, packed, vec![source], Packed::LINES, bands, 1)
+    let source = vec![Source::pixels(*image)];
+    let tasks = Tasks::new(resampler, packed, source, Packed::LINES, bands, 1);
+    run_alone(tasks)
 }
 
 /// Does all tasks whose frames lie in memory, where there is neither a file that could be damaged nor a
@@ -98,20 +71,18 @@ fn packed<'a, E>(
 pub(crate) fn run_alone<W: BandWriter>(
     tasks: Result<Tasks<'_, W, Infallible>, Failure<Infallible>>,
 ) -> Result<()> {
-    match tasks.and_then(|tasks| run(&tasks)) {
+    let run = |tasks: Tasks<'_, W, Infallible>| {
+        loop {
+            match tasks.step() {
+                Step::Done => {}
+                Step::Failed(failure) => return Err(failure),
+                Step::Waiting | Step::Finished => return Ok(()),
+            }
+        }
+    };
+    match tasks.and_then(run) {
         Err(Failure::Core(error)) => Err(error),
         Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-/// Does all tasks on this thread.
-fn run<W: BandWriter, E>(tasks: &Tasks<'_, W, E>) -> Result<(), Failure<E>> {
-    loop {
-        match tasks.step() {
-            Step::Done => {}
-            Step::Failed(failure) => return Err(failure),
-            Step::Waiting | Step::Finished => return Ok(()),
-        }
     }
 }
 
@@ -145,14 +116,16 @@ impl<'a> BandWriter for Packed<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::resampler::Resampler;
     use super::resampler::tests::by_definition;
     use super::*;
     use crate::filter::{Axis, Filter};
     use crate::geometry::Span;
     use crate::parallel::{self, Work};
-    use crate::pixels::turned;
+    use crate::pixels::{flips, swaps, turned};
     use proptest::prelude::*;
-    use std::sync::Mutex;
+    use std::ops::Range;
+    use std::sync::{Arc, Mutex};
 
     #[test]
     fn the_same_size_is_a_copy() {
@@ -270,7 +243,78 @@ mod tests {
         reference: Reference,
     ) -> Arc<Resampler> {
         let method = Method::new(reference, Isa::best());
-        Arc::new(Resampler::new(Pass::resize(source, target), method).unwrap())
+        Arc::new(Resampler::new(Pass::resize(source, target), 1, method).unwrap())
+    }
+
+    /// What bands make together, as packed RGB.
+    struct Picture {
+        width: usize,
+        pixels: Mutex<Vec<u8>>,
+    }
+
+    impl BandWriter for Picture {
+        /// Lines and columns of the picture.
+        type Part = [Range<usize>; 2];
+
+        fn write(&self, [lines, columns]: Self::Part, frames: &[&[u8]], stride: usize) {
+            let mut pixels = self.pixels.lock().unwrap();
+            for (y, scanline) in lines.zip(frames[0].chunks_exact(3 * stride)) {
+                for (x, at) in columns.clone().zip(0..) {
+                    for channel in 0..3 {
+                        let sample = scanline[channel * stride + at];
+                        pixels[3 * (y * self.width + x) + channel] = sample;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What `pass` makes of a source that is stored as `orientation` says, in bands of `band` scanlines.
+    fn picture(
+        pass: Pass,
+        orientation: u8,
+        method: Method,
+        source: Source<'_, &'static str>,
+        band: usize,
+        threads: usize,
+    ) -> Vec<u8> {
+        let resampler = Arc::new(Resampler::new(pass, orientation, method).unwrap());
+        let (height, width) = pass.target();
+        let lines = resampler.height();
+        let parts = (0..lines).step_by(band).map(|first| {
+            let last = lines.min(first + band);
+            let [reversed, _] = flips(orientation);
+            let lines = if reversed {
+                lines - last..lines - first
+            } else {
+                first..last
+            };
+            if swaps(orientation) {
+                [0..height, lines]
+            } else {
+                [lines, 0..width]
+            }
+        });
+        let bands = Bands {
+            first: 0,
+            parts: parts.collect(),
+        };
+        let picture = Picture {
+            width,
+            pixels: Mutex::new(vec![0; 3 * height * width]),
+        };
+        let tasks = Tasks::new(resampler, &picture, vec![source], band, bands, threads).unwrap();
+        parallel::run(threads, &tasks, || Ok(())).unwrap();
+        drop(tasks);
+        picture.pixels.into_inner().unwrap()
+    }
+
+    impl<W: BandWriter> BandWriter for &W {
+        type Part = W::Part;
+
+        fn write(&self, part: Self::Part, frames: &[&[u8]], stride: usize) {
+            (**self).write(part, frames, stride);
+        }
     }
 
     impl<W: BandWriter, E: Send> Work for Tasks<'_, W, E> {
@@ -329,6 +373,7 @@ mod tests {
             (source, target) in sizes(),
             reference in Reference::any(),
             orientation in 1u8..9,
+            (band, threads) in (1usize..40, 1usize..4),
             seed in any::<u32>(),
         ) {
             let pixels = noise(source.0 * source.1 * 3, seed);
@@ -336,14 +381,10 @@ mod tests {
             for isa in Isa::available() {
                 let mut expected = vec![0; target.0 * target.1 * 3];
                 resize(&seen, target, reference, isa, &mut expected).unwrap();
-                let in_order = InOrder { pixels: &pixels, size: source, next: 0 };
+                let in_order = Source::scanlines(InOrder { pixels: &pixels, size: source, next: 0 });
                 let pass = Pass::resize(seen.size(), target);
                 let method = Method::new(reference, isa);
-                let stored = resize_as_stored(in_order, pass, orientation, method).unwrap();
-                let (height, width) = turned(target, orientation);
-                let stored = PixelView::packed(&stored[..], height, width, 3).unwrap();
-                let mut out = vec![0; expected.len()];
-                resize(&stored.oriented(orientation), target, reference, isa, &mut out).unwrap();
+                let out = picture(pass, orientation, method, in_order, band, threads);
                 prop_assert!(out == expected, "{:?}", isa);
             }
         }
@@ -357,6 +398,7 @@ mod tests {
             trimmed in 0usize..20,
             (filter, reference) in (Filter::any(), Reference::any()),
             (threads, in_order, planar) in (1usize..4, any::<bool>(), any::<bool>()),
+            orientation in 1u8..9,
             seed in any::<u32>(),
         ) {
             const MARGIN: [u8; 3] = [122, 0, 255];
@@ -377,11 +419,16 @@ mod tests {
             };
             let pixels = noise(height * width * 3, seed);
             let planes = planes(&pixels);
+            let size = turned(source, orientation);
+            let stored = PixelView::packed(&pixels[..], size.0, size.1, 3).unwrap();
             let (frame_height, frame_width) = pass.frame();
             let mut frame = MARGIN.repeat(frame_height * frame_width);
-            for (y, line) in pixels.chunks_exact(3 * width).enumerate() {
+            for y in 0..height {
+                let line = stored.oriented(orientation).scanline(y);
                 let at = 3 * ((y + before.0) * frame_width + before.1);
-                frame[at..at + line.len()].copy_from_slice(line);
+                for (at, sample) in frame[at..at + 3 * width].iter_mut().enumerate() {
+                    *sample = line.sample(at / 3, at % 3);
+                }
             }
             let whole = by_definition(&frame, pass.frame(), target, filter, reference);
             let level = |y: isize, x: isize, channel: usize| {
@@ -397,18 +444,12 @@ mod tests {
                 .collect();
             for isa in Isa::available() {
                 let method = Method { filter, margin: MARGIN, ..Method::new(reference, isa) };
-                let resampler = Arc::new(Resampler::new(pass, method).unwrap());
-                let frames = if in_order {
-                    vec![Source::scanlines(InOrder { pixels: &pixels, size: source, next: 0 })]
+                let source = if in_order {
+                    Source::scanlines(InOrder { pixels: &pixels, size, next: 0 })
                 } else {
-                    vec![Source::pixels(viewed(&pixels, planar.then_some(&planes), source))]
+                    Source::pixels(viewed(&pixels, planar.then_some(&planes), size))
                 };
-                let mut out = vec![0; expected.len()];
-                let width = pass.target().1;
-                let bands = Bands { first: 0, parts: out.chunks_mut(7 * 3 * width).collect() };
-                let packed = Packed { isa, width, out: PhantomData };
-                let tasks = Tasks::new(resampler, packed, frames, 7, bands, threads);
-                parallel::run(threads, &tasks.unwrap(), || Ok(())).unwrap();
+                let out = picture(pass, orientation, method, source, 7, threads);
                 prop_assert!(out == expected, "{:?} {:?}", isa, pass);
             }
         }

@@ -46,7 +46,10 @@ impl Method {
 /// have fewer positions, or positions without weight.
 #[derive(Debug)]
 pub(crate) struct Resampler {
+    /// From what is stored to what is stored.
     pub(super) pass: Pass,
+    /// How what comes out is to be seen, as EXIF has it.
+    pub(super) orientation: u8,
     method: Method,
     /// The columns of the frame that are looked at.
     pub(super) columns: Range<usize>,
@@ -57,39 +60,27 @@ pub(crate) struct Resampler {
 }
 
 impl Resampler {
-    /// The tables of `pass`.
-    pub(crate) fn new(pass: Pass, method: Method) -> Result<Self> {
-        let axes = Axes::new(pass, method)?;
-        let vertical_first = vertical_first(method.reference, pass.frame(), pass.resized());
-        Self::of_axes(pass, method, axes, vertical_first)
-    }
-
-    /// The tables by which an image as it is stored becomes what `pass`, a plain one, makes of it as its EXIF
-    /// `orientation` says that it is to be seen, but as if that were stored.
+    /// The tables of `pass` over an image as its EXIF `orientation` says that it is to be seen, for its lines as
+    /// they are stored: an image need not be whole in memory to be turned, its bands are when they are small.
     ///
     /// Lines that are columns take their tables and their turn, which is what the rounding depends on.
-    pub(crate) fn as_stored(pass: Pass, orientation: u8, method: Method) -> Result<Self> {
+    pub(crate) fn new(pass: Pass, orientation: u8, method: Method) -> Result<Self> {
         let mut axes = Axes::new(pass, method)?;
         let mut vertical_first = vertical_first(method.reference, pass.frame(), pass.resized());
-        let mut stored = pass;
         if swaps(orientation) {
             mem::swap(&mut axes.height, &mut axes.width);
-            mem::swap(&mut stored.height, &mut stored.width);
             vertical_first = !vertical_first;
         }
+        let pass = pass.as_stored(orientation);
         let [lines, columns] = flips(orientation);
         for (flips, axis, span) in [
-            (lines, &mut axes.height, stored.height),
-            (columns, &mut axes.width, stored.width),
+            (lines, &mut axes.height, pass.height),
+            (columns, &mut axes.width, pass.width),
         ] {
             if let (true, Some(axis)) = (flips, axis) {
-                *axis = axis.mirrored(span.source)?;
+                *axis = axis.mirrored(span.frame)?;
             }
         }
-        Self::of_axes(stored, method, axes, vertical_first)
-    }
-
-    fn of_axes(pass: Pass, method: Method, axes: Axes, vertical_first: bool) -> Result<Self> {
         let isa = method.isa;
         let (frame_height, frame_width) = pass.frame();
         let vertical = Vertical::new(frame_height, axes.height.as_ref(), isa)?;
@@ -111,6 +102,7 @@ impl Resampler {
         };
         Ok(Self {
             pass,
+            orientation,
             method,
             columns,
             horizontal,
@@ -119,14 +111,17 @@ impl Resampler {
         })
     }
 
-    /// Whose tables they are.
-    pub(crate) fn pass(&self) -> Pass {
-        self.pass
-    }
-
-    /// Writes scanline `y` of `view`, a source or some lines of it, to three planes.
-    pub(super) fn stage(&self, view: &PixelView<'_>, y: usize, out: &mut [u8]) {
+    /// Writes scanline `y` of `view`, a source or some lines of it, to three planes. A fourth channel is blended over
+    /// white as whoever resizes does it for arrays, or by `blending` instead.
+    pub(super) fn stage(
+        &self,
+        view: &PixelView<'_>,
+        y: usize,
+        blending: Option<Reference>,
+        out: &mut [u8],
+    ) {
         let Method { isa, reference, .. } = self.method;
+        let blending = blending.unwrap_or(reference);
         let columns = &self.columns;
         let Some(view) = self.shown(view) else {
             return self.stage_margin(out);
@@ -135,7 +130,7 @@ impl Resampler {
             self.stage_margin(out);
         }
         let left = self.pass.width.before.saturating_sub(columns.start);
-        stage(&view, y, isa, reference, left, out);
+        stage(&view, y, isa, blending, left, out);
     }
 
     /// The columns of a source that are looked at, if any are.
@@ -201,7 +196,7 @@ impl Resampler {
     }
 
     /// Samples from a plane of an output scanline to the next.
-    pub(crate) fn stride(&self) -> usize {
+    pub(super) fn stride(&self) -> usize {
         plane_stride(self.pass.width.length())
     }
 }
@@ -258,23 +253,20 @@ impl After {
 }
 
 impl Resampler {
-    /// Writes output scanlines, one after another, to `out`. `combine` writes one as the vertical pass
-    /// leaves it.
+    /// Writes output scanlines, one after another, to `out`. `combine` writes some as the vertical pass
+    /// leaves them.
     pub(super) fn finish(
         &self,
         lines: Range<usize>,
         after: Option<&mut After>,
-        mut combine: impl FnMut(usize, &mut [u8]),
+        mut combine: impl FnMut(Range<usize>, &mut [u8]),
         out: &mut [u8],
     ) {
         let length = 3 * self.stride();
         assert!(out.len() == lines.len() * length);
         let (Some((horizontal, apart)), Some(After { staged, pairs })) = (&self.after, after)
         else {
-            for (y, out) in lines.zip(out.chunks_exact_mut(length)) {
-                combine(y, out);
-            }
-            return;
+            return combine(lines, out);
         };
         let group = horizontal.lines();
         for (y, out) in lines
@@ -283,7 +275,7 @@ impl Resampler {
             .zip(out.chunks_mut(group * length))
         {
             for (line, y) in (y..lines.end.min(y + group)).enumerate() {
-                combine(y, staged.line_mut(line));
+                combine(y..y + 1, staged.line_mut(line));
             }
             horizontal.run(staged, &[], &[], pairs);
             for (line, out) in out.chunks_exact_mut(length).enumerate() {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use crate::error::Error;
+use crate::filter::Reference;
 use crate::memory::Buffer;
 use crate::pixels::PixelView;
 
@@ -23,8 +24,13 @@ pub trait Scanlines<E>: Send {
     /// Height and width.
     fn size(&self) -> (usize, usize);
 
-    /// Bytes of a pixel: 1 for grey, 3 for RGB, 4 for RGB and a byte of no meaning.
+    /// Bytes of a pixel: 1 for grey, 3 for RGB, 4 for RGB and alpha or a byte of no meaning.
     fn pixel_bytes(&self) -> usize;
+
+    /// Whose arithmetic blends the fourth of four bytes over white, as an alpha; None if it has no meaning.
+    fn blended_by(&self) -> Option<Reference> {
+        None
+    }
 
     /// Passes over the next `count` scanlines.
     fn skip(&mut self, count: usize) -> Result<(), Failure<E>> {

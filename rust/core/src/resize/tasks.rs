@@ -20,6 +20,7 @@ use super::long::LongWindows;
 use super::pace::Pace;
 use super::resampler::{After, Resampler};
 use super::source::{Failure, Source, lock};
+use super::upright::Stored;
 use crate::error::Result;
 use crate::kernels::Pair;
 use crate::kernels::staged::Staged;
@@ -31,7 +32,8 @@ pub(crate) trait BandWriter: Sync {
     /// Where the result of a band goes.
     type Part: Send;
 
-    /// Takes one band of each frame: scanlines of three planes, `stride` samples apart.
+    /// Takes one band of each frame as it is seen: scanlines of three planes, `stride` samples apart. Where the
+    /// frames are stored on their side, a band is columns of them.
     fn write(&self, part: Self::Part, frames: &[&[u8]], stride: usize);
 }
 
@@ -77,7 +79,7 @@ struct Frame<'a, E> {
 impl<E> Frame<'_, E> {
     /// Whether its scanlines have to be read in order.
     fn in_order(&self) -> bool {
-        matches!(self.arrival, Arrival::InOrder(_))
+        matches!(self.arrival, Arrival::InOrder { .. })
     }
 }
 
@@ -85,7 +87,10 @@ impl<E> Frame<'_, E> {
 struct Scratch {
     staged: Staged,
     after: Option<After>,
+    /// A band of each frame as it is stored.
     band: Buffer<u8>,
+    /// The same as it is seen, where that is something else.
+    upright: Buffer<u8>,
 }
 
 /// What has been begun and done.
@@ -218,11 +223,15 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
 
     /// The same in step with other passes over the same source.
     pub(crate) fn at(self, pace: Pace) -> Self {
-        if self.slots == 0 {
+        let tasks = Self { pace, ..self };
+        if tasks.slots == 0 {
             // It does not stop on its way, nor does it look at chunks where it is direct.
-            pace.finish();
+            tasks.pace.finish();
+        } else {
+            // It may begin further down than the others, who need not wait for it until then.
+            tasks.tell_pace(&lock(&tasks.state));
         }
-        Self { pace, ..self }
+        tasks
     }
 
     /// Lets go of the last bands, for somebody who reads the scanlines anew and passes over the first. None
@@ -434,10 +443,16 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
 
     fn new_scratch(&self) -> Result<Scratch> {
         let band = self.frames.len() * self.band_lines * self.line_samples();
+        let upright = if self.resampler.orientation == 1 {
+            0
+        } else {
+            band
+        };
         Ok(Scratch {
             staged: self.resampler.horizontal.staged()?,
             after: After::new(&self.resampler)?,
             band: Buffer::new(band, "a band of scanlines")?,
+            upright: Buffer::new(upright, "a band of scanlines")?,
         })
     }
 
@@ -498,7 +513,10 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
     /// Combines a band and hands it on.
     fn band(&self, band: usize, part: W::Part, scratch: &mut Scratch) -> Result<()> {
         let Scratch {
-            after, band: out, ..
+            after,
+            band: out,
+            upright,
+            ..
         } = scratch;
         let (lines, chunks) = (self.lines(band), self.chunks(band));
         let needed = self.resampler.pairs(lines.clone());
@@ -508,7 +526,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             if let (true, Source::Pixels(pixels)) = (self.direct, &frame.source) {
                 let view = pixels.view();
                 for (y, out) in lines.clone().zip(out.chunks_exact_mut(self.line_samples())) {
-                    self.resampler.stage(&view, y, out);
+                    self.resampler.stage(&view, y, None, out);
                 }
                 continue;
             }
@@ -522,16 +540,36 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             };
             let pairs = memory::collect(needed.clone().map(pair), "pairs of scanlines")?;
             let vertical = &self.resampler.vertical;
-            let combine = |y: usize, out: &mut [u8]| {
-                let range = vertical.pairs(y);
+            let combine = |lines: Range<usize>, out: &mut [u8]| {
+                let range = self.resampler.pairs(lines.clone());
                 let pairs = &pairs[range.start - needed.start..range.end - needed.start];
-                vertical.run(y, pairs, out);
+                vertical.run_together(lines, pairs, out);
             };
             self.resampler
                 .finish(lines.clone(), after.as_mut(), combine, out);
         }
-        let out = memory::collect(out.chunks_exact(length), "bands of frames")?;
-        self.writer.write(part, &out, self.resampler.stride());
+        self.hand_on(part, out, upright)
+    }
+
+    /// Hands on a band of each frame, one after the other in `stored`, as it is seen.
+    fn hand_on(&self, part: W::Part, stored: &[u8], upright: &mut [u8]) -> Result<()> {
+        let resampler = &self.resampler;
+        let length = stored.len() / self.frames.len();
+        let (mut bands, mut stride) = (stored, resampler.stride());
+        if resampler.orientation != 1 {
+            let frames = stored.chunks_exact(length);
+            for (samples, upright) in frames.zip(upright.chunks_exact_mut(length)) {
+                let stored = Stored {
+                    samples,
+                    stride: resampler.stride(),
+                    width: resampler.pass.width.length(),
+                };
+                stride = stored.turn_upright(resampler.orientation, upright);
+            }
+            bands = &upright[..stored.len()];
+        }
+        let bands = memory::collect(bands.chunks_exact(length), "bands of frames")?;
+        self.writer.write(part, &bands, stride);
         Ok(())
     }
 
@@ -548,9 +586,12 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             let out = &mut scratch.band[..frames.len() * length];
             for (frame, out) in frames.iter_mut().zip(out.chunks_exact_mut(length)) {
                 let mut failure = None;
-                let combine = |_, out: &mut [u8]| {
-                    if failure.is_none() {
-                        failure = frame.combine(out).err();
+                let combine = |lines: Range<usize>, out: &mut [u8]| {
+                    let length = out.len() / lines.len();
+                    for out in out.chunks_exact_mut(length) {
+                        if failure.is_none() {
+                            failure = frame.combine(out).err();
+                        }
                     }
                 };
                 let after = scratch.after.as_mut();
@@ -559,8 +600,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
                     return Err(failure);
                 }
             }
-            let out = memory::collect(out.chunks_exact(length), "bands of frames")?;
-            self.writer.write(part, &out, self.resampler.stride());
+            self.hand_on(part, out, &mut scratch.upright)?;
         }
         frames.iter_mut().try_for_each(LongWindows::take_rest)
     }

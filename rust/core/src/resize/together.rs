@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::source::{Failure, Scanlines, Source, lock};
 use crate::error::{Error, Result};
+use crate::filter::Reference;
 use crate::memory;
 
 impl<'a, E: 'a> Source<'a, E> {
@@ -21,6 +22,7 @@ impl<'a, E: 'a> Source<'a, E> {
                     .into_inner()
                     .unwrap_or_else(PoisonError::into_inner);
                 let (size, pixel_bytes) = (scanlines.size(), scanlines.pixel_bytes());
+                let blended_by = scanlines.blended_by();
                 let walk = Arc::new(Mutex::new(Walk {
                     scanlines,
                     kept: Vec::new(),
@@ -32,6 +34,7 @@ impl<'a, E: 'a> Source<'a, E> {
                         pass,
                         size,
                         pixel_bytes,
+                        blended_by,
                     })
                 }));
             }
@@ -81,6 +84,7 @@ struct Part<'a, E> {
     pass: usize,
     size: (usize, usize),
     pixel_bytes: usize,
+    blended_by: Option<Reference>,
 }
 
 impl<E> Scanlines<E> for Part<'_, E> {
@@ -90,6 +94,10 @@ impl<E> Scanlines<E> for Part<'_, E> {
 
     fn pixel_bytes(&self) -> usize {
         self.pixel_bytes
+    }
+
+    fn blended_by(&self) -> Option<Reference> {
+        self.blended_by
     }
 
     fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<E>> {

@@ -2,6 +2,7 @@
 
 mod element;
 mod normalize;
+mod pieces;
 mod writer;
 
 pub use element::Element;

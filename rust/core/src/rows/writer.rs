@@ -4,22 +4,19 @@
 //! adjacent in the output, so a band is written as soon as its scanlines are resized, while they are in cache.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use super::element::Element;
 use super::normalize::Normalization;
+use super::pieces::{Pieces, Place, Strands};
 use crate::error::{Error, Result};
 use crate::filter::{Filter, Reference};
-use crate::geometry::{Grid, Pass, PatchLayout, Plan, Temporal};
+use crate::geometry::{Grid, Pass, PatchLayout, Plan, Span, Temporal};
 use crate::kernels::Isa;
 use crate::kernels::band::{Band, RowShape};
 use crate::kernels::rows::{write_band, write_plane};
 use crate::kernels::values::Values;
-use crate::memory;
 use crate::pixels::PixelView;
-use crate::resize::{
-    BandWriter, Bands, Failure, Method, Resampler, Source, Tasks, resampler, run_alone,
-};
+use crate::resize::{BandWriter, Bands, Failure, Method, Source, Tasks, resampler, run_alone};
 
 /// Writes rows of `T`: rescaled, normalised and in the order that the model reads them.
 ///
@@ -180,28 +177,16 @@ impl<T: Element> RowWriter<T> {
             return Err(Error::invalid("out", reason));
         }
         let pass = Pass::resize(first.size(), target);
-        let resampler = self.resampler(pass)?;
         let stream = Rows::<T>::outgrow_the_cache(out);
         let groups = out.chunks_exact_mut(grid.h * grid.w * columns);
         for (group, out) in frames.chunks(layout.temporal_patch).zip(groups) {
             let frames = group
                 .iter()
                 .map(|frame| Source::<Infallible>::pixels(*frame));
-            let resampler = Arc::clone(&resampler);
-            let bands = self.bands(pass, out)?;
-            run_alone(self.tasks(resampler, frames.collect(), bands, stream, 1))?;
+            let bands = self.bands(pass, 1, out)?;
+            run_alone(self.tasks(pass, 1, frames.collect(), bands, stream, 1))?;
         }
         Ok(grid)
-    }
-
-    /// How images are resized.
-    pub(crate) fn method(&self) -> Method {
-        self.method
-    }
-
-    /// Tables of a pass.
-    pub(crate) fn resampler(&self, pass: Pass) -> Result<Arc<Resampler>> {
-        resampler(pass, self.method)
     }
 
     /// Refuses a group of frames that a row cannot hold.
@@ -234,78 +219,65 @@ impl<T: Element> RowWriter<T> {
         }
     }
 
-    /// Scanlines of a band. They divide a tile.
-    fn band_lines(&self, pass: Pass) -> usize {
+    /// Scanlines of a band, of what is stored. They divide a tile that is not alone.
+    fn band_lines(&self, stored: Span) -> usize {
         /// Of whole tiles, which may be cut anywhere.
         const MOST: usize = 16;
         match self.cut {
             Cut::Patches(layout, _) => layout.merge * layout.patch,
-            Cut::Tiles((height, _)) if pass.height.tiles == 1 => MOST.min(height),
-            Cut::Tiles((height, _)) => (1..=MOST)
+            Cut::Tiles(_) if stored.tiles == 1 => MOST.min(stored.kept),
+            Cut::Tiles(_) => (1..=MOST)
                 .rev()
-                .find(|lines| height.is_multiple_of(*lines))
+                .find(|lines| stored.kept.is_multiple_of(*lines))
                 .unwrap_or(1),
         }
     }
 
-    /// `out`, what a pass writes, in bands.
-    ///
-    /// ```text
-    ///            tile 0      tile 1
-    /// band 0   | piece 0 | | piece 1 |     In `out` the pieces of a tile lie one after another,
-    /// band 1   | piece 0 | | piece 1 |     and after them those of the next tile. Those of a
-    /// ...                                  whole tile are three, one for each channel.
-    /// ```
+    /// How what `pass` gives is written, of an image that is stored as its EXIF `orientation` says.
+    fn pieces(&self, pass: Pass, orientation: u8) -> Pieces {
+        let band = self.band_lines(pass.as_stored(orientation).height);
+        let strands = match self.cut {
+            Cut::Patches(..) => Strands {
+                count: 1,
+                elements: 3 * self.slots(),
+                lines: band,
+            },
+            Cut::Tiles(_) => Strands {
+                count: 3,
+                elements: 1,
+                lines: 1,
+            },
+        };
+        Pieces::new(pass, orientation, band, strands)
+    }
+
+    /// `out`, what `pass` writes of an image that is stored as its EXIF `orientation` says, in bands.
     pub(crate) fn bands<'a>(
         &self,
         pass: Pass,
+        orientation: u8,
         out: &'a mut [T],
     ) -> Result<Bands<Vec<&'a mut [T]>>> {
-        let (height, width) = pass.tile();
-        let lines = self.band_lines(pass);
-        // What a tile is written as, one after the other, and each of them from top to bottom.
-        let (strands, line) = match self.cut {
-            Cut::Patches(..) => (1, 3 * self.slots() * width),
-            Cut::Tiles(_) => (3, width),
-        };
-        let row_strands = strands * pass.width.tiles;
-        let tile_bands = height.div_ceil(lines);
-        let mut parts = memory::with_capacity(tile_bands * pass.height.tiles, "bands of rows")?;
-        for tiles in out.chunks_exact_mut(row_strands * line * height) {
-            let mut strands = memory::collect(tiles.chunks_exact_mut(line * height), "tiles")?;
-            for _ in 0..tile_bands {
-                let next = |strand: &mut &'a mut [T]| {
-                    let end = strand.len().min(lines * line);
-                    std::mem::take(strand).split_at_mut(end)
-                };
-                let mut pieces = memory::with_capacity(row_strands, "pieces of a band")?;
-                for strand in &mut strands {
-                    let (piece, rest) = next(strand);
-                    *strand = rest;
-                    pieces.push(piece);
-                }
-                parts.push(pieces);
-            }
-        }
-        Ok(Bands { first: 0, parts })
+        self.pieces(pass, orientation).bands(out)
     }
 
-    /// Tasks that write the rows of one group of `frames`.
+    /// Tasks that write the rows of one group of `frames`, whose sources give what is stored.
     pub(crate) fn tasks<'a, E>(
         &'a self,
-        resampler: Arc<Resampler>,
+        pass: Pass,
+        orientation: u8,
         frames: Vec<Source<'a, E>>,
         bands: Bands<Vec<&'a mut [T]>>,
         stream: bool,
         threads: usize,
     ) -> Result<Tasks<'a, Rows<'a, T>, E>, Failure<E>> {
-        let pass = resampler.pass();
+        let resampler = resampler(pass, orientation, self.method)?;
         let rows = Rows {
             writer: self,
-            tile_width: pass.width.kept,
+            pieces: self.pieces(pass, orientation),
             stream,
         };
-        let lines = self.band_lines(pass);
+        let lines = self.band_lines(pass.as_stored(orientation).height);
         Tasks::new(resampler, rows, frames, lines, bands, threads)
     }
 }
@@ -313,7 +285,7 @@ impl<T: Element> RowWriter<T> {
 /// Bands as rows.
 pub(crate) struct Rows<'a, T> {
     writer: &'a RowWriter<T>,
-    tile_width: usize,
+    pieces: Pieces,
     stream: bool,
 }
 
@@ -336,32 +308,28 @@ impl<'a, T: Element> BandWriter for Rows<'a, T> {
             method: Method { isa, .. },
             channels_last,
         } = self.writer;
-        let width = self.tile_width;
-        match *cut {
-            Cut::Patches(_, shape) => {
-                for (tile, rows) in pieces.into_iter().enumerate() {
-                    let bands: Vec<_> = frames
-                        .iter()
-                        .map(|samples| Band::new(samples, stride).starting_at(tile * width))
-                        .collect();
+        for (index, out) in pieces.into_iter().enumerate() {
+            let Place { top, left, strand } = self.pieces.place(index);
+            let band = |samples| Band::new(samples, stride).starting_at(top, left);
+            match *cut {
+                Cut::Patches(_, shape) => {
+                    let bands: Vec<_> = frames.iter().map(|samples| band(samples)).collect();
                     // Rows that are read once more had better stay in cache.
                     let stream = self.stream && !channels_last;
-                    write_band(*isa, &bands, shape, values, rows, stream);
+                    write_band(*isa, &bands, shape, values, out, stream);
                     if *channels_last {
                         let row = shape.columns();
                         let mut planes = vec![T::default(); row];
-                        for row in rows.chunks_exact_mut(row) {
+                        for row in out.chunks_exact_mut(row) {
                             planes.copy_from_slice(row);
                             put_channels_last(&planes, row, shape.slots);
                         }
                     }
                 }
-            }
-            Cut::Tiles(_) => {
-                let [samples] = frames else { return };
-                for (index, plane) in pieces.into_iter().enumerate() {
-                    let band = Band::new(samples, stride).starting_at(index / 3 * width);
-                    write_plane(*isa, band, index % 3, width, values, plane, self.stream);
+                Cut::Tiles(_) => {
+                    let [samples] = frames else { return };
+                    let width = self.pieces.width().min(stride);
+                    write_plane(*isa, band(samples), strand, width, values, out, self.stream);
                 }
             }
         }

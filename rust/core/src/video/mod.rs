@@ -6,7 +6,9 @@
 mod processors;
 mod utilities;
 
-pub use processors::{Limits, Wanted, qwen2_indices, qwen3_indices};
+pub use processors::{
+    Limits, Wanted, internvl_indices, onevision_indices, qwen2_indices, qwen3_indices,
+};
 pub use utilities::{NframesLimits, linspace_indices, smart_nframes};
 
 use crate::error::{Error, Result};

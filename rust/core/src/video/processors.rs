@@ -44,6 +44,16 @@ impl Wanted {
             }
         }
     }
+
+    /// How many frames of `total` that is, rounded down.
+    fn frames_of(self, total: i64) -> Result<i64> {
+        self.check()?;
+        match self {
+            Self::Frames(frames) => Ok(frames),
+            // What is too large for an integer is too many.
+            Self::PerSecond { fps, source } => Ok(scaled(total, source, fps)? as i64),
+        }
+    }
 }
 
 /// The frames that Qwen2-VL and Qwen2.5-VL take of `total`: every so many-th, in whole groups.
@@ -62,12 +72,7 @@ pub fn qwen2_indices(
     limits.check()?;
     let group = temporal_patch as f64;
     let frames = match wanted {
-        None => {
-            return Err(Error::invalid(
-                "fps",
-                "must be given, or num_frames, got neither",
-            ));
-        }
+        None => return Err(neither()),
         Some(Wanted::Frames(frames)) => {
             let rounded = (frames as f64 / group).round_ties_even() * group;
             if rounded < 1.0 {
@@ -94,28 +99,25 @@ pub fn qwen2_indices(
             frames
         }
     };
-    if frames > total as f64 {
-        let reason = format!("must be at most total_frames={total}, got {frames}; take fewer");
-        return Err(Error::invalid("num_frames", reason));
-    }
-    arange(total, total as f64 / frames)
+    check_there(frames as i64, total)?;
+    arange(0.0, total, total as f64 / frames)
 }
 
-/// `torch.arange(0, total, step).int()`, which is float32 arithmetic: of 16 elements at a time the first of
+/// `torch.arange(start, total, step).int()`, which is float32 arithmetic: of 16 elements at a time the first of
 /// each 8 is rounded to float32 before the others are counted from there, and only what is left over at
 /// the end is computed element by element. So in one thread: of more than 32,768 elements torch gives each
 /// of its threads a part, whose vectors begin anew.
-fn arange(total: i64, step: f64) -> Result<Vec<i64>> {
+fn arange(start: f64, total: i64, step: f64) -> Result<Vec<i64>> {
     const LANES: usize = 8;
-    let count = (total as f64 / step).ceil() as usize;
+    let count = ((total as f64 - start) / step).ceil() as usize;
     let whole_vectors = count - count % (2 * LANES);
     let value = |index: usize| {
         if index < whole_vectors {
             let lane = index % LANES;
-            let base = (step * (index - lane) as f64) as f32;
+            let base = (start + step * (index - lane) as f64) as f32;
             (f64::from(base) + step * lane as f64) as f32
         } else {
-            (step * index as f64) as f32
+            (start + step * index as f64) as f32
         }
     };
     memory::collect((0..count).map(|index| value(index) as i64), "frame numbers")
@@ -139,6 +141,51 @@ pub fn qwen3_indices(total: i64, wanted: Option<Wanted>, limits: Limits) -> Resu
         None => within(total),
     };
     linspace(total - 1, frames as usize)
+}
+
+/// The frames that LLaVA-OneVision takes of `total`: every so many-th, in integers; all if no number is wanted.
+///
+/// Semantics: `default_sample_indices_fn` of transformers, which video processors without a rule of their own use.
+pub fn onevision_indices(total: i64, wanted: Option<Wanted>) -> Result<Vec<i64>> {
+    check_count("total_frames", total)?;
+    let frames = match wanted {
+        None => total,
+        Some(wanted) => wanted.frames_of(total)?.max(1),
+    };
+    check_there(frames, total)?;
+    memory::collect(
+        (0..frames as usize).map(|index| index as i64 * total / frames),
+        "frame numbers",
+    )
+}
+
+/// The frames that InternVL takes of `total`: the middles of as many equal parts.
+///
+/// Semantics: `InternVLVideoProcessor.sample_frames` of transformers with its `initial_shift`.
+pub fn internvl_indices(total: i64, wanted: Option<Wanted>) -> Result<Vec<i64>> {
+    check_count("total_frames", total)?;
+    let wanted = wanted.ok_or_else(neither)?;
+    let frames = wanted.frames_of(total)?;
+    if frames == 0 {
+        let reason = format!("must last long enough for a frame at that rate, got {total}");
+        return Err(Error::invalid("total_frames", reason));
+    }
+    check_there(frames, total)?;
+    let step = total as f64 / frames as f64;
+    arange(step / 2.0, total, step)
+}
+
+fn neither() -> Error {
+    Error::invalid("fps", "must be given, or num_frames, got neither")
+}
+
+/// Refuses to take more frames than there are.
+fn check_there(frames: i64, total: i64) -> Result<()> {
+    if frames > total {
+        let reason = format!("must be at most total_frames={total}, got {frames}; take fewer");
+        return Err(Error::invalid("num_frames", reason));
+    }
+    Ok(())
 }
 
 /// `numpy.linspace(0, last, count).round()`.
@@ -186,6 +233,31 @@ mod tests {
         );
         assert_eq!(qwen3_indices(9, frames(1), LIMITS).unwrap(), [0]);
         assert_eq!(qwen3_indices(1, None, LIMITS).unwrap(), [0; 4]);
+        assert_eq!(onevision_indices(10, frames(4)).unwrap(), [0, 2, 5, 7]);
+        assert_eq!(onevision_indices(3, None).unwrap(), [0, 1, 2]);
+        assert_eq!(onevision_indices(9, per_second(1.0, 30.0)).unwrap(), [0]);
+        assert_eq!(internvl_indices(10, frames(4)).unwrap(), [1, 3, 6, 8]);
+        assert_eq!(
+            internvl_indices(100, per_second(1.0, 30.0)).unwrap(),
+            [16, 50, 83]
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_taken() {
+        let message = |indices: Result<Vec<i64>>| indices.unwrap_err().to_string();
+        assert_eq!(
+            message(onevision_indices(9, frames(10))),
+            "num_frames must be at most total_frames=9, got 10; take fewer"
+        );
+        assert_eq!(
+            message(internvl_indices(9, per_second(1.0, 30.0))),
+            "total_frames must last long enough for a frame at that rate, got 9"
+        );
+        assert_eq!(
+            message(internvl_indices(9, None)),
+            "fps must be given, or num_frames, got neither"
+        );
     }
 
     #[test]
@@ -227,15 +299,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn frames_do_not_decrease_and_the_first_is_taken(
+        fn frames_do_not_decrease(
             total in 1i64..300_000, count in 1i64..5000, fps in 1e-3f64..1e3, source in 1e-3f64..1e3,
         ) {
             for wanted in [frames(count), per_second(fps, source), None] {
-                for indices in [
+                let first = [
                     qwen2_indices(total, wanted, LIMITS, 2),
                     qwen3_indices(total, wanted, LIMITS),
-                ].into_iter().flatten() {
+                    onevision_indices(total, wanted),
+                ];
+                for indices in first.iter().flatten() {
                     prop_assert_eq!(indices[0], 0);
+                }
+                let middle = internvl_indices(total, wanted);
+                for indices in first.into_iter().chain([middle]).flatten() {
                     prop_assert!(indices.is_sorted());
                     prop_assert!(*indices.last().unwrap() <= total);
                 }

@@ -7,7 +7,7 @@ use crate::pixels::Bytes;
 /// Pixels that are taken at once: a register of each plane.
 pub(in crate::kernels) const PIXELS: usize = 16;
 
-/// The samples of a block of pixels, by channel: there are loads that take three or four apart.
+/// The samples of a block of pixels, by channel: there is a load that takes three apart.
 #[target_feature(enable = "neon")]
 #[inline]
 pub(in crate::kernels) fn block<const N: usize>(pixels: Bytes<'_>) -> [[u8; PIXELS]; 4] {
@@ -18,8 +18,7 @@ pub(in crate::kernels) fn block<const N: usize>(pixels: Bytes<'_>) -> [[u8; PIXE
             let uint8x16x3_t(red, green, blue) = vld3q_u8(pixels);
             [red, green, blue, vdupq_n_u8(0)]
         } else {
-            let uint8x16x4_t(red, green, blue, fourth) = vld4q_u8(pixels);
-            [red, green, blue, fourth]
+            fours([0, 16, 32, 48].map(|at| vld1q_u8(pixels.add(at))))
         }
     };
     let mut samples = [[0; PIXELS]; 4];
@@ -28,6 +27,23 @@ pub(in crate::kernels) fn block<const N: usize>(pixels: Bytes<'_>) -> [[u8; PIXE
         unsafe { vst1q_u8(samples.as_mut_ptr(), register) };
     }
     samples
+}
+
+/// Pixels of four bytes taken apart. There is a load for that too, but where the fourth bytes are not used
+/// the compiler makes loads of single bytes of it.
+#[target_feature(enable = "neon")]
+#[inline]
+fn fours([a, b, c, d]: [uint8x16_t; 4]) -> [uint8x16_t; 4] {
+    let (even, odd) = (
+        [vuzp1q_u8(a, b), vuzp1q_u8(c, d)],
+        [vuzp2q_u8(a, b), vuzp2q_u8(c, d)],
+    );
+    [
+        vuzp1q_u8(even[0], even[1]),
+        vuzp1q_u8(odd[0], odd[1]),
+        vuzp2q_u8(even[0], even[1]),
+        vuzp2q_u8(odd[0], odd[1]),
+    ]
 }
 
 /// The pixels of a block of samples.

@@ -97,8 +97,8 @@ impl Store for f16 {
 impl Store for bf16 {
     const COMPUTED: bool = true;
 
-    /// The upper half of the bits of each value, after adding just under half of its last place, and the
-    /// rest of that half if the last place is odd. Samples normalise to no NaN.
+    /// The upper half of the bits of each value, plus one if the lower half is more than one half of its last
+    /// place, or as much and the last place is odd. Samples normalise to no NaN.
     #[target_feature(enable = "neon")]
     #[inline]
     unsafe fn store<const RESCALES: bool>(
@@ -108,14 +108,11 @@ impl Store for bf16 {
     ) {
         // SAFETY: by the trait's contract.
         let values = unsafe { normalised::<RESCALES>(samples, constants) };
-        let bias = vdupq_n_u32(0x7fff);
-        let [front, back] = values.map(|values| {
-            let bits = vreinterpretq_u32_f32(values);
-            // The last place of the upper half, moved to the top and from there to the bottom.
-            vsraq_n_u32::<31>(bits, vshlq_n_u32::<15>(bits))
-        });
-        let halves = vaddhn_high_u32(vaddhn_u32(front, bias), back, bias);
+        let [front, back] = values.map(|values| vreinterpretq_u16_f32(values));
+        let (lower, upper) = (vuzp1q_u16(front, back), vuzp2q_u16(front, back));
+        let even = vbicq_u16(vdupq_n_u16(1), upper);
+        let rounded = vsraq_n_u16::<15>(upper, vqsubq_u16(lower, even));
         // SAFETY: by the trait's contract.
-        unsafe { vst1q_u16(out.cast(), halves) };
+        unsafe { vst1q_u16(out.cast(), rounded) };
     }
 }

@@ -6,12 +6,12 @@
 
 use std::arch::asm;
 
-pub(super) mod apart;
 pub(super) mod blend;
 pub(super) mod deinterleave;
 pub(super) mod elements;
 pub(super) mod neon;
 pub(super) mod turn;
+pub(super) mod vertical;
 
 /// Asks for the cache line at `address`.
 #[inline]

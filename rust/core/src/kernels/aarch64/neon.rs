@@ -13,7 +13,7 @@ pub(in crate::kernels) const BYTES: usize = 16;
 /// Columns that are computed at once; pairs in a register.
 pub(in crate::kernels) const SUMS: usize = 4;
 /// Samples that become pairs at once.
-pub(in crate::kernels) const WIDENED: usize = 16;
+pub(in crate::kernels) const WIDENED: usize = 64;
 
 /// The sums of four columns, of even taps and of odd ones:
 ///
@@ -133,15 +133,18 @@ pub(in crate::kernels) fn pair_up(a: Sums, b: Sums, shift: int32x4_t) -> uint8x1
 #[target_feature(enable = "neon")]
 #[inline]
 pub(in crate::kernels) fn widen(a: &[u8; WIDENED], b: &[u8; WIDENED], out: &mut [Pair; WIDENED]) {
-    let (a, b) = (load(a), load(b));
-    let (out, _) = out.as_chunks_mut::<SUMS>();
-    for (neighbours, out) in [vzip1q_u8(a, b), vzip2q_u8(a, b)]
-        .into_iter()
-        .zip(out.chunks_mut(2))
-    {
-        let front = vmovl_u8(vget_low_u8(neighbours));
-        store_pairs(vreinterpretq_u8_u16(front), &mut out[0]);
-        let back = vmovl_high_u8(neighbours);
-        store_pairs(vreinterpretq_u8_u16(back), &mut out[1]);
+    let samples = a.as_chunks().0.iter().zip(b.as_chunks().0);
+    for ((a, b), out) in samples.zip(out.as_chunks_mut::<BYTES>().0) {
+        let (a, b) = (load(a), load(b));
+        let (front, back) = (vzip1q_u8(a, b), vzip2q_u8(a, b));
+        let widened = [
+            vmovl_u8(vget_low_u8(front)),
+            vmovl_high_u8(front),
+            vmovl_u8(vget_low_u8(back)),
+            vmovl_high_u8(back),
+        ];
+        for (pairs, out) in widened.into_iter().zip(out.as_chunks_mut().0) {
+            store_pairs(vreinterpretq_u8_u16(pairs), out);
+        }
     }
 }

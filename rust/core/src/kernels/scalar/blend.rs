@@ -21,8 +21,9 @@ pub(in crate::kernels) fn over_white(
 ///
 /// torchvision computes in float32 on values scaled to 0..1 and truncates
 /// (`TorchvisionBackend.convert_to_rgb`); the Pillow backend computes in float64 and rounds half to
-/// even (`image_transforms.convert_to_rgb`). Both take from white what the colour lacks of it, times
-/// alpha, and both can be computed in 16-bit integers, which was tried on all 65,536 pairs.
+/// even (`image_transforms.convert_to_rgb`), which is also what the integers of Pillow's
+/// `Image.alpha_composite` come to over white. All take from white what the colour lacks of it, times alpha,
+/// and can be computed in 16-bit integers, which was tried on all 65,536 pairs.
 #[inline(always)]
 pub(in crate::kernels) fn blend<const N: usize>(
     colours: &mut [[u8; N]; 3],
@@ -60,13 +61,12 @@ fn taken_by_pillow(lacking: u16, _: u16) -> u16 {
 /// A 254.005th (255 * 255 / 255.999), rounded down: a 256th of the whole and of its 127.3rd.
 ///
 /// One product, 104 * 127, lies so near a whole number that float32 falls short of it where it is made
-/// as 52 * 254, and not where it is made of these two.
+/// as 52 * 254, and not where it is made of these two. Their numbers are computed rather than chosen: a loop
+/// with a branch in it does not become vectors.
 #[inline(always)]
 fn taken_by_torchvision(lacking: u16, alpha: u16) -> u16 {
-    let (bias, factor) = match alpha {
-        104 | 127 => (53, 514),
-        _ => (26, 515),
-    };
+    let own = u16::from(alpha == 104) | u16::from(alpha == 127);
+    let (bias, factor) = (26 + 27 * own, 515 - own);
     lacking.saturating_add(high_half(lacking + bias, factor)) >> 8
 }
 

@@ -1,21 +1,22 @@
 use super::{half, to_sample};
 use crate::kernels::Pair;
-use crate::kernels::taps::{LOW_BITS, Taps, Weights};
+use crate::kernels::taps::Weights;
 
 /// Samples whose sums are held in registers or the first-level cache at a time.
 const BLOCK: usize = 128;
 
-/// Combines pairs of scanlines to a scanline.
+/// Combines what pairs of scanlines have from `at` on.
 pub(in crate::kernels) fn combine(
     lines: &[&[Pair]],
     weights: Weights<'_>,
     precision: u32,
+    at: usize,
     out: &mut [u8],
 ) {
     for (index, out) in out.chunks_mut(BLOCK).enumerate() {
         let mut sums = [half(precision); BLOCK];
         let sums = &mut sums[..out.len()];
-        add(lines, weights, BLOCK * index, sums);
+        add(lines, weights, at + BLOCK * index, sums);
         round(sums, precision, out);
     }
 }
@@ -39,14 +40,7 @@ pub(in crate::kernels) fn round(sums: &[i32], precision: u32, out: &mut [u8]) {
 /// The sum of all taps of a sample fits in 32 bits. That of some need not, nor that of what lies in the
 /// padding, where there are no samples.
 fn add(lines: &[&[Pair]], weights: Weights<'_>, first: usize, sums: &mut [i32]) {
-    let scaled = |[a, b]: Taps, bits: u32| [i32::from(a) << bits, i32::from(b) << bits];
-    for (index, line) in lines.iter().enumerate() {
-        let [low_a, low_b] = scaled(weights.low[index], 0);
-        let [high_a, high_b] = match weights.high.get(index) {
-            Some(taps) => scaled(*taps, LOW_BITS),
-            None => [0, 0],
-        };
-        let (a, b) = (low_a + high_a, low_b + high_b);
+    for (line, [a, b]) in lines.iter().zip(weights.whole) {
         for (sum, [above, below]) in sums.iter_mut().zip(&line[first..]) {
             *sum = sum
                 .wrapping_add(a.wrapping_mul(i32::from(*above)))

@@ -46,16 +46,15 @@ struct CacheLine([u8; 64]);
 impl Columns {
     /// The tables of `axis`, or None if neighbouring columns lie too far apart.
     pub(in crate::kernels) fn new(axis: &Axis, isa: Isa) -> Result<Option<Self>> {
-        // Columns of a group, of which `lane_columns` share a lane of `lane_bytes` each, and whether a window may
-        // take several loads: a processor with quads turns scanlines in less time.
-        let (columns, lane_columns, lane_bytes, several) = match isa.backend() {
+        // Columns of a group, of which `lane_columns` share a lane of `lane_bytes` each.
+        let (columns, lane_columns, lane_bytes) = match isa.backend() {
             Backend::Scalar => return Ok(None),
             #[cfg(target_arch = "x86_64")]
-            Backend::Avx2 => (avx2::SUMS, avx2::SUMS / 2, avx2::BYTES / 2, true),
+            Backend::Avx2 => (avx2::SUMS, avx2::SUMS / 2, avx2::BYTES / 2),
             #[cfg(target_arch = "x86_64")]
-            Backend::Avx512 => (avx512::SUMS, avx512::SUMS, avx512::BYTES, false),
+            Backend::Avx512 => (avx512::SUMS, avx512::SUMS, avx512::BYTES),
             #[cfg(target_arch = "aarch64")]
-            Backend::Neon => (neon::SUMS, neon::SUMS, neon::BYTES, true),
+            Backend::Neon => (neon::SUMS, neon::SUMS, neon::BYTES),
         };
         let (width, wide) = (axis.len(), axis.is_wide());
         // Columns after the last are computed from the samples of the last, with weights of zero.
@@ -66,7 +65,7 @@ impl Columns {
         let spread = spread.max().unwrap_or(0);
         let pairs = axis.most_taps().div_ceil(2);
         let per_load = (lane_bytes.saturating_sub(spread) / 2).min(pairs);
-        if per_load == 0 || (per_load < pairs && !several) {
+        if per_load == 0 {
             return Ok(None);
         }
         let last_load = (pairs - 1) / per_load * 2 * per_load;
@@ -281,7 +280,17 @@ kernel!(
     with_avx512,
     crate::kernels::x86_64::avx512,
     "avx512f,avx512bw,avx512vbmi,avx512vnni",
-    [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (7, 7)]
+    [
+        (1, 1),
+        (2, 2),
+        (3, 3),
+        (4, 4),
+        (5, 5),
+        (6, 6),
+        (7, 7),
+        (8, 6),
+        (8, 5)
+    ]
 );
 #[cfg(target_arch = "aarch64")]
 kernel!(

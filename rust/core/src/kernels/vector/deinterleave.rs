@@ -1,14 +1,16 @@
 //! Pixels to planes, and back.
 
 use super::processor::blend::blend;
-use super::processor::deinterleave::{PIXELS, block, pixels};
+use super::processor::deinterleave::PIXELS;
+#[cfg(target_arch = "x86_64")]
+use with_avx2::blocks;
+#[cfg(target_arch = "aarch64")]
+use with_neon::blocks;
+
 use crate::filter::Reference;
 use crate::kernels::isa::{Backend, Isa};
 use crate::kernels::scalar;
 use crate::pixels::Bytes;
-
-/// Bytes of the pixels of a block, of four bytes at most.
-const BYTES: usize = 4 * PIXELS;
 
 /// See [`crate::kernels::deinterleave::deinterleave`].
 pub(in crate::kernels) fn deinterleave<const N: usize>(
@@ -16,11 +18,37 @@ pub(in crate::kernels) fn deinterleave<const N: usize>(
     pixels: Bytes<'_>,
     planes: [&mut [u8]; 3],
 ) {
-    if isa.backend() == Backend::Scalar || !matches!(N, 3 | 4) {
-        return scalar::deinterleave::<N>(pixels, planes);
+    // SAFETY: the processor has the instructions of an `Isa`.
+    unsafe {
+        match (isa.backend(), N) {
+            #[cfg(target_arch = "x86_64")]
+            (Backend::Avx512, 3) => with_avx512::deinterleave::<3>(pixels, planes),
+            #[cfg(target_arch = "x86_64")]
+            (Backend::Avx2 | Backend::Avx512, 3 | 4) => {
+                with_avx2::deinterleave::<N>(pixels, planes);
+            }
+            #[cfg(target_arch = "aarch64")]
+            (Backend::Neon, 3 | 4) => with_neon::deinterleave::<N>(pixels, planes),
+            _ => scalar::deinterleave::<N>(pixels, planes),
+        }
     }
-    // SAFETY: every vector backend of the processor has these instructions.
-    unsafe { blocks::<N>(pixels, planes, |_, _| {}) };
+}
+
+/// See [`crate::kernels::deinterleave::interleave`].
+pub(in crate::kernels) fn interleave(isa: Isa, planes: [&[u8]; 3], out: &mut [u8]) {
+    // SAFETY: the processor has the instructions of an `Isa`.
+    let whole = unsafe {
+        match isa.backend() {
+            Backend::Scalar => 0,
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 => with_avx2::interleave(planes, out),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512 => with_avx512::interleave(planes, out),
+            #[cfg(target_arch = "aarch64")]
+            Backend::Neon => with_neon::interleave(planes, out),
+        }
+    };
+    scalar::interleave(planes.map(|plane| &plane[whole..]), &mut out[3 * whole..]);
 }
 
 /// See [`crate::kernels::blend::over_white`].
@@ -37,6 +65,85 @@ pub(in crate::kernels) fn over_white(
     unsafe { blended(pixels, planes, reference) };
 }
 
+/// The kernels that take blocks of pixels apart and put them together as `$registers` does.
+macro_rules! kernels {
+    ($module:ident, $registers:path, $features:literal) => {
+        mod $module {
+            use super::*;
+            use registers::{PIXELS, block, pixels};
+            use $registers as registers;
+
+            #[target_feature(enable = $features)]
+            pub(super) fn deinterleave<const N: usize>(pixels: Bytes<'_>, planes: [&mut [u8]; 3]) {
+                blocks::<N>(pixels, planes, |_, _| {});
+            }
+
+            /// Takes pixels apart in blocks, whose samples `finish` may change by their fourth bytes
+            /// while they are in registers.
+            #[target_feature(enable = $features)]
+            #[inline]
+            pub(super) fn blocks<const N: usize>(
+                pixels: Bytes<'_>,
+                [red, green, blue]: [&mut [u8]; 3],
+                finish: impl Fn(&mut [[u8; PIXELS]; 3], &[u8; PIXELS]),
+            ) {
+                let apart = |pixels| {
+                    let [red, green, blue, fourth] = block::<N>(pixels);
+                    let mut colours = [red, green, blue];
+                    finish(&mut colours, &fourth);
+                    colours
+                };
+                let whole = pixels.len() / (N * PIXELS);
+                let (red, red_rest) = red.split_at_mut(whole * PIXELS);
+                let (green, green_rest) = green.split_at_mut(whole * PIXELS);
+                let (blue, blue_rest) = blue.split_at_mut(whole * PIXELS);
+                let (reds, greens) = (red.as_chunks_mut().0, green.as_chunks_mut().0);
+                let colours = reds.iter_mut().zip(greens).zip(blue.as_chunks_mut().0);
+                for (index, ((red, green), blue)) in colours.enumerate() {
+                    let first = index * N * PIXELS;
+                    [*red, *green, *blue] = apart(pixels.slice(first..first + N * PIXELS));
+                }
+                let rest = pixels.slice(whole * N * PIXELS..pixels.len());
+                if !rest.is_empty() {
+                    let mut padded = [[0; PIXELS]; N];
+                    let padded = padded.as_flattened_mut();
+                    rest.copy_to(padded);
+                    let colours = apart(Bytes::from(&*padded));
+                    for (plane, samples) in
+                        [red_rest, green_rest, blue_rest].into_iter().zip(colours)
+                    {
+                        plane.copy_from_slice(&samples[..plane.len()]);
+                    }
+                }
+            }
+
+            /// Interleaves all pixels but the last, which make no block, and returns how many that are.
+            #[target_feature(enable = $features)]
+            pub(super) fn interleave([red, green, blue]: [&[u8]; 3], out: &mut [u8]) -> usize {
+                let reds = red.as_chunks::<PIXELS>().0;
+                let (greens, blues) = (green.as_chunks().0, blue.as_chunks().0);
+                let blocks = reds.iter().zip(greens).zip(blues);
+                for (out, ((red, green), blue)) in out.as_chunks_mut().0.iter_mut().zip(blocks) {
+                    pixels([red, green, blue], out);
+                }
+                reds.len() * PIXELS
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+kernels!(with_avx2, crate::kernels::x86_64::deinterleave, "avx2");
+#[cfg(target_arch = "x86_64")]
+kernels!(
+    with_avx512,
+    crate::kernels::x86_64::deinterleave_vbmi,
+    "avx512f,avx512bw,avx512vbmi"
+);
+#[cfg(target_arch = "aarch64")]
+kernels!(with_neon, crate::kernels::aarch64::deinterleave, "neon");
+
+/// Blends blocks of pixels while they are apart.
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
 #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 fn blended(pixels: Bytes<'_>, planes: [&mut [u8]; 3], reference: Reference) {
@@ -46,61 +153,4 @@ fn blended(pixels: Bytes<'_>, planes: [&mut [u8]; 3], reference: Reference) {
             blend(colours, alphas, reference);
         }
     });
-}
-
-/// Takes pixels apart in blocks, whose samples `finish` may change by their fourth bytes while they are in
-/// registers.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
-#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
-#[inline]
-fn blocks<const N: usize>(
-    pixels: Bytes<'_>,
-    mut planes: [&mut [u8]; 3],
-    finish: impl Fn(&mut [[u8; PIXELS]; 3], &[u8; PIXELS]),
-) {
-    let mut padded = [0; BYTES];
-    let width = pixels.len().div_ceil(N);
-    for x in (0..width).step_by(PIXELS) {
-        let left = pixels.slice(N * x..pixels.len());
-        let is_whole = left.len() >= N * PIXELS;
-        let pixels = if is_whole {
-            left.slice(0..N * PIXELS)
-        } else {
-            left.copy_to(&mut padded);
-            padded[..N * PIXELS].into()
-        };
-        let [red, green, blue, fourth] = block::<N>(pixels);
-        let mut colours = [red, green, blue];
-        finish(&mut colours, &fourth);
-        for (plane, samples) in planes.iter_mut().zip(colours) {
-            // Of a known length it is one store.
-            if is_whole {
-                plane[x..x + PIXELS].copy_from_slice(&samples);
-            } else {
-                plane[x..].copy_from_slice(&samples[..width - x]);
-            }
-        }
-    }
-}
-
-/// See [`crate::kernels::deinterleave::interleave`].
-pub(in crate::kernels) fn interleave(isa: Isa, planes: [&[u8]; 3], out: &mut [u8]) {
-    if isa.backend() == Backend::Scalar {
-        return scalar::interleave(planes, out);
-    }
-    // SAFETY: every vector backend of the processor has these instructions.
-    let whole = unsafe { whole_blocks(planes, out) };
-    scalar::interleave(planes.map(|plane| &plane[whole..]), &mut out[3 * whole..]);
-}
-
-/// Interleaves all pixels but the last, which make no block, and returns how many that are.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
-#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
-fn whole_blocks(planes: [&[u8]; 3], out: &mut [u8]) -> usize {
-    let [red, green, blue] = planes.map(|plane| plane.as_chunks::<PIXELS>().0);
-    let blocks = red.iter().zip(green).zip(blue);
-    for (out, ((red, green), blue)) in out.as_chunks_mut().0.iter_mut().zip(blocks) {
-        pixels([red, green, blue], out);
-    }
-    red.len() * PIXELS
 }

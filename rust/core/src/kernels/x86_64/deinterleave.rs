@@ -110,11 +110,10 @@ fn of_four(registers: [__m256i; 4]) -> [__m256i; 4] {
 #[target_feature(enable = "avx2")]
 #[inline]
 pub(in crate::kernels) fn pixels(planes: [&Samples; 3], out: &mut [u8; 3 * PIXELS]) {
-    let mut placed = [_mm256_setzero_si256(); 3];
-    for (channel, (plane, placed)) in planes.into_iter().zip(&mut placed).enumerate() {
-        *placed = _mm256_shuffle_epi8(load(plane), twice(&PLACED[channel]));
-    }
-    let [red, green, blue] = placed;
+    // One by one: of a loop over planes the compiler makes one that runs.
+    let placed =
+        |channel: usize| _mm256_shuffle_epi8(load(planes[channel]), twice(&PLACED[channel]));
+    let (red, green, blue) = (placed(0), placed(1), placed(2));
     let [_, of_green, of_blue] = &PLACES;
     for (part, (of_green, of_blue)) in of_green.iter().zip(of_blue).enumerate() {
         let blended = _mm256_blendv_epi8(red, green, twice(of_green));

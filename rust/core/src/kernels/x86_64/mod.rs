@@ -10,6 +10,7 @@ pub(super) mod avx2;
 pub(super) mod avx512;
 pub(super) mod blend;
 pub(super) mod deinterleave;
+pub(super) mod deinterleave_vbmi;
 pub(super) mod elements;
 pub(super) mod quads;
 pub(super) mod stream;
