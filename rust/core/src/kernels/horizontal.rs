@@ -94,9 +94,25 @@ impl Horizontal {
         Staged::new(self.lines(), self.reach, room)
     }
 
-    /// Resamples `lines` to pairs of scanlines, of three planes each, [`plane_stride`] of the width apart. `ahead`
-    /// is what will be staged soon, to be fetched into the cache meanwhile.
-    pub(crate) fn run(&self, lines: &mut Staged, ahead: &[Bytes<'_>], out: &mut [Pair]) {
+    /// How many of the first samples of planes of `width` need not be staged.
+    pub(crate) fn in_place(&self, width: usize) -> usize {
+        match &self.kernel {
+            Kernel::Turned(turned) => turned.in_place(width),
+            _ => 0,
+        }
+    }
+
+    /// Resamples `lines` to pairs of scanlines, of three planes each, [`plane_stride`] of the width apart.
+    ///
+    /// `in_place` are the planes of all of them where they lie, if what [`Horizontal::in_place`] says has not been
+    /// staged; else there are none. `ahead` is what will be read soon, to be fetched into the cache meanwhile.
+    pub(crate) fn run(
+        &self,
+        lines: &mut Staged,
+        in_place: &[Bytes<'_>],
+        ahead: &[Bytes<'_>],
+        out: &mut [Pair],
+    ) {
         let stride = plane_stride(self.width);
         assert!(lines.stride() >= plane_stride(self.reach));
         assert!(out.len() == self.lines() / 2 * 3 * stride);
@@ -109,7 +125,7 @@ impl Horizontal {
             Kernel::Scalar(axis) => scalar::resample(axis, lines, out),
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Kernel::Columns(columns) => columns.run(lines, ahead, out),
-            Kernel::Turned(turned) => turned.run(lines, ahead, out),
+            Kernel::Turned(turned) => turned.run(lines, in_place, ahead, out),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::filter::Reference;
 use crate::kernels::Pair;
 use crate::kernels::staged::Staged;
 use crate::memory::Buffer;
-use crate::pixels::{Bytes, PixelView};
+use crate::pixels::{Bytes, PixelFormat, PixelView};
 
 /// How the scanlines of a source come to be staged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,6 +184,14 @@ fn pair_up(
     let fetched = view
         .filter(|_| fetch_ahead)
         .and_then(|(view, origin)| resampler.shown(&view).map(|view| (view, origin)));
+    // Planes of which the horizontal pass reads most where they lie.
+    let planes = fetched.filter(|(view, _)| {
+        let width = view.width();
+        view.format() == PixelFormat::Planes
+            && width == resampler.columns.len()
+            && resampler.horizontal.in_place(width) > 0
+    });
+    let mut in_place: Vec<Bytes<'_>> = Vec::new();
     let mut ahead: Vec<Bytes<'_>> = Vec::new();
     // Where pairs of margins are: all are alike.
     let mut margins = None;
@@ -197,12 +205,19 @@ fn pair_up(
             }
             margins = Some(at.clone());
         }
+        let is_whole = together.len() == group && common(&together, &source_lines) == together;
+        in_place.clear();
         for (line, y) in together.enumerate() {
-            match &view {
-                Some((view, origin)) if source_lines.contains(&y) => {
-                    resampler.stage(view, y - origin, blending, staged.line_mut(line));
+            let out = staged.line_mut(line);
+            match (&view, &planes) {
+                (_, Some((planes, origin))) if is_whole => {
+                    memory_of(planes, y - origin, &mut in_place);
+                    resampler.stage_rest(planes, y - origin, out);
                 }
-                _ => resampler.stage_margin(staged.line_mut(line)),
+                (Some((view, origin)), _) if source_lines.contains(&y) => {
+                    resampler.stage(view, y - origin, blending, out);
+                }
+                _ => resampler.stage_margin(out),
             }
         }
         ahead.clear();
@@ -212,6 +227,7 @@ fn pair_up(
                 memory_of(view, y.saturating_sub(*origin), &mut ahead);
             }
         }
-        resampler.horizontal.run(staged, &ahead, &mut pairs[at]);
+        let out = &mut pairs[at];
+        resampler.horizontal.run(staged, &in_place, &ahead, out);
     }
 }

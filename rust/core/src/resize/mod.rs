@@ -190,6 +190,26 @@ mod tests {
         std::iter::repeat_with(next).take(length).collect()
     }
 
+    /// Packed pixels plane by plane.
+    fn planes(pixels: &[u8]) -> Vec<u8> {
+        let plane = |channel| pixels.iter().skip(channel).step_by(3).copied();
+        (0..3).flat_map(plane).collect()
+    }
+
+    /// A view of packed pixels, or of planes if there are any.
+    fn viewed<'a>(
+        pixels: &'a [u8],
+        planes: Option<&'a Vec<u8>>,
+        (height, width): (usize, usize),
+    ) -> PixelView<'a> {
+        let (bytes, strides) = match planes {
+            Some(planes) => (&planes[..], [width, 1, height * width]),
+            None => (pixels, [3 * width, 3, 1]),
+        };
+        let strides = strides.map(|stride| stride as isize);
+        PixelView::new(bytes, 0, [height, width, 3], strides).unwrap()
+    }
+
     /// Scanlines out of memory, with a fourth byte of no meaning.
     struct InOrder<'a> {
         pixels: &'a [u8],
@@ -315,17 +335,8 @@ mod tests {
         ) {
             let pixels = noise(source.0 * source.1 * 3, seed);
             let expected = by_definition(&pixels, source, target, Filter::Bicubic, reference);
-            let (height, width) = source;
-            let planes: Vec<u8> = (0..3)
-                .flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied())
-                .collect();
-            let (bytes, strides) = if planar {
-                (&planes, [width, 1, height * width])
-            } else {
-                (&pixels, [3 * width, 3, 1])
-            };
-            let strides = strides.map(|stride| stride as isize);
-            let view = PixelView::new(&bytes[..], 0, [height, width, 3], strides).unwrap();
+            let planes = planes(&pixels);
+            let view = viewed(&pixels, planar.then_some(&planes), source);
             for isa in Isa::available() {
                 let mut out = vec![0; target.0 * target.1 * 3];
                 resize(&view, target, reference, isa, &mut out).unwrap();
@@ -386,7 +397,7 @@ mod tests {
             ((rows, columns), (tile_h, tile_w)) in ((1usize..4, 1usize..4), (1usize..60, 1usize..60)),
             trimmed in 0usize..20,
             (filter, reference) in (Filter::any(), Reference::any()),
-            (threads, in_order) in (1usize..4, any::<bool>()),
+            (threads, in_order, planar) in (1usize..4, any::<bool>(), any::<bool>()),
             orientation in 1u8..9,
             seed in any::<u32>(),
         ) {
@@ -407,6 +418,7 @@ mod tests {
                 width: span(width, before.1, after.1, target.1, offset_x, columns, tile_w),
             };
             let pixels = noise(height * width * 3, seed);
+            let planes = planes(&pixels);
             let size = turned(source, orientation);
             let stored = PixelView::packed(&pixels[..], size.0, size.1, 3).unwrap();
             let (frame_height, frame_width) = pass.frame();
@@ -435,7 +447,7 @@ mod tests {
                 let source = if in_order {
                     Source::scanlines(InOrder { pixels: &pixels, size, next: 0 })
                 } else {
-                    Source::pixels(stored)
+                    Source::pixels(viewed(&pixels, planar.then_some(&planes), size))
                 };
                 let out = picture(pass, orientation, method, source, 7, threads);
                 prop_assert!(out == expected, "{:?} {:?}", isa, pass);

@@ -140,6 +140,17 @@ impl Resampler {
         (!shown.is_empty()).then(|| view.columns(shown.start - before..shown.end - before))
     }
 
+    /// Writes what the horizontal pass does not read in place of scanline `y` of `view`, of which all columns are
+    /// looked at and have planes of their own.
+    pub(super) fn stage_rest(&self, view: &PixelView<'_>, y: usize, out: &mut [u8]) {
+        let left = self.horizontal.in_place(view.width());
+        if left < view.width() {
+            let Method { isa, reference, .. } = self.method;
+            let rest = view.columns(left..view.width());
+            stage(&rest, y, isa, reference, left, out);
+        }
+    }
+
     /// Writes a scanline of the frame in which there is nothing of the source.
     pub(super) fn stage_margin(&self, out: &mut [u8]) {
         let stride = out.len() / 3;
@@ -266,7 +277,7 @@ impl Resampler {
             for (line, y) in (y..lines.end.min(y + group)).enumerate() {
                 combine(y..y + 1, staged.line_mut(line));
             }
-            horizontal.run(staged, &[], pairs);
+            horizontal.run(staged, &[], &[], pairs);
             for (line, out) in out.chunks_exact_mut(length).enumerate() {
                 apart.run(line % 2, &[&pairs[line / 2 * length..][..length]], out);
             }

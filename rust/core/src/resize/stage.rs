@@ -93,7 +93,7 @@ pub(super) fn turned(view: &PixelView<'_>, lines: Range<usize>, out: &mut [u8]) 
     Ok(channels)
 }
 
-/// The memory that scanline `y` lies in, to be fetched ahead; nothing for an unusual format.
+/// The memory that scanline `y` lies in, plane by plane where it has planes; nothing for an unusual format.
 pub(super) fn memory_of<'a>(view: &PixelView<'a>, y: usize, out: &mut Vec<Bytes<'a>>) {
     if y >= view.height() {
         return;

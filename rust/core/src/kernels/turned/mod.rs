@@ -32,7 +32,7 @@ use pairs::Pairs;
 pub(super) const LINES: usize = 2 * ROWS;
 
 /// Samples from a column to the next: three planes, in whole registers.
-const COLUMN: usize = (3 * LINES).next_multiple_of(super::WIDEST);
+pub(super) const COLUMN: usize = (3 * LINES).next_multiple_of(super::WIDEST);
 
 /// The tables of an axis.
 #[derive(Debug)]
@@ -91,6 +91,15 @@ impl Turned {
         }
     }
 
+    /// How many of the first samples of planes of `width` may stay where they lie.
+    pub(super) fn in_place(&self, width: usize) -> usize {
+        match &self.windows {
+            Windows::Pairs(_) => 0,
+            #[cfg(target_arch = "x86_64")]
+            Windows::Quads(_) => Quads::in_place(width),
+        }
+    }
+
     pub(super) fn room(&self) -> Result<Room> {
         let width = self.width.next_multiple_of(ROWS);
         let room = Room {
@@ -113,7 +122,13 @@ impl Turned {
     }
 
     /// See [`super::horizontal::Horizontal::run`].
-    pub(super) fn run(&self, lines: &mut Staged, ahead: &[Bytes<'_>], out: &mut [Pair]) {
+    pub(super) fn run(
+        &self,
+        lines: &mut Staged,
+        in_place: &[Bytes<'_>],
+        ahead: &[Bytes<'_>],
+        out: &mut [Pair],
+    ) {
         let ahead = Ahead::new(ahead, self.width);
         let stride = lines.stride();
         let (planes, Some(room)) = lines.planes_and_room() else {
@@ -124,7 +139,7 @@ impl Turned {
             Windows::Pairs(pairs) => pairs.run(planes, stride, ahead, &mut room.pairs, combined),
             #[cfg(target_arch = "x86_64")]
             Windows::Quads(quads) => {
-                quads.run(planes, stride, ahead, &mut room.quads, combined, COLUMN);
+                quads.run(planes, stride, in_place, ahead, &mut room.quads, combined);
             }
         }
         self.turn_back(combined, out);

@@ -18,14 +18,16 @@ use crate::filter::Axis;
 use crate::kernels::ahead::Ahead;
 use crate::kernels::scalar;
 use crate::kernels::taps;
-use crate::kernels::turned::LINES;
+use crate::kernels::turned::{COLUMN, LINES};
 use crate::memory;
+use crate::pixels::Bytes;
 
 /// Samples of a quad.
 const SAMPLES: usize = 4;
 
 /// Quads that are turned at once: a cache line of each scanline.
 const BLOCK: usize = 16;
+const BLOCK_SAMPLES: usize = BLOCK * SAMPLES;
 
 /// A quad of every scanline: a register for each channel.
 #[derive(Debug, Clone, Copy)]
@@ -82,11 +84,6 @@ impl Quads {
         })
     }
 
-    /// Columns that come out.
-    pub(in crate::kernels) fn width(&self) -> usize {
-        self.starts.len()
-    }
-
     /// Samples of a plane that are read.
     pub(in crate::kernels) fn reach(&self) -> usize {
         let last = self.starts.last().map_or(0, |start| *start as usize);
@@ -103,41 +100,57 @@ impl Quads {
         (self.quads + BLOCK - 1).next_power_of_two()
     }
 
+    /// How many of the first samples of planes of `width` may stay where they lie: whole blocks.
+    pub(in crate::kernels) fn in_place(width: usize) -> usize {
+        width / BLOCK_SAMPLES * BLOCK_SAMPLES
+    }
+
     /// Combines 16 scanlines of three planes, `stride` apart, to columns: 16 samples of each channel, one
-    /// after another, every `out_stride` samples.
+    /// after another. What may stay in place is read from the planes `in_place` if there are any.
     pub(in crate::kernels) fn run(
         &self,
         planes: &[u8],
         stride: usize,
+        in_place: &[Bytes<'_>],
         ahead: Ahead<'_>,
         ring: &mut [Quad],
         out: &mut [u8],
-        out_stride: usize,
     ) {
         assert!(stride >= self.reach() && planes.len() >= 3 * LINES * stride);
+        assert!(in_place.is_empty() || in_place.len() == 3 * LINES);
         assert!(ring.len().is_power_of_two() && ring.len() >= self.ring());
-        assert!(out_stride >= 3 * LINES && out.len() >= self.width() * out_stride);
+        assert!(out.len() >= self.starts.len() * COLUMN);
+        let every = |plane: &dyn Fn(usize) -> *const u8| {
+            [0, 1, 2].map(|channel| std::array::from_fn(|line| plane(3 * line + channel)))
+        };
+        let staged = every(&|plane| planes[plane * stride..].as_ptr());
+        let rows = Rows {
+            whole: in_place.iter().map(|plane| plane.len()).min().unwrap_or(0),
+            in_place: match in_place {
+                [] => staged,
+                _ => every(&|plane| in_place[plane].as_ptr()),
+            },
+            staged,
+        };
         // SAFETY: only a backend that has these instructions makes tables; what else is asked for was asserted.
         unsafe {
             match self.digits {
-                2 => self.columns::<2>(planes, stride, ahead, ring, out, out_stride),
-                _ => self.columns::<3>(planes, stride, ahead, ring, out, out_stride),
+                2 => self.columns::<2>(&rows, ahead, ring, out),
+                _ => self.columns::<3>(&rows, ahead, ring, out),
             }
         }
     }
 
     /// # Safety
-    /// As above, and planes that are as long as the reach, a ring that holds a window and a block, and room for
-    /// the columns.
+    /// As above, and rows that are as long as they say or as the reach, a ring that holds a window and a block,
+    /// and room for the columns.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     unsafe fn columns<const DIGITS: usize>(
         &self,
-        planes: &[u8],
-        stride: usize,
+        rows: &Rows,
         mut ahead: Ahead<'_>,
         ring: &mut [Quad],
         out: &mut [u8],
-        out_stride: usize,
     ) {
         let half = _mm512_set1_epi32(scalar::half(self.precision));
         let zero = _mm512_setzero_si512();
@@ -146,16 +159,16 @@ impl Quads {
         let ring = ring.as_mut_ptr();
         let mut turned = 0;
         let records = self.weights.chunks_exact(self.quads * DIGITS);
-        let columns = out.chunks_exact_mut(out_stride);
+        let columns = out.chunks_exact_mut(COLUMN);
         for ((start, record), out) in self.starts.iter().zip(records).zip(columns) {
             let start = *start as usize;
             while turned < start + self.quads {
-                for channel in 0..3 {
-                    // SAFETY: a plane is as long as the reach, which is whole blocks; the ring is whole blocks.
+                let at = SAMPLES * turned;
+                for (channel, rows) in rows.of_block(at).iter().enumerate() {
+                    // SAFETY: rows hold the block, as the reach is whole blocks and so is the ring.
                     unsafe {
-                        let rows = planes.as_ptr().add(channel * stride + SAMPLES * turned);
                         let quads = ring.add(turned & mask).cast::<__m512i>().add(channel);
-                        turn(rows, 3 * stride, quads);
+                        turn(rows, at, quads);
                     }
                 }
                 turned += BLOCK;
@@ -191,7 +204,31 @@ impl Quads {
     }
 }
 
-/// Turns a block of 16 quads of each of 16 rows, which are `stride` apart, to a register every three.
+/// Where 16 scanlines of each channel begin.
+type Begins = [[*const u8; LINES]; 3];
+
+/// Scanlines that lie in two places.
+struct Rows {
+    /// Samples that each has in place.
+    whole: usize,
+    in_place: Begins,
+    /// Where there is what those lack.
+    staged: Begins,
+}
+
+impl Rows {
+    /// Where the block at `at` is to be found.
+    #[inline]
+    fn of_block(&self, at: usize) -> &Begins {
+        if at + BLOCK_SAMPLES <= self.whole {
+            &self.in_place
+        } else {
+            &self.staged
+        }
+    }
+}
+
+/// Turns the block of 16 quads at `at` of each of 16 rows, to a register every three.
 ///
 /// ```text
 /// loaded       a0 a1 a2 a3 | e0 e1 e2 e3 | ...      (words, in the lanes 0 to 3)
@@ -203,14 +240,18 @@ impl Quads {
 /// ```
 ///
 /// # Safety
-/// Room for the block at `rows` and at `out`.
+/// Rows that hold the block, and room for it at `out`.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
-unsafe fn turn(rows: *const u8, stride: usize, out: *mut __m512i) {
+unsafe fn turn(rows: &[*const u8; LINES], at: usize, out: *mut __m512i) {
+    // So many rows are not foreseen by the processor: the next block of each comes closer meanwhile.
+    for row in rows {
+        let next = row.wrapping_add(at + BLOCK_SAMPLES);
+        _mm_prefetch::<_MM_HINT_T0>(next.cast());
+    }
     for part in 0..4 {
         // SAFETY: by the contract above.
-        let lane =
-            |row: usize| unsafe { _mm_loadu_si128(rows.add(row * stride + 16 * part).cast()) };
+        let lane = |row: usize| unsafe { _mm_loadu_si128(rows[row].add(at + 16 * part).cast()) };
         let lanes = |row: usize| {
             let first = _mm512_castsi128_si512(lane(row));
             let second = _mm512_inserti32x4::<1>(first, lane(row + 4));
