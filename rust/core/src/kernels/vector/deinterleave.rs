@@ -20,7 +20,7 @@ pub(in crate::kernels) fn deinterleave<const N: usize>(
         return scalar::deinterleave::<N>(pixels, planes);
     }
     // SAFETY: every vector backend of the processor has these instructions.
-    unsafe { blocks::<N>(pixels, planes, |_, _| {}) };
+    unsafe { every::<N>(pixels, planes, |_, _| {}) };
 }
 
 /// See [`crate::kernels::blend::over_white`].
@@ -40,7 +40,7 @@ pub(in crate::kernels) fn over_white(
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
 #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 fn blended(pixels: Bytes<'_>, planes: [&mut [u8]; 3], reference: Reference) {
-    blocks::<4>(pixels, planes, |colours, alphas| {
+    every::<4>(pixels, planes, |colours, alphas| {
         // Most pixels are opaque, and their neighbours too.
         if *alphas != [255; PIXELS] {
             blend(colours, alphas, reference);
@@ -52,35 +52,42 @@ fn blended(pixels: Bytes<'_>, planes: [&mut [u8]; 3], reference: Reference) {
 /// registers.
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
 #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
-#[inline]
-fn blocks<const N: usize>(
+fn every<const N: usize>(
     pixels: Bytes<'_>,
     mut planes: [&mut [u8]; 3],
     finish: impl Fn(&mut [[u8; PIXELS]; 3], &[u8; PIXELS]),
 ) {
-    let apart = |pixels| {
-        let [red, green, blue, fourth] = block::<N>(pixels);
-        let mut colours = [red, green, blue];
-        finish(&mut colours, &fourth);
-        colours
-    };
     let whole = pixels.len() / (N * PIXELS);
-    let mut left = pixels;
-    let [red, green, blue] = planes
-        .each_mut()
-        .map(|plane| &mut plane.as_chunks_mut().0[..whole]);
-    for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {
-        [*red, *green, *blue] = apart(left.slice(0..N * PIXELS));
-        left = left.slice(N * PIXELS..left.len());
+    let left = pixels.slice(N * PIXELS * whole..pixels.len());
+    let starts = planes.each_mut().map(|plane| plane.as_chunks_mut().0);
+    blocks::<N>(pixels, starts.map(|plane| &mut plane[..whole]), &finish);
+    if left.is_empty() {
+        return;
     }
-    if !left.is_empty() {
-        let mut padded = [0; BYTES];
-        left.copy_to(&mut padded);
-        let colours = apart(padded[..N * PIXELS].into());
-        for (plane, samples) in planes.iter_mut().zip(colours) {
-            let plane = &mut plane[whole * PIXELS..];
-            plane.copy_from_slice(&samples[..plane.len()]);
-        }
+    let (mut padded, mut samples) = ([0; BYTES], [[0; PIXELS]; 3]);
+    left.copy_to(&mut padded);
+    let out = samples.each_mut().map(std::slice::from_mut);
+    blocks::<N>(padded[..].into(), out, &finish);
+    for (plane, samples) in planes.into_iter().zip(samples) {
+        let end = &mut plane[PIXELS * whole..];
+        end.copy_from_slice(&samples[..end.len()]);
+    }
+}
+
+/// The same for whole blocks, as many as fit in `planes`.
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+fn blocks<const N: usize>(
+    mut pixels: Bytes<'_>,
+    [red, green, blue]: [&mut [[u8; PIXELS]]; 3],
+    finish: &impl Fn(&mut [[u8; PIXELS]; 3], &[u8; PIXELS]),
+) {
+    for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {
+        let samples = block::<N>(pixels.slice(0..N * PIXELS));
+        pixels = pixels.slice(N * PIXELS..pixels.len());
+        let mut colours = [samples[0], samples[1], samples[2]];
+        finish(&mut colours, &samples[3]);
+        [*red, *green, *blue] = colours;
     }
 }
 
