@@ -94,7 +94,7 @@ endif
 # 64-bit ARM, with Debian's compiler, which has a standard library for it, and an emulator. qemu finds
 # the C library of Debian's arm64 by itself.
 ARM := aarch64-unknown-linux-gnu
-ARM_CARGO := RUSTC=/usr/bin/rustc RUSTFLAGS=-Dwarnings CARGO_TARGET_DIR=build/arm \
+ARM_CARGO := RUSTC=/usr/bin/rustc RUSTFLAGS="-Dwarnings $(ARM_FLAGS)" CARGO_TARGET_DIR=build/arm \
 	CARGO_BUILD_TARGET=$(ARM) CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=qemu-aarch64 \
 	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc /usr/bin/cargo
 

@@ -92,6 +92,10 @@ impl Turned {
     }
 
     /// How many of the first samples of planes of `width` may stay where they lie.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(unused_variables, reason = "only AVX-512 reads planes where they lie")
+    )]
     pub(super) fn in_place(&self, width: usize) -> usize {
         match &self.windows {
             Windows::Pairs(_) => 0,
@@ -122,6 +126,10 @@ impl Turned {
     }
 
     /// See [`super::horizontal::Horizontal::run`].
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(unused_variables, reason = "only AVX-512 reads planes where they lie")
+    )]
     pub(super) fn run(
         &self,
         lines: &mut Staged,

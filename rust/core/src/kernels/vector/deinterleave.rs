@@ -3,9 +3,9 @@
 use super::processor::blend::blend;
 use super::processor::deinterleave::PIXELS;
 #[cfg(target_arch = "x86_64")]
-use with_avx2::blocks;
+use with_avx2::every;
 #[cfg(target_arch = "aarch64")]
-use with_neon::blocks;
+use with_neon::every;
 
 use crate::filter::Reference;
 use crate::kernels::isa::{Backend, Isa};
@@ -75,45 +75,47 @@ macro_rules! kernels {
 
             #[target_feature(enable = $features)]
             pub(super) fn deinterleave<const N: usize>(pixels: Bytes<'_>, planes: [&mut [u8]; 3]) {
-                blocks::<N>(pixels, planes, |_, _| {});
+                every::<N>(pixels, planes, |_, _| {});
             }
 
             /// Takes pixels apart in blocks, whose samples `finish` may change by their fourth bytes
             /// while they are in registers.
             #[target_feature(enable = $features)]
-            #[inline]
-            pub(super) fn blocks<const N: usize>(
+            pub(super) fn every<const N: usize>(
                 pixels: Bytes<'_>,
-                [red, green, blue]: [&mut [u8]; 3],
+                mut planes: [&mut [u8]; 3],
                 finish: impl Fn(&mut [[u8; PIXELS]; 3], &[u8; PIXELS]),
             ) {
-                let apart = |pixels| {
-                    let [red, green, blue, fourth] = block::<N>(pixels);
-                    let mut colours = [red, green, blue];
-                    finish(&mut colours, &fourth);
-                    colours
-                };
                 let whole = pixels.len() / (N * PIXELS);
-                let (red, red_rest) = red.split_at_mut(whole * PIXELS);
-                let (green, green_rest) = green.split_at_mut(whole * PIXELS);
-                let (blue, blue_rest) = blue.split_at_mut(whole * PIXELS);
-                let (reds, greens) = (red.as_chunks_mut().0, green.as_chunks_mut().0);
-                let colours = reds.iter_mut().zip(greens).zip(blue.as_chunks_mut().0);
-                for (index, ((red, green), blue)) in colours.enumerate() {
-                    let first = index * N * PIXELS;
-                    [*red, *green, *blue] = apart(pixels.slice(first..first + N * PIXELS));
+                let rest = pixels.slice(N * PIXELS * whole..pixels.len());
+                let starts = planes.each_mut().map(|plane| plane.as_chunks_mut().0);
+                blocks::<N>(pixels, starts.map(|plane| &mut plane[..whole]), &finish);
+                if rest.is_empty() {
+                    return;
                 }
-                let rest = pixels.slice(whole * N * PIXELS..pixels.len());
-                if !rest.is_empty() {
-                    let mut padded = [[0; PIXELS]; N];
-                    let padded = padded.as_flattened_mut();
-                    rest.copy_to(padded);
-                    let colours = apart(Bytes::from(&*padded));
-                    for (plane, samples) in
-                        [red_rest, green_rest, blue_rest].into_iter().zip(colours)
-                    {
-                        plane.copy_from_slice(&samples[..plane.len()]);
-                    }
+                let (mut padded, mut samples) = ([[0; PIXELS]; N], [[0; PIXELS]; 3]);
+                rest.copy_to(padded.as_flattened_mut());
+                let out = samples.each_mut().map(std::slice::from_mut);
+                blocks::<N>(Bytes::from(padded.as_flattened()), out, &finish);
+                for (plane, samples) in planes.into_iter().zip(samples) {
+                    let end = &mut plane[PIXELS * whole..];
+                    end.copy_from_slice(&samples[..end.len()]);
+                }
+            }
+
+            /// The same for whole blocks, as many as fit in the planes.
+            #[target_feature(enable = $features)]
+            fn blocks<const N: usize>(
+                mut pixels: Bytes<'_>,
+                [red, green, blue]: [&mut [[u8; PIXELS]]; 3],
+                finish: &impl Fn(&mut [[u8; PIXELS]; 3], &[u8; PIXELS]),
+            ) {
+                for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {
+                    let [first, second, third, fourth] = block::<N>(pixels.slice(0..N * PIXELS));
+                    pixels = pixels.slice(N * PIXELS..pixels.len());
+                    let mut colours = [first, second, third];
+                    finish(&mut colours, &fourth);
+                    [*red, *green, *blue] = colours;
                 }
             }
 
@@ -147,7 +149,7 @@ kernels!(with_neon, crate::kernels::aarch64::deinterleave, "neon");
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
 #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 fn blended(pixels: Bytes<'_>, planes: [&mut [u8]; 3], reference: Reference) {
-    blocks::<4>(pixels, planes, |colours, alphas| {
+    every::<4>(pixels, planes, |colours, alphas| {
         // Most pixels are opaque, and their neighbours too.
         if *alphas != [255; PIXELS] {
             blend(colours, alphas, reference);
