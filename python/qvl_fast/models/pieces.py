@@ -1,6 +1,7 @@
 """MLPs that take some patches after the others on the CPU."""
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -19,4 +20,5 @@ def in_pieces(layers: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         return layers(x)
     if len(x) <= _PATCHES:
         return layers(x)
-    return torch.cat([layers(piece) for piece in x.split(_PATCHES)])
+    pieces = cast("tuple[Tensor, ...]", x.split(_PATCHES))
+    return torch.cat([layers(piece) for piece in pieces])
