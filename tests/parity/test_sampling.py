@@ -51,6 +51,16 @@ def outcome(rule, *arguments, **options):
         return "refused"
 
 
+@pytest.fixture
+def one_thread():
+    """Torch shares out lists of 32,768 frames and more, and rounds anew where a thread begins."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("wanted", ["fps", "num_frames"])
 @pytest.mark.parametrize(
     ("kind", "config"),
@@ -78,21 +88,9 @@ def test_the_frames_of_the_processors(kind, config, wanted, videos):
     assert not differing
 
 
-@pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.usefixtures("one_thread")
 def test_long_lists_of_frames_are_counted_as_torch_counts_them(videos):
-    """Far more frames than a model takes: float32 is wrong about many of these.
-
-    From 32,768 frames on, torch shares them out among its threads and rounds differently where each
-    begins. What we equal is one thread.
-    """
+    """Far more frames than a model takes: float32 is wrong about many of these."""
     for total, *_ in list(videos)[:200]:
         count = max(2, total // 2 - total // 2 % 2)
         if count > total:
