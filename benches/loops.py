@@ -31,11 +31,11 @@ class Instruction(NamedTuple):
 
 
 def functions(program: str) -> Iterator[tuple[str, list[Instruction]]]:
-    """The kernels that are expanded for AVX-512, and what the program has of them."""
+    """The kernels that may be of AVX-512, and what the program has of them."""
     command = ["objdump", "--disassemble", "--demangle", "--no-show-raw-insn", program]
     listing = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     for part in listing.split("\n\n"):
-        head = re.match(r"[0-9a-f]+ <qvl_core::kernels::vector::(.*avx512.*)>:\n", part)
+        head = re.match(r"[0-9a-f]+ <qvl_core::kernels::(?:vector|x86_64)::(.*)>:\n", part)
         if head:
             lines = re.findall(r"^ *([0-9a-f]+):\t(.*)$", part[head.end() :], re.MULTILINE)
             yield head[1], [Instruction(int(at, 16), text) for at, text in lines]
