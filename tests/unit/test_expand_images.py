@@ -84,6 +84,8 @@ def test_videos_by_presets():
         ("<video>", [8, 8], "internvl", "one <video> for each of 2 frames, got 1"),
         ("<video>", [0], "internvl", r"frames\[0\] must be between 1"),
         ([7], [8], "internvl", "prompt must be a text for this model, got ids"),
+        ([[7]], [8], "llava-onevision", r"prompt must have one dimension, got shape \(1, 1\)"),
+        (5, [8], "internvl", r"prompt must have one dimension, got shape \(\)"),
         ([7], [8], "llava-onevision", "does not know the id of '<video>'"),
         ("<video>", [8], "llava-1.5", "'llava-1.5' does not say what stands for a video"),
     ],

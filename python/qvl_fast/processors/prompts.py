@@ -73,7 +73,7 @@ def expand_images(
         counts = [processor.num_tokens(*size, images=len(images)) for size in images]
     if isinstance(prompt, str):
         return _expanded_text(prompt, counts, placeholder)
-    return _expanded_ids(integer_array("prompt", prompt), counts, placeholder, model.name)
+    return _expanded_ids(_ids(prompt), counts, placeholder, model.name)
 
 
 @overload
@@ -129,13 +129,13 @@ def expand_videos(
         _check_number(len(rest), len(counts), placeholder.token, "frames")
         videos = (_video(count, tokens, placeholder) for count in counts)
         return first + "".join(map(str.__add__, videos, rest))
+    ids = _ids(prompt)
     if placeholder.frame is not None:
         raise ValueError(
             "prompt must be a text for this model, got ids: its frames are numbered in words"
         )
     if placeholder.token_id is None:
         raise ValueError(_unknown(placeholder.token, model.name))
-    ids = integer_array("prompt", prompt)
     places = int((ids == placeholder.token_id).sum())
     _check_number(places, len(counts), placeholder.token, "frames")
     lengths = [count * tokens.count + tokens.after for count in counts]
@@ -158,6 +158,13 @@ def _sizes(sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return [two_sides(f"sizes[{place}]", size) for place, size in enumerate(sizes)]
 
 
+def _ids(prompt: Any) -> NDArray[np.int64]:
+    ids = integer_array("prompt", prompt)
+    if ids.ndim != 1:
+        raise ValueError(f"prompt must have one dimension, got shape {ids.shape}")
+    return ids
+
+
 def _expanded_text(prompt: str, counts: Sequence[int], placeholder: Placeholder) -> str:
     if placeholder.place == "front":
         raise ValueError(
@@ -178,8 +185,6 @@ def _expanded_text(prompt: str, counts: Sequence[int], placeholder: Placeholder)
 def _expanded_ids(
     ids: NDArray[np.int64], counts: Sequence[int], placeholder: Placeholder, name: str
 ) -> NDArray[np.int64]:
-    if ids.ndim != 1:
-        raise ValueError(f"prompt must have one dimension, got shape {ids.shape}")
     token, before, after = (
         _known(part, placeholder, name) for part in ("token", "before", "after")
     )
