@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack, cast
 
@@ -17,15 +17,11 @@ from qvl_fast._input.video.clips import (
     AnyMetadata,
     Given,
     Metadata,
-    Pictures,
     VideoBatch,
     VideoSource,
-    are_files,
     flatten_videos,
-    frames_of,
     is_file,
 )
-from qvl_fast._input.video.file import VideoFile
 from qvl_fast._input.video.metadata import VideoMetadata, to_metadata
 from qvl_fast._output.batch import VideoPlanes, VideoRows
 from qvl_fast._output.forms import ReturnTensors
@@ -41,9 +37,10 @@ from qvl_fast.config import AnyVideoConfig, VideoConfig, positive_integer, video
 from qvl_fast.config.checks import positive_number
 from qvl_fast.config.layout import Area, Shortest, Stretch, TileTokens
 from qvl_fast.processors.base import Form, Processor, Reference, native_layout
+from qvl_fast.processors.frames import size_of, take_frames
 from qvl_fast.processors.outline import Outline, seconds_per_group, timestamps
-from qvl_fast.processors.sampling import choose, of_frames, sample
-from qvl_fast.processors.writing import Batch, Stream
+from qvl_fast.processors.sampling import choose, sample
+from qvl_fast.processors.writing import Batch
 
 if TYPE_CHECKING:
     import torch
@@ -225,7 +222,7 @@ class VideoProcessor(Processor[VideoConfig]):
         with ExitStack() as files:
             for place, given in enumerate(every):
                 try:
-                    taken = _taken(given, config, files, threads, self.timeout)
+                    taken = take_frames(given, config, files, threads, self.timeout)
                     size = taken.add(batch, range(taken.count))
                     batch.end_video(given.video, self._becomes(config, taken.count, size))
                 except Exception as error:
@@ -351,7 +348,7 @@ class VideoProcessor(Processor[VideoConfig]):
             ValueError: the size is not valid or not given, or the frames cannot be sampled.
         """
         known = to_metadata(metadata)
-        size = _size(known)
+        size = size_of(known)
         if known.frames_indices is None:
             known = choose(self.config, known)
         count = len(known.frames_indices or ())
@@ -446,7 +443,7 @@ class VideoProcessor(Processor[VideoConfig]):
         threads, group = self._threads(), config.temporal_patch_size
         with ExitStack() as files:
             try:
-                taken = _taken(given, config, files, threads, self.timeout)
+                taken = take_frames(given, config, files, threads, self.timeout)
             except Exception as error:
                 raise about_video(error, 0, given.video) from error.__cause__
             for first in range(0, taken.count, frames_per_chunk):
@@ -490,69 +487,3 @@ class VideoProcessor(Processor[VideoConfig]):
         result.video_metadata = metadata
         result.timestamps = [timestamps(self.config, known) for known in metadata]
         return result
-
-
-@dataclass(frozen=True)
-class _Taken:
-    """The frames that are taken of a video.
-
-    Attributes:
-        frames: where they come from.
-        size: ``(height, width)`` of each, where that is known before they are read.
-        metadata: of the video, with these frames.
-    """
-
-    frames: Stream | list[Any]
-    size: tuple[int, int]
-    metadata: VideoMetadata
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return len(self.metadata.frames_indices or ())
-
-    def add(self, batch: Batch, numbers: range) -> tuple[int, int]:
-        """Hands some of them to a batch; returns the size of each."""
-        if isinstance(self.frames, Stream):
-            batch.add_frames(self.frames, numbers, self.size)
-            return self.size
-        return batch.add_pictures(self.frames[numbers.start : numbers.stop])
-
-
-def _taken(
-    given: Given, config: VideoConfig, files: ExitStack, num_threads: int, timeout: float | None
-) -> _Taken:
-    """Chooses the frames of a video; a file is opened, and closed by ``files``."""
-    if is_file(given.video):
-        if given.metadata is not None:
-            raise ValueError("video_metadata is for frames; a file says itself what it has")
-        file = files.enter_context(VideoFile(given.video, num_threads=num_threads, timeout=timeout))
-        metadata = choose(config, file.metadata)
-        indices = np.array(metadata.frames_indices, np.int64)
-        return _Taken(Stream(file.frames(indices)), _size(file.metadata), metadata)
-    frames = frames_of(given.video)
-    metadata, sampled = of_frames(frames.metadata, given.metadata)
-    numbers = range(frames.count)
-    if not sampled:
-        if config.do_sample_frames and metadata.fps is None and are_files(frames):
-            raise ValueError(
-                "frames from files are not sampled without knowing their rate: pass "
-                "video_metadata, or do_sample_frames=False to take all of them"
-            )
-        metadata = choose(config, metadata)
-        numbers = metadata.frames_indices or []
-    if isinstance(frames, Pictures):
-        return _Taken([frames.images[number] for number in numbers], (0, 0), metadata)
-    pixels = [frames.frames[number] for number in numbers]
-    return _Taken(Stream(iter(pixels), memory=pixels), frames.size, metadata)
-
-
-def _size(metadata: VideoMetadata) -> tuple[int, int]:
-    """Height and width of frames.
-
-    Raises:
-        ValueError: they are not known.
-    """
-    if metadata.height is None or metadata.width is None:
-        raise ValueError(f"metadata must have height and width, got {dict(metadata)}")
-    return metadata.height, metadata.width
