@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::filter::Reference;
 use crate::memory::Buffer;
 use crate::pixels::PixelView;
@@ -32,15 +32,35 @@ pub trait Scanlines<E>: Send {
         None
     }
 
-    /// Passes over the next `count` scanlines.
+    /// Passes over the first `count` scanlines, before any is read. There are more than these.
     fn skip(&mut self, count: usize) -> Result<(), Failure<E>> {
-        let bytes = self.size().1.saturating_mul(self.pixel_bytes());
-        let mut line = Buffer::new(bytes, "a scanline")?;
+        let mut line = one_scanline(self)?;
         (0..count).try_for_each(|_| self.read(&mut line))
     }
 
     /// Writes the next scanlines, as many as fill `out`, side by side.
     fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<E>>;
+}
+
+/// Room for one of them.
+fn one_scanline<E>(scanlines: &(impl Scanlines<E> + ?Sized)) -> Result<Buffer<u8>> {
+    let bytes = scanlines.size().1.saturating_mul(scanlines.pixel_bytes());
+    Buffer::new(bytes, "a scanline")
+}
+
+/// Passes over the first `count` scanlines, which may be all of them: the last is then read, as decoders
+/// say only there whether a file is whole.
+pub(super) fn pass_over<E>(
+    scanlines: &mut dyn Scanlines<E>,
+    count: usize,
+) -> Result<(), Failure<E>> {
+    let all = count == scanlines.size().0;
+    scanlines.skip(count - usize::from(all))?;
+    if all {
+        let mut last = one_scanline(scanlines)?;
+        scanlines.read(&mut last)?;
+    }
+    Ok(())
 }
 
 /// Why an image has no rows.

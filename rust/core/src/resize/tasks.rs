@@ -19,7 +19,7 @@ use super::chunk::{Arrival, Chunk, common, room_for_copy};
 use super::long::LongWindows;
 use super::pace::Pace;
 use super::resampler::{After, Resampler};
-use super::source::{Failure, Source, lock};
+use super::source::{Failure, Source, lock, pass_over};
 use super::upright::Stored;
 use crate::error::Result;
 use crate::kernels::Pair;
@@ -182,7 +182,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             if let Source::Scanlines(scanlines) = &source
                 && passed_over > 0
             {
-                lock(scanlines).skip(passed_over)?;
+                pass_over(&mut **lock(scanlines), passed_over)?;
             }
             let mut ring = memory::with_capacity(slots, "a ring of chunks")?;
             for _ in 0..slots {
