@@ -5,8 +5,7 @@
 )]
 
 use std::ffi::CStr;
-use std::process;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytemuck::Pod;
 use half::f16;
@@ -16,6 +15,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict};
 use qvl_core::memory::{self, Buffer};
+use qvl_core::process::OfProcess;
 
 use crate::error::to_python;
 
@@ -51,11 +51,11 @@ pub(crate) fn set_memory_limit(py: Python<'_>, bytes: usize) -> usize {
 /// Has `qvl_fast.memory` set the limit of a process before its first result is made: only then, and only
 /// in Python, is it known what the process is for.
 fn settle_limit(py: Python<'_>) -> PyResult<()> {
-    static SETTLED: AtomicU32 = AtomicU32::new(0);
-    let process = process::id();
-    if SETTLED.load(Relaxed) != process {
+    static SETTLED: OfProcess<AtomicBool> = OfProcess::new();
+    let is_settled = SETTLED.get(|_| AtomicBool::new(false));
+    if !is_settled.load(Relaxed) {
         py.import("qvl_fast.memory")?.call_method0("settle_limit")?;
-        SETTLED.store(process, Relaxed);
+        is_settled.store(true, Relaxed);
     }
     Ok(())
 }
