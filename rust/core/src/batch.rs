@@ -39,7 +39,8 @@ pub enum Input<'a> {
         header: Header,
         /// Its EXIF orientation, 1 to 8.
         orientation: u8,
-        /// Whether it may be decoded at a fraction of its size that is no smaller than what it is resized to.
+        /// Whether it may be decoded at a fraction of its size that is no smaller than what it is resized to, if
+        /// it is the only frame and is not padded.
         reduced: bool,
     },
     /// From the [`Owner`].
@@ -382,13 +383,20 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         for ((pass, bands), pace) in bands.into_iter().zip(Pace::of(passes)) {
             let mut sources = memory::with_capacity(frames.len(), "frames")?;
             sources.extend(frames.iter_mut().filter_map(Iterator::next));
-            // A file may have been decoded at a fraction of its size.
             let size = sources.first().map_or((0, 0), Source::size);
             if sources.iter().any(|source| source.size() != size) {
                 let reason = "must have one size in all frames of a group";
                 return Err(Error::invalid("frames", reason).into());
             }
-            let pass = pass.of_source(turned(size, orientation))?;
+            let seen = turned(size, orientation);
+            let pass = if self.reduces(index, pass) {
+                pass.of_source(seen)
+            } else if seen == pass.source() {
+                pass
+            } else {
+                let reason = format!("must be of size {:?}, got {seen:?}", pass.source());
+                return Err(Error::invalid("image", reason).into());
+            };
             let (stream, threads) = (self.stream, self.threads);
             let own = self
                 .writer
@@ -419,25 +427,33 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         frame: usize,
         only: Option<Pass>,
     ) -> Result<Source<'a, O::Error>, Failure<O::Error>> {
-        let (bytes, header, orientation, reduced) = match self.images[index].frames[frame] {
+        let (bytes, header, orientation) = match self.images[index].frames[frame] {
             Input::Pixels(view) => return Ok(Source::pixels(view)),
             Input::File {
                 bytes,
                 header,
                 orientation,
-                reduced,
+                ..
             } if !self.reopening && orientation == self.orientation(index) => {
-                (bytes, header, orientation, reduced)
+                (bytes, header, orientation)
             }
             Input::File { .. } | Input::Owner { .. } => {
                 return self.owner.open(index, frame).map_err(Failure::Owner);
             }
         };
         let least = only
-            .filter(|pass| reduced && !pass.is_padded())
+            .filter(|pass| self.reduces(index, *pass))
             .map(|pass| turned(pass.resized(), orientation));
         let lines = decode::Scanlines::open(bytes, &header, least)?;
         lines.map(Source::scanlines).ok_or(Failure::Damaged)
+    }
+
+    /// Whether the file of an image may be decoded at a fraction of its size for `pass`.
+    fn reduces(&self, index: usize, pass: Pass) -> bool {
+        let frames = self.images[index].frames;
+        matches!(frames, [Input::File { reduced: true, .. }])
+            && !self.reopening
+            && !pass.is_padded()
     }
 
     /// A damaged image is put aside, any other failure ends the run.

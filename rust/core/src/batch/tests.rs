@@ -337,6 +337,41 @@ fn groups_that_no_row_holds_are_refused() {
 }
 
 #[test]
+fn an_image_of_another_size_than_was_said_is_refused() {
+    let writer = writer();
+    let pixels = pixels(0);
+    let said = Input::Owner {
+        size: (SIZE.0 + 28, SIZE.1),
+    };
+    let layouts = [
+        Layout::whole(Fit::Stretch(TARGET)),
+        Layout {
+            square: true,
+            ..Layout::whole(Fit::Stretch(TARGET))
+        },
+    ];
+    for layout in layouts {
+        let plan = layout.plan(said.size(), Reference::Torchvision).unwrap();
+        let image = Image {
+            frames: &[said],
+            plan,
+            padding: 0,
+        };
+        let grid = writer.grid(&plan).unwrap();
+        let mut rows = vec![0.0; grid.patches() * writer.columns()];
+        let owner = Images(vec![Some(&pixels)]);
+        let stopped = write(&writer, &[image], &owner, &mut rows, 1, || Ok(())).unwrap_err();
+        let Stop::Image(0, Failure::Core(error)) = stopped else {
+            panic!("{stopped:?}");
+        };
+        assert_eq!(
+            error.to_string(),
+            "image must be of size (448, 500), got (420, 500)"
+        );
+    }
+}
+
+#[test]
 fn an_image_that_cannot_be_had_stops_the_batch() {
     let writer = writer();
     let pixels = pixels(0);
