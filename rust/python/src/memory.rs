@@ -98,6 +98,7 @@ pub(crate) fn into_array<T: Element + Pod, I: IntoDimension>(
 ) -> PyResult<Bound<'_, PyArray<T, I::Dim>>> {
     settle_limit(py)?;
     let shape = shape.into_dimension();
+    check_shape::<T>(shape.slice())?;
     assert_eq!(shape.size(), buffer.len());
     // A buffer's elements stay where they are when it is moved.
     let elements = buffer.as_mut_ptr();
@@ -108,4 +109,19 @@ pub(crate) fn into_array<T: Element + Pod, I: IntoDimension>(
         let view = ArrayView::from_shape_ptr(shape, elements);
         PyArray::borrow_from_array(&view, owner.into_any())
     })
+}
+
+/// Refuses a shape that NumPy has no array of: it looks at the sides other than 0 even of one without elements.
+fn check_shape<T>(shape: &[usize]) -> PyResult<()> {
+    /// Of the numpy crate, whose arrays have no more.
+    const MOST_AXES: usize = 32;
+    let bytes = shape
+        .iter()
+        .filter(|side| **side > 0)
+        .try_fold(size_of::<T>(), |bytes, side| bytes.checked_mul(*side));
+    if shape.len() > MOST_AXES || bytes.is_none_or(|bytes| isize::try_from(bytes).is_err()) {
+        let message = format!("shape must be one that an array can have, got {shape:?}");
+        return Err(PyValueError::new_err(message));
+    }
+    Ok(())
 }
