@@ -191,8 +191,7 @@ fn write_some<T: Element, O: Owner>(
             open: Vec::new(),
         }),
     };
-    let interrupted = || interrupted().map_err(|error| (usize::MAX, Failure::Owner(error)));
-    match parallel::run(threads, &run, interrupted) {
+    match parallel::run(threads, &run, || interrupted().map_err(Stop::Interrupted)) {
         Ok(()) => {
             let state = run.state.into_inner();
             let mut damaged = state.unwrap_or_else(PoisonError::into_inner).damaged;
@@ -200,9 +199,7 @@ fn write_some<T: Element, O: Owner>(
             damaged.dedup();
             Ok(damaged)
         }
-        Err(Stopped::Failed((index, failure))) => Err(Stop::Image(index, failure)),
-        Err(Stopped::Interrupted((_, Failure::Owner(error)))) => Err(Stop::Interrupted(error)),
-        Err(Stopped::Interrupted((index, failure))) => Err(Stop::Image(index, failure)),
+        Err(Stopped::Failed(stop) | Stopped::Interrupted(stop)) => Err(stop),
     }
 }
 
@@ -282,7 +279,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
 
     /// Does a task of what is open, and others are at work on or not, as `shared` says. None if there is none
     /// to begin.
-    fn step_open(&self, shared: bool) -> Option<Step<(usize, Failure<O::Error>)>> {
+    fn step_open(&self, shared: bool) -> Option<Step<Stop<O::Error>>> {
         let mut passed = 0;
         loop {
             let open = Arc::clone(self.lock().open.get(passed)?);
@@ -300,7 +297,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     }
 
     /// Opens the next image. None if there is no more.
-    fn open_next(&self) -> Option<Step<(usize, Failure<O::Error>)>> {
+    fn open_next(&self) -> Option<Step<Stop<O::Error>>> {
         let mut state = self.lock();
         let index = state.next.next()?;
         let part = mem::take(&mut state.parts[index]);
@@ -323,7 +320,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     }
 
     /// Opens anew an image that somebody reads in order, for its last bands. None if there is no such image.
-    fn open_again(&self) -> Option<Step<(usize, Failure<O::Error>)>> {
+    fn open_again(&self) -> Option<Step<Stop<O::Error>>> {
         let mut state = self.lock();
         let divided = state.open.iter().find_map(|open| {
             let [Input::File { header, .. }] = self.images[open.index].frames else {
@@ -345,11 +342,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     }
 
     /// Opens an image for some of its bands.
-    fn open(
-        &self,
-        index: usize,
-        bands: Result<Vec<PassBands<'a, T>>>,
-    ) -> Step<(usize, Failure<O::Error>)> {
+    fn open(&self, index: usize, bands: Result<Vec<PassBands<'a, T>>>) -> Step<Stop<O::Error>> {
         let bands = bands.map_err(Failure::Core);
         let opened = bands.and_then(|bands| self.opened(index, bands));
         let mut state = self.lock();
@@ -457,9 +450,9 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     }
 
     /// A damaged image is put aside, any other failure ends the run.
-    fn fail(&self, index: usize, failure: Failure<O::Error>) -> Step<(usize, Failure<O::Error>)> {
+    fn fail(&self, index: usize, failure: Failure<O::Error>) -> Step<Stop<O::Error>> {
         let Failure::Damaged = failure else {
-            return Step::Failed((index, failure));
+            return Step::Failed(Stop::Image(index, failure));
         };
         let mut state = self.lock();
         state.damaged.push(index);
@@ -469,7 +462,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
 }
 
 impl<T: Element, O: Owner> Work for Run<'_, T, O> {
-    type Error = (usize, Failure<O::Error>);
+    type Error = Stop<O::Error>;
 
     /// An image that was opened is done before another is, so that few are open at a time, but each by as
     /// few threads as there are images for the others; where there are not, threads share.
