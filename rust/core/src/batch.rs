@@ -1,5 +1,7 @@
 //! Images of one batch, and groups of frames of videos, each on its way from pixels or files to its rows.
 
+mod item;
+
 use std::cmp::Reverse;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +14,7 @@ use crate::parallel::{self, Step, Stopped, Work};
 use crate::pixels::{PixelView, turned};
 use crate::resize::{Bands, Failure, Pace, Scanlines, Source, Tasks};
 use crate::rows::{Element, RowWriter, Rows};
+pub use item::Item;
 
 /// One image of a batch, or one group of frames of a video.
 #[derive(Debug, Clone, Copy)]

@@ -304,6 +304,21 @@ fn frames_of_a_group_share_its_rows_however_they_come() {
 }
 
 #[test]
+fn an_item_has_as_many_groups_as_its_frames_fill() {
+    let writer = writer();
+    let plan = Plan::of(Pass::resize(SIZE, TARGET));
+    let item = Item::new(&writer, 3..8, plan).unwrap();
+    assert!(item.groups().eq([3..5, 5..7, 7..8]));
+    assert_eq!(item.grid, LAYOUT.grid(5, TARGET.0, TARGET.1).unwrap());
+    assert_eq!(3 * item.rows, item.grid.patches());
+    let none = Item::new(&writer, 3..3, plan).unwrap_err();
+    assert_eq!(
+        none.to_string(),
+        "frames of a group must be 1 to temporal_patch_size=2, got 0"
+    );
+}
+
+#[test]
 fn groups_that_no_row_holds_are_refused() {
     let writer = writer();
     let pixels = pixels(0);

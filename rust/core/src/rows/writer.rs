@@ -192,10 +192,7 @@ impl<T: Element> RowWriter<T> {
 
     /// Refuses a group of frames that a row cannot hold.
     pub fn check_group(&self, frames: usize) -> Result<()> {
-        let (holds, slots) = match self.cut {
-            Cut::Patches(layout, shape) => (layout.temporal_patch, shape.slots),
-            Cut::Tiles(_) => (1, 1),
-        };
+        let (holds, slots) = (self.frames_of_a_row(), self.slots());
         if frames == 0 || frames > holds {
             let reason =
                 format!("of a group must be 1 to temporal_patch_size={holds}, got {frames}");
@@ -206,6 +203,14 @@ impl<T: Element> RowWriter<T> {
             return Err(Error::invalid("temporal", reason));
         }
         Ok(())
+    }
+
+    /// Frames that a row holds at most.
+    pub(crate) fn frames_of_a_row(&self) -> usize {
+        match self.cut {
+            Cut::Patches(layout, _) => layout.temporal_patch,
+            Cut::Tiles(_) => 1,
+        }
     }
 
     /// Elements that one pass writes.
