@@ -545,6 +545,22 @@ def test_a_refused_request_is_no_result():
     assert memory_stats() == before
 
 
+@pytest.mark.parametrize("shape", [(2**40, 2**40, 0), (0, 2**63 // 4), (1,) * 65])
+def test_a_shape_that_no_array_has_is_refused(shape):
+    with pytest.raises(ValueError, match="shape must be one that an array can have, got"):
+        _native.empty(shape, "float32")
+
+
+def test_rows_are_not_written_over_their_own_image():
+    writer = ImageProcessor("qwen2-vl", dtype="uint8")._writer
+    batch = _native.Batch(writer)
+    out = np.zeros((4, writer.columns), np.uint8)
+    batch.add_pixels(out.reshape(-1)[: 28 * 28 * 3].reshape(28, 28, 3))
+    batch.end(28, 28)
+    with pytest.raises(ValueError, match="out shares memory with the image"):
+        batch.write(out, None, num_threads=1, reduced=False)
+
+
 # --- pickles ---------------------------------------------------------------------------------
 
 

@@ -1,5 +1,7 @@
 //! Images of one batch, and groups of frames of videos, each on its way from pixels or files to its rows.
 
+mod item;
+
 use std::cmp::Reverse;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +14,7 @@ use crate::parallel::{self, Step, Stopped, Work};
 use crate::pixels::{PixelView, turned};
 use crate::resize::{Bands, Failure, Pace, Scanlines, Source, Tasks};
 use crate::rows::{Element, RowWriter, Rows};
+pub use item::Item;
 
 /// One image of a batch, or one group of frames of a video.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +42,8 @@ pub enum Input<'a> {
         header: Header,
         /// Its EXIF orientation, 1 to 8.
         orientation: u8,
-        /// Whether it may be decoded at a fraction of its size that is no smaller than what it is resized to.
+        /// Whether it may be decoded at a fraction of its size that is no smaller than what it is resized to, if
+        /// it is the only frame and is not padded.
         reduced: bool,
     },
     /// From the [`Owner`].
@@ -190,8 +194,7 @@ fn write_some<T: Element, O: Owner>(
             open: Vec::new(),
         }),
     };
-    let interrupted = || interrupted().map_err(|error| (usize::MAX, Failure::Owner(error)));
-    match parallel::run(threads, &run, interrupted) {
+    match parallel::run(threads, &run, || interrupted().map_err(Stop::Interrupted)) {
         Ok(()) => {
             let state = run.state.into_inner();
             let mut damaged = state.unwrap_or_else(PoisonError::into_inner).damaged;
@@ -199,9 +202,7 @@ fn write_some<T: Element, O: Owner>(
             damaged.dedup();
             Ok(damaged)
         }
-        Err(Stopped::Failed((index, failure))) => Err(Stop::Image(index, failure)),
-        Err(Stopped::Interrupted((_, Failure::Owner(error)))) => Err(Stop::Interrupted(error)),
-        Err(Stopped::Interrupted((index, failure))) => Err(Stop::Image(index, failure)),
+        Err(Stopped::Failed(stop) | Stopped::Interrupted(stop)) => Err(stop),
     }
 }
 
@@ -281,7 +282,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
 
     /// Does a task of what is open, and others are at work on or not, as `shared` says. None if there is none
     /// to begin.
-    fn step_open(&self, shared: bool) -> Option<Step<(usize, Failure<O::Error>)>> {
+    fn step_open(&self, shared: bool) -> Option<Step<Stop<O::Error>>> {
         let mut passed = 0;
         loop {
             let open = Arc::clone(self.lock().open.get(passed)?);
@@ -299,7 +300,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     }
 
     /// Opens the next image. None if there is no more.
-    fn open_next(&self) -> Option<Step<(usize, Failure<O::Error>)>> {
+    fn open_next(&self) -> Option<Step<Stop<O::Error>>> {
         let mut state = self.lock();
         let index = state.next.next()?;
         let part = mem::take(&mut state.parts[index]);
@@ -322,7 +323,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     }
 
     /// Opens anew an image that somebody reads in order, for its last bands. None if there is no such image.
-    fn open_again(&self) -> Option<Step<(usize, Failure<O::Error>)>> {
+    fn open_again(&self) -> Option<Step<Stop<O::Error>>> {
         let mut state = self.lock();
         let divided = state.open.iter().find_map(|open| {
             let [Input::File { header, .. }] = self.images[open.index].frames else {
@@ -344,11 +345,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     }
 
     /// Opens an image for some of its bands.
-    fn open(
-        &self,
-        index: usize,
-        bands: Result<Vec<PassBands<'a, T>>>,
-    ) -> Step<(usize, Failure<O::Error>)> {
+    fn open(&self, index: usize, bands: Result<Vec<PassBands<'a, T>>>) -> Step<Stop<O::Error>> {
         let bands = bands.map_err(Failure::Core);
         let opened = bands.and_then(|bands| self.opened(index, bands));
         let mut state = self.lock();
@@ -382,13 +379,20 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         for ((pass, bands), pace) in bands.into_iter().zip(Pace::of(passes)) {
             let mut sources = memory::with_capacity(frames.len(), "frames")?;
             sources.extend(frames.iter_mut().filter_map(Iterator::next));
-            // A file may have been decoded at a fraction of its size.
             let size = sources.first().map_or((0, 0), Source::size);
             if sources.iter().any(|source| source.size() != size) {
                 let reason = "must have one size in all frames of a group";
                 return Err(Error::invalid("frames", reason).into());
             }
-            let pass = pass.of_source(turned(size, orientation))?;
+            let seen = turned(size, orientation);
+            let pass = if self.reduces(index, pass) {
+                pass.of_source(seen)
+            } else if seen == pass.source() {
+                pass
+            } else {
+                let reason = format!("must be of size {:?}, got {seen:?}", pass.source());
+                return Err(Error::invalid("image", reason).into());
+            };
             let (stream, threads) = (self.stream, self.threads);
             let own = self
                 .writer
@@ -419,31 +423,39 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         frame: usize,
         only: Option<Pass>,
     ) -> Result<Source<'a, O::Error>, Failure<O::Error>> {
-        let (bytes, header, orientation, reduced) = match self.images[index].frames[frame] {
+        let (bytes, header, orientation) = match self.images[index].frames[frame] {
             Input::Pixels(view) => return Ok(Source::pixels(view)),
             Input::File {
                 bytes,
                 header,
                 orientation,
-                reduced,
+                ..
             } if !self.reopening && orientation == self.orientation(index) => {
-                (bytes, header, orientation, reduced)
+                (bytes, header, orientation)
             }
             Input::File { .. } | Input::Owner { .. } => {
                 return self.owner.open(index, frame).map_err(Failure::Owner);
             }
         };
         let least = only
-            .filter(|pass| reduced && !pass.is_padded())
+            .filter(|pass| self.reduces(index, *pass))
             .map(|pass| turned(pass.resized(), orientation));
         let lines = decode::Scanlines::open(bytes, &header, least)?;
         lines.map(Source::scanlines).ok_or(Failure::Damaged)
     }
 
+    /// Whether the file of an image may be decoded at a fraction of its size for `pass`.
+    fn reduces(&self, index: usize, pass: Pass) -> bool {
+        let frames = self.images[index].frames;
+        matches!(frames, [Input::File { reduced: true, .. }])
+            && !self.reopening
+            && !pass.is_padded()
+    }
+
     /// A damaged image is put aside, any other failure ends the run.
-    fn fail(&self, index: usize, failure: Failure<O::Error>) -> Step<(usize, Failure<O::Error>)> {
+    fn fail(&self, index: usize, failure: Failure<O::Error>) -> Step<Stop<O::Error>> {
         let Failure::Damaged = failure else {
-            return Step::Failed((index, failure));
+            return Step::Failed(Stop::Image(index, failure));
         };
         let mut state = self.lock();
         state.damaged.push(index);
@@ -453,7 +465,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
 }
 
 impl<T: Element, O: Owner> Work for Run<'_, T, O> {
-    type Error = (usize, Failure<O::Error>);
+    type Error = Stop<O::Error>;
 
     /// An image that was opened is done before another is, so that few are open at a time, but each by as
     /// few threads as there are images for the others; where there are not, threads share.

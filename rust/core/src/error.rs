@@ -3,7 +3,10 @@
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a request was refused. Nothing has been written when one is returned.
+/// Why a request was refused.
+///
+/// Arguments are checked before anything is written. Where memory is refused, or an image of a batch turns out
+/// to be of another size than was said, the output has no particular values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// An argument has a value that the operation is not defined for.
@@ -31,5 +34,11 @@ impl Error {
             argument,
             reason: reason.into(),
         }
+    }
+
+    /// An [`Error::Invalid`] for `name`, which is none of `names`.
+    pub(crate) fn unknown(argument: &'static str, names: &[&str], name: &str) -> Self {
+        let names = names.join(", ");
+        Self::invalid(argument, format!("must be one of {names}, got {name}"))
     }
 }

@@ -20,7 +20,7 @@ mod kernels;
 pub mod memory;
 pub mod parallel;
 pub mod pixels;
-mod process;
+pub mod process;
 pub mod resize;
 pub mod rows;
 pub mod video;

@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "the standard library does not fork")]
 
 use std::ffi::c_int;
-use std::process::abort;
+use std::process::{self, abort};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -18,6 +18,8 @@ unsafe extern "C" {
     fn waitpid(process: c_int, status: *mut c_int, options: c_int) -> c_int;
     fn _exit(status: c_int) -> !;
     fn alarm(seconds: u32) -> u32;
+    #[cfg(target_os = "linux")]
+    fn unshare(flags: c_int) -> c_int;
 }
 
 const FORKS: usize = 100;
@@ -93,12 +95,41 @@ fn with_child(life: impl FnOnce()) {
     }
 }
 
+/// Forks into a child that has its parent's number, as the first process of another namespace.
+#[cfg(target_os = "linux")]
+fn with_namesake() {
+    const NEW_USERS: c_int = 0x1000_0000;
+    const NEW_PROCESSES: c_int = 0x2000_0000;
+    // SAFETY: it touches no memory of ours.
+    let unshared = |flags| unsafe { unshare(flags) } == 0;
+    // Only a process of one thread may do this.
+    with_child(|| {
+        if !unshared(NEW_USERS | NEW_PROCESSES) {
+            eprintln!("not tested: this system gives no namespaces");
+            return;
+        }
+        with_child(|| {
+            meet(3);
+            borrow_memory();
+            assert!(unshared(NEW_PROCESSES));
+            let number = process::id();
+            with_child(|| {
+                assert_eq!(process::id(), number);
+                recycle();
+                meet(3);
+            });
+        });
+    });
+}
+
 fn main() {
     // A panic in a child must not unwind into the parent's part of `main`.
     std::panic::set_hook(Box::new(|panic| {
         eprintln!("{panic}");
         abort();
     }));
+    #[cfg(target_os = "linux")]
+    with_namesake();
     meet(3);
     let over = Arc::new(AtomicBool::new(false));
     let callers: Vec<_> = [1, 2, 4]

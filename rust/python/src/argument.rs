@@ -8,9 +8,8 @@ use numpy::{
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use qvl_core::filter::Filter;
+use qvl_core::Temporal;
 use qvl_core::geometry::video::Budget;
-use qvl_core::{Reference, Temporal};
 
 /// An argument that should be an integer. Extraction always succeeds, so that the refusal can name
 /// the argument, which PyO3's own conversion does not.
@@ -44,27 +43,6 @@ impl Integer<'_> {
             PyTypeError::new_err(format!("{name} must be an integer, got {shown}"))
         })
     }
-}
-
-/// A reference by its resolved name.
-pub(crate) fn reference(name: &str) -> PyResult<Reference> {
-    match name {
-        "torchvision" => Ok(Reference::Torchvision),
-        "pillow-12" => Ok(Reference::Pillow12),
-        "pillow-13" => Ok(Reference::Pillow13),
-        _ => Err(PyValueError::new_err(format!(
-            "reference must be 'torchvision', 'pillow-12' or 'pillow-13', got '{name}'"
-        ))),
-    }
-}
-
-/// A filter by its name.
-pub(crate) fn filter(name: &str) -> PyResult<Filter> {
-    let known = ["bicubic", "bilinear", "lanczos", "box", "hamming"];
-    let place = known.iter().position(|filter| *filter == name);
-    place.map(|place| Filter::ALL[place]).ok_or_else(|| {
-        PyValueError::new_err(format!("resample must be one of {known:?}, got '{name}'"))
-    })
 }
 
 /// Whether rows hold a still image once or for every frame.

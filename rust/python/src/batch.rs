@@ -8,9 +8,9 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use qvl_core::Element;
-use qvl_core::batch::{self, Image, Input, Stop};
+use qvl_core::batch::{self, Image, Input, Item, Stop};
 use qvl_core::decode::Header;
-use qvl_core::geometry::{Grid, Pass, Plan};
+use qvl_core::geometry::{Pass, Plan};
 use qvl_core::resize::Failure;
 
 use crate::error::{about_item, to_python};
@@ -28,7 +28,7 @@ pub(crate) struct Batch {
     writer: Py<RowWriter>,
     frames: Vec<Frame>,
     groups: Vec<Group>,
-    grids: Vec<Grid>,
+    items: Vec<Item>,
 }
 
 struct Frame {
@@ -39,9 +39,6 @@ struct Frame {
 /// Frames that share rows.
 struct Group {
     frames: Range<usize>,
-    plan: Plan,
-    /// Rows of each group of the item.
-    rows: usize,
     /// The number of the image or video.
     item: usize,
 }
@@ -64,7 +61,7 @@ impl Batch {
             writer,
             frames: Vec::new(),
             groups: Vec::new(),
-            grids: Vec::new(),
+            items: Vec::new(),
         }
     }
 
@@ -97,57 +94,32 @@ impl Batch {
 
     /// Makes a video of the frames that were added since the last, to be resized to `(height, width)`.
     fn end(&mut self, height: usize, width: usize) -> PyResult<()> {
-        let frames = self.added();
-        let grid = self.writer.get().layout.grid(frames.len(), height, width);
-        let grid = grid.map_err(to_python)?;
-        let size = self
-            .frames
-            .get(frames.start)
-            .map_or((0, 0), |frame| frame.size);
-        let plan = Plan::of(Pass::resize(size, (height, width)));
-        self.close(frames, plan, grid).map_err(to_python)
+        self.close(|size| Ok(Plan::of(Pass::resize(size, (height, width)))))
     }
 
     /// Makes an image of the frame, or a video of the frames, that were added since the last; `layout` says what
     /// becomes of each.
     fn end_laid_out(&mut self, layout: &Layout) -> PyResult<()> {
-        let frames = self.added();
-        let Some(Frame { size, .. }) = self.frames.get(frames.start) else {
-            return Err(PyValueError::new_err("an item must have a frame, got none"));
-        };
-        let writer = self.writer.get();
-        let cut = |plan| writer.cut(plan);
-        let (plan, grid) = layout
-            .plan(size.0, size.1)
-            .and_then(cut)
-            .map_err(to_python)?;
-        // Each group of frames has the tiles of an image.
-        let groups = frames.len().div_ceil(writer.layout.temporal_patch);
-        let t = grid.t * groups;
-        self.close(frames, plan, Grid { t, ..grid })
-            .map_err(to_python)
+        self.close(|(height, width)| layout.plan(height, width))
     }
 
     /// `(height, width)` of the first frame of each image or video.
     #[getter]
     fn sizes(&self) -> Vec<(usize, usize)> {
-        let mut sizes = vec![(0, 0); self.grids.len()];
-        for group in self.groups.iter().rev() {
-            sizes[group.item] = self.frames[group.frames.start].size;
-        }
-        sizes
+        let firsts = self.items.iter().map(|item| item.frames.start);
+        firsts.map(|first| self.frames[first].size).collect()
     }
 
     /// The grid `(t, h, w)` of each image or video; the tiles of an image count as groups of frames.
     #[getter]
     fn grids(&self) -> Vec<(usize, usize, usize)> {
-        self.grids.iter().map(|grid| (*grid).into()).collect()
+        self.items.iter().map(|item| item.grid.into()).collect()
     }
 
     /// Rows of all of them.
     #[getter]
     fn rows(&self) -> usize {
-        self.grids.iter().map(|grid| grid.patches()).sum()
+        self.items.iter().map(|item| item.grid.patches()).sum()
     }
 
     /// Writes the rows of all items, one after another, to `out`, on up to `num_threads` threads.
@@ -198,27 +170,25 @@ struct Options {
 }
 
 impl Batch {
-    /// The frames that were added since the last item.
-    fn added(&self) -> Range<usize> {
-        let first = self.groups.last().map_or(0, |group| group.frames.end);
-        first..self.frames.len()
-    }
-
-    /// Makes an item of `frames`, whose rows are those of `grid`.
-    fn close(&mut self, frames: Range<usize>, plan: Plan, grid: Grid) -> qvl_core::Result<()> {
-        let writer = self.writer.get();
-        let most = writer.layout.temporal_patch;
-        writer.check_group(frames.len().min(most))?;
-        let item = self.grids.len();
-        let count = frames.len().div_ceil(most);
-        let starts = frames.clone().step_by(most);
-        self.groups.extend(starts.map(|start| Group {
-            frames: start..frames.end.min(start + most),
-            plan,
-            rows: grid.patches() / count,
-            item,
-        }));
-        self.grids.push(grid);
+    /// Makes an item of the frames that were added since the last, of which `plan` knows what becomes by their size.
+    fn close(
+        &mut self,
+        plan: impl FnOnce((usize, usize)) -> qvl_core::Result<Plan>,
+    ) -> PyResult<()> {
+        let first = self.items.last().map_or(0, |item| item.frames.end);
+        let Some(Frame { size, .. }) = self.frames.get(first) else {
+            return Err(PyValueError::new_err("an item must have a frame, got none"));
+        };
+        let frames = first..self.frames.len();
+        let item = plan(*size).and_then(|plan| self.writer.get().item(frames, plan));
+        let item = item.map_err(to_python)?;
+        let number = self.items.len();
+        let groups = item.groups().map(|frames| Group {
+            frames,
+            item: number,
+        });
+        self.groups.extend(groups);
+        self.items.push(item);
         Ok(())
     }
 
@@ -256,10 +226,13 @@ impl Batch {
                 inputs.push(input.map_err(|error| about_item(py, group.item, error))?);
             }
         }
-        let images = self.groups.iter().map(|group| Image {
-            frames: &inputs[group.frames.clone()],
-            plan: group.plan,
-            padding: padded.map_or(0, |rows| rows.saturating_sub(group.rows)),
+        let images = self.groups.iter().map(|group| {
+            let item = &self.items[group.item];
+            Image {
+                frames: &inputs[group.frames.clone()],
+                plan: item.plan,
+                padding: padded.map_or(0, |rows| rows.saturating_sub(item.rows)),
+            }
         });
         let images: Vec<_> = images.collect();
         let interrupted = || Python::attach(|py| py.check_signals());
@@ -293,9 +266,9 @@ fn input<'a, 'py: 'a>(
     Ok(match &frame.source {
         FrameSource::Pixels(array) => {
             let array = array.bind(py);
-            borrowed.push(argument::reading("image", array)?);
             let view = pixels::image(array)?;
             opener.check_overlap(&view)?;
+            borrowed.push(argument::reading("image", array)?);
             Input::Pixels(view)
         }
         FrameSource::File {

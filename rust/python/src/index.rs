@@ -110,7 +110,7 @@ pub(crate) fn mrope_position_ids<'py>(
     let interval: fn([f64; 2]) -> Interval = match precision {
         "single" => |factors| Interval::Single(factors.map(|factor| factor as f32)),
         "double" => Interval::Double,
-        "whole" => |[first, second]| Interval::Whole((first * second) as i64),
+        "whole" => |factors| Interval::Whole(factors.map(|factor| factor as i64)),
         _ => {
             return Err(unknown(
                 "precision",
@@ -124,7 +124,7 @@ pub(crate) fn mrope_position_ids<'py>(
         images: grids("image_grid_thw", &image_grid_thw, merge_size)?,
         videos: grids("video_grid_thw", &video_grid_thw, merge_size)?,
         videos_in_groups,
-        image_interval: image_interval.map(Interval::Whole),
+        image_interval: image_interval.map(|interval| Interval::Whole([interval, 1])),
         intervals: memory::collect(intervals, "second_per_grid_ts").map_err(to_python)?,
     };
     let rules = rules.try_into()?;

@@ -5,7 +5,6 @@ use pyo3::prelude::*;
 use qvl_core::Reference;
 use qvl_core::geometry::{self, Anyres, Area, Overview, Pass, Plan, Small, Span, TokenBudget};
 
-use crate::argument;
 use crate::argument::Integer;
 use crate::error::to_python;
 use crate::rows::RowWriter;
@@ -141,7 +140,7 @@ impl Layout {
             },
         };
         layout.check().map_err(to_python)?;
-        let reference = argument::reference(reference)?;
+        let reference = Reference::named(reference).map_err(to_python)?;
         Ok(Self { layout, reference })
     }
 

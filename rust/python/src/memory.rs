@@ -5,8 +5,7 @@
 )]
 
 use std::ffi::CStr;
-use std::process;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytemuck::Pod;
 use half::f16;
@@ -16,6 +15,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict};
 use qvl_core::memory::{self, Buffer};
+use qvl_core::process::OfProcess;
 
 use crate::error::to_python;
 
@@ -51,11 +51,11 @@ pub(crate) fn set_memory_limit(py: Python<'_>, bytes: usize) -> usize {
 /// Has `qvl_fast.memory` set the limit of a process before its first result is made: only then, and only
 /// in Python, is it known what the process is for.
 fn settle_limit(py: Python<'_>) -> PyResult<()> {
-    static SETTLED: AtomicU32 = AtomicU32::new(0);
-    let process = process::id();
-    if SETTLED.load(Relaxed) != process {
+    static SETTLED: OfProcess<AtomicBool> = OfProcess::new();
+    let is_settled = SETTLED.get(|_| AtomicBool::new(false));
+    if !is_settled.load(Relaxed) {
         py.import("qvl_fast.memory")?.call_method0("settle_limit")?;
-        SETTLED.store(process, Relaxed);
+        is_settled.store(true, Relaxed);
     }
     Ok(())
 }
@@ -98,6 +98,7 @@ pub(crate) fn into_array<T: Element + Pod, I: IntoDimension>(
 ) -> PyResult<Bound<'_, PyArray<T, I::Dim>>> {
     settle_limit(py)?;
     let shape = shape.into_dimension();
+    check_shape::<T>(shape.slice())?;
     assert_eq!(shape.size(), buffer.len());
     // A buffer's elements stay where they are when it is moved.
     let elements = buffer.as_mut_ptr();
@@ -108,4 +109,19 @@ pub(crate) fn into_array<T: Element + Pod, I: IntoDimension>(
         let view = ArrayView::from_shape_ptr(shape, elements);
         PyArray::borrow_from_array(&view, owner.into_any())
     })
+}
+
+/// Refuses a shape that NumPy has no array of: it looks at the sides other than 0 even of one without elements.
+fn check_shape<T>(shape: &[usize]) -> PyResult<()> {
+    /// Of the numpy crate, whose arrays have no more.
+    const MOST_AXES: usize = 32;
+    let bytes = shape
+        .iter()
+        .filter(|side| **side > 0)
+        .try_fold(size_of::<T>(), |bytes, side| bytes.checked_mul(*side));
+    if shape.len() > MOST_AXES || bytes.is_none_or(|bytes| isize::try_from(bytes).is_err()) {
+        let message = format!("shape must be one that an array can have, got {shape:?}");
+        return Err(PyValueError::new_err(message));
+    }
+    Ok(())
 }

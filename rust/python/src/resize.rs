@@ -3,7 +3,7 @@
 use numpy::{PyArray3, PyArray4, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use qvl_core::Isa;
+use qvl_core::{Isa, Reference};
 
 use crate::{argument, error, pixels};
 
@@ -18,7 +18,7 @@ pub(crate) fn resize_into(
     reference: &str,
     isa: &str,
 ) -> PyResult<()> {
-    let reference = argument::reference(reference)?;
+    let reference = Reference::named(reference).map_err(error::to_python)?;
     let isa = Isa::named(isa).map_err(error::to_python)?;
     let _borrowed = argument::reading("image", image)?;
     let frames = pixels::frames(image)?;

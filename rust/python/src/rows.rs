@@ -1,13 +1,17 @@
 //! Bindings of `qvl_core::rows`.
 
+use std::ops::Range;
+
 use half::slice::HalfBitsSliceExt;
 use half::{bf16, f16};
 use numpy::{PyArray2, PyArray4};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use qvl_core::batch::Item;
+use qvl_core::filter::Filter;
 use qvl_core::geometry::Plan;
 use qvl_core::geometry::video::{Bound as SizeBound, VideoFit};
-use qvl_core::{Element, Grid, Isa, Normalization, PatchLayout, PixelView};
+use qvl_core::{Element, Grid, Isa, Normalization, PatchLayout, PixelView, Reference};
 
 use crate::argument::Integer;
 use crate::error::{detached, to_python};
@@ -70,13 +74,13 @@ impl RowWriter {
             merge: merge_size,
         };
         let temporal = argument::temporal(temporal)?;
-        let reference = argument::reference(reference)?;
+        let reference = Reference::named(reference).map_err(to_python)?;
         let normalization = Normalization {
             rescale_factor,
             mean_std,
         };
         let isa = Isa::named(isa).map_err(to_python)?;
-        let filter = argument::filter(resample)?;
+        let filter = Filter::named(resample).map_err(to_python)?;
         macro_rules! writer {
             ($variant:ident) => {
                 match tile {
@@ -178,9 +182,9 @@ impl RowWriter {
 }
 
 impl RowWriter {
-    /// See [`qvl_core::RowWriter::check_group`].
-    pub(crate) fn check_group(&self, frames: usize) -> qvl_core::Result<()> {
-        each!(&self.writer, writer => writer.check_group(frames))
+    /// See [`Item::new`].
+    pub(crate) fn item(&self, frames: Range<usize>, plan: Plan) -> qvl_core::Result<Item> {
+        each!(&self.writer, writer => Item::new(writer, frames, plan))
     }
 
     /// A plan with tiles cut to whole patches, and the grid of what they are cut into.

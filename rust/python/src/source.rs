@@ -53,8 +53,8 @@ impl ImageHeader {
 
 /// What the header of a file says, or None if Pillow has to judge the file.
 #[pyfunction]
-pub(crate) fn image_header(file: &[u8]) -> Option<ImageHeader> {
-    decode::header(file).map(ImageHeader)
+pub(crate) fn image_header(py: Python<'_>, file: &[u8]) -> Option<ImageHeader> {
+    py.detach(|| decode::header(file)).map(ImageHeader)
 }
 
 /// Names of the formats that this build decodes itself.

@@ -98,7 +98,7 @@ pub fn plan_any(input: &mut Unstructured<'_>) -> Result<()> {
         let bits = input.int_in_range(0..=63)?;
         Ok(input.arbitrary::<usize>()? >> bits)
     };
-    let fit = match any()? % 8 {
+    let fit = match any()? % 9 {
         0 => Fit::Stretch((any()?, any()?)),
         1 => Fit::Shortest(any()?),
         2 => Fit::Pinpoints(vec![(any()?, any()?), (any()?, any()?)]),
@@ -122,10 +122,16 @@ pub fn plan_any(input: &mut Unstructured<'_>) -> Result<()> {
             patch: any()?,
             most: any()?,
         },
-        _ => Fit::Halved {
+        7 => Fit::Halved {
             factor: any()?,
             pixels: (any()?.cast_signed() as i64, any()?.cast_signed() as i64),
         },
+        _ => Fit::Area(Area {
+            factor: any()?,
+            pixels: (any()?.cast_signed() as i64, any()?.cast_signed() as i64),
+            frames: any()?,
+            small: [Small::Keep, Small::Enlarge, Small::EnlargeSides][any()? % 3],
+        }),
     };
     let (tile, size) = ((any()?, any()?), (any()?, any()?));
     let layout = Layout {
@@ -142,7 +148,7 @@ pub fn plan_any(input: &mut Unstructured<'_>) -> Result<()> {
         for pass in plan.iter().flat_map(Plan::passes) {
             for span in [pass.height, pass.width] {
                 assert!(
-                    span.resized > 0 && span.resized <= 1 << 30,
+                    span.resized > 0 && span.resized <= 1 << 31,
                     "{span:?} of {layout:?}"
                 );
                 assert!(

@@ -304,6 +304,21 @@ fn frames_of_a_group_share_its_rows_however_they_come() {
 }
 
 #[test]
+fn an_item_has_as_many_groups_as_its_frames_fill() {
+    let writer = writer();
+    let plan = Plan::of(Pass::resize(SIZE, TARGET));
+    let item = Item::new(&writer, 3..8, plan).unwrap();
+    assert!(item.groups().eq([3..5, 5..7, 7..8]));
+    assert_eq!(item.grid, LAYOUT.grid(5, TARGET.0, TARGET.1).unwrap());
+    assert_eq!(3 * item.rows, item.grid.patches());
+    let none = Item::new(&writer, 3..3, plan).unwrap_err();
+    assert_eq!(
+        none.to_string(),
+        "frames of a group must be 1 to temporal_patch_size=2, got 0"
+    );
+}
+
+#[test]
 fn groups_that_no_row_holds_are_refused() {
     let writer = writer();
     let pixels = pixels(0);
@@ -333,6 +348,41 @@ fn groups_that_no_row_holds_are_refused() {
             }
             stop => panic!("{stop:?}"),
         }
+    }
+}
+
+#[test]
+fn an_image_of_another_size_than_was_said_is_refused() {
+    let writer = writer();
+    let pixels = pixels(0);
+    let said = Input::Owner {
+        size: (SIZE.0 + 28, SIZE.1),
+    };
+    let layouts = [
+        Layout::whole(Fit::Stretch(TARGET)),
+        Layout {
+            square: true,
+            ..Layout::whole(Fit::Stretch(TARGET))
+        },
+    ];
+    for layout in layouts {
+        let plan = layout.plan(said.size(), Reference::Torchvision).unwrap();
+        let image = Image {
+            frames: &[said],
+            plan,
+            padding: 0,
+        };
+        let grid = writer.grid(&plan).unwrap();
+        let mut rows = vec![0.0; grid.patches() * writer.columns()];
+        let owner = Images(vec![Some(&pixels)]);
+        let stopped = write(&writer, &[image], &owner, &mut rows, 1, || Ok(())).unwrap_err();
+        let Stop::Image(0, Failure::Core(error)) = stopped else {
+            panic!("{stopped:?}");
+        };
+        assert_eq!(
+            error.to_string(),
+            "image must be of size (448, 500), got (420, 500)"
+        );
     }
 }
 

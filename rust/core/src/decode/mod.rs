@@ -60,7 +60,8 @@ pub struct Header {
 /// Pillow opens a file with a header and an orientation, and finds the same. It may still refuse to
 /// for its number of pixels: `PIL.Image.MAX_IMAGE_PIXELS` is the caller's to apply.
 ///
-/// The time it takes does not depend on the pixels, and no memory depends on the file.
+/// It takes the time of reading through the file once and of decompressing 64 MiB of texts at most, whatever
+/// the pixels, and no memory depends on the file.
 pub fn header(file: &[u8]) -> Option<Header> {
     match file {
         [0xFF, ..] => jpeg::header(file),

@@ -30,6 +30,24 @@ impl Filter {
         Self::Hamming,
     ];
 
+    /// Its name in Python.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bicubic => "bicubic",
+            Self::Bilinear => "bilinear",
+            Self::Lanczos => "lanczos",
+            Self::Box => "box",
+            Self::Hamming => "hamming",
+        }
+    }
+
+    /// The filter called `name`.
+    pub fn named(name: &str) -> Result<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|filter| filter.name() == name)
+            .ok_or_else(|| Error::unknown("resample", &Self::ALL.map(Self::name), name))
+    }
+
     /// Any filter, for property tests.
     #[cfg(test)]
     pub(crate) fn any() -> impl proptest::strategy::Strategy<Value = Self> {
@@ -122,6 +140,20 @@ mod tests {
             assert_eq!(kernel(radius + 1e-9), 0.0, "{filter:?}");
             assert_eq!(kernel(-radius - 1e-9), 0.0, "{filter:?}");
         }
+    }
+
+    #[test]
+    fn every_filter_and_every_reference_is_found_by_its_name() {
+        for filter in Filter::ALL {
+            assert_eq!(Filter::named(filter.name()), Ok(filter));
+        }
+        for reference in Reference::ALL {
+            assert_eq!(Reference::named(reference.name()), Ok(reference));
+        }
+        assert_eq!(
+            Filter::named("nearest").unwrap_err().to_string(),
+            "resample must be one of bicubic, bilinear, lanczos, box, hamming, got nearest"
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Whose bits to reproduce.
 
+use crate::error::{Error, Result};
+
 /// A library that resizes and normalises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reference {
@@ -14,6 +16,22 @@ pub enum Reference {
 impl Reference {
     /// Every reference.
     pub const ALL: [Self; 3] = [Self::Torchvision, Self::Pillow12, Self::Pillow13];
+
+    /// Its name in Python, once it is known which Pillow is meant.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Torchvision => "torchvision",
+            Self::Pillow12 => "pillow-12",
+            Self::Pillow13 => "pillow-13",
+        }
+    }
+
+    /// The reference called `name`.
+    pub fn named(name: &str) -> Result<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|reference| reference.name() == name)
+            .ok_or_else(|| Error::unknown("reference", &Self::ALL.map(Self::name), name))
+    }
 
     /// Any reference, for property tests.
     #[cfg(test)]

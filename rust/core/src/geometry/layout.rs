@@ -114,7 +114,12 @@ impl Layout {
             positive("tile", &[height, width])?;
         }
         match &self.fit {
-            Fit::Keep | Fit::Area(_) => {}
+            Fit::Keep => {}
+            Fit::Area(area) => {
+                positive("patch_size * merge_size", &[area.factor])?;
+                positive("temporal_patch_size", &[area.frames])?;
+                check_pixels(area.pixels)?;
+            }
             Fit::Stretch((height, width)) => positive("size", &[*height, *width])?,
             Fit::Shortest(edge) => positive("size", &[*edge])?,
             Fit::Shrink {
@@ -478,7 +483,31 @@ mod tests {
         let message = |layout: Layout| layout.check().unwrap_err().to_string();
         let without_tile = |fit| Layout::whole(fit);
         let ratio = |least, most| Fit::Ratio { least, most };
+        let area = |factor, pixels, frames| {
+            Layout::whole(Fit::Area(Area {
+                factor,
+                pixels,
+                frames,
+                small: area::Small::Keep,
+            }))
+        };
         for (layout, expected) in [
+            (
+                area(0, (1, 9), 1),
+                "patch_size * merge_size must be between 1 and 1048576, got [0]",
+            ),
+            (
+                area(28, (1, 9), 0),
+                "temporal_patch_size must be between 1 and 1048576, got [0]",
+            ),
+            (
+                area(28, (1, 9), 1 << 63),
+                "temporal_patch_size must be between 1 and 1048576, got [9223372036854775808]",
+            ),
+            (
+                area(28, (9, 4), 1),
+                "min_pixels must be at most max_pixels=4, got 9",
+            ),
             (
                 tiled(Fit::Pinpoints(vec![(336, 672)]), 224, Overview::First),
                 "pinpoints must hold multiples of the tile (224, 224) of at most 1024 tiles, got (336, 672)",

@@ -2,7 +2,6 @@
 
 use std::mem;
 
-use crate::error::{Error, Result};
 use crate::pixels::{flips, swaps};
 
 /// One axis of a [`Pass`], in pixels.
@@ -151,20 +150,12 @@ impl Pass {
         (self.height.kept, self.width.kept)
     }
 
-    /// The same for an image that turned out to be of size `source`, as one that was reduced on its way;
-    /// which an image that is to be padded must not be.
-    pub(crate) fn of_source(mut self, source: (usize, usize)) -> Result<Self> {
-        if source == self.source() {
-            return Ok(self);
-        }
-        if self.is_padded() {
-            let reason = format!("must be of size {:?}, got {source:?}", self.source());
-            return Err(Error::invalid("image", reason));
-        }
+    /// The same for an image that was reduced to `source` on its way, which one that is to be padded must not be.
+    pub(crate) fn of_source(mut self, source: (usize, usize)) -> Self {
         for (span, length) in [(&mut self.height, source.0), (&mut self.width, source.1)] {
             (span.source, span.frame) = (length, length);
         }
-        Ok(self)
+        self
     }
 
     /// The same with tiles cut to multiples of `unit` pixels at their right and bottom.

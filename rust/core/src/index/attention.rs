@@ -86,11 +86,24 @@ pub fn window_index(grids: &Grids, window: usize) -> Result<(Buffer<i64>, Vec<i3
     Ok((index, boundaries))
 }
 
-/// The permutation that undoes `index`.
-pub fn reverse_index(index: &[i64]) -> Result<Buffer<i64>> {
-    let mut reverse = Buffer::new(index.len(), "reverse_window_index")?;
-    for (position, target) in index.iter().enumerate() {
-        reverse[*target as usize] = position as i64;
+/// The permutation that undoes `window_index`.
+///
+/// # Errors
+/// `window_index` is no permutation of `0..window_index.len()`, or [`Error::Memory`].
+pub fn reverse_index(window_index: &[i64]) -> Result<Buffer<i64>> {
+    const FREE: i64 = -1;
+    let mut reverse = Buffer::new(window_index.len(), "reverse_window_index")?;
+    reverse.fill(FREE);
+    for (position, target) in window_index.iter().enumerate() {
+        let place = usize::try_from(*target)
+            .ok()
+            .and_then(|target| reverse.get_mut(target))
+            .filter(|place| **place == FREE);
+        let Some(place) = place else {
+            let reason = format!("must be a permutation, got {target} at position {position}");
+            return Err(Error::invalid("window_index", reason));
+        };
+        *place = position as i64;
     }
     Ok(reverse)
 }
@@ -98,6 +111,19 @@ pub fn reverse_index(index: &[i64]) -> Result<Buffer<i64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_permutation_is_refused() {
+        let message = |index: &[i64]| reverse_index(index).unwrap_err().to_string();
+        for (index, expected) in [
+            (&[5, 0][..], "got 5 at position 0"),
+            (&[1, -1], "got -1 at position 1"),
+            (&[0, 2, 0], "got 0 at position 2"),
+        ] {
+            let expected = format!("window_index must be a permutation, {expected}");
+            assert_eq!(message(index), expected);
+        }
+    }
 
     #[test]
     fn windows_of_two_images() {

@@ -82,8 +82,7 @@ impl Isa {
             .find(|isa| isa.name() == name)
             .ok_or_else(|| {
                 let names: Vec<_> = available.iter().map(|isa| isa.name()).collect();
-                let reason = format!("must be one of {} here, got {name}", names.join(", "));
-                Error::invalid("isa", reason)
+                Error::unknown("isa", &names, name)
             })
     }
 

@@ -17,7 +17,8 @@ const MAPPED: usize = 32 << 10;
 
 /// A slice that owns its memory.
 ///
-/// It is never zeroed: elements hold whatever an earlier buffer left until they are written.
+/// Its elements have no particular values until they are written: in mapped memory, whatever an earlier buffer
+/// left.
 pub struct Buffer<T> {
     block: Block,
     length: usize,

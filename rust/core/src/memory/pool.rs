@@ -13,6 +13,9 @@ use crate::process::OfProcess;
 const ON_HUGE_PAGES: usize = 4 << 20;
 const HUGE_PAGE: usize = 2 << 20;
 
+/// Mappings that wait at most: whoever wants one looks through them.
+const MOST_IDLE: usize = 256;
+
 /// What large buffers hold and have held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryStats {
@@ -142,7 +145,7 @@ fn fresh(bytes: usize) -> Option<MmapMut> {
 }
 
 /// Takes memory that a buffer no longer needs: for a later one, or back to the system if it is more than
-/// may wait by itself.
+/// may wait.
 pub(super) fn unmap(mapping: MmapMut) {
     IN_USE.fetch_sub(mapping.len(), Relaxed);
     let limit = limit();
@@ -152,7 +155,7 @@ pub(super) fn unmap(mapping: MmapMut) {
     let room = limit - mapping.len();
     loop {
         let mut idle = pool().lock();
-        if idle.bytes <= room {
+        if idle.bytes <= room && idle.mappings.len() < MOST_IDLE {
             if idle.mappings.try_reserve(1).is_ok() {
                 idle.bytes += mapping.len();
                 idle.mappings.push(mapping);
@@ -223,6 +226,18 @@ mod tests {
             assert!(stats().idle <= most);
         }
         set_limit(DEFAULT_LIMIT);
+    }
+
+    #[test]
+    fn few_wait_however_small_they_are() {
+        let _limited = LIMITED.lock();
+        let buffers: Vec<_> = (0..2 * MOST_IDLE).map(|_| buffer(40_000)).collect();
+        let last = buffers.last().unwrap().as_ptr();
+        drop(buffers);
+        assert!(pool().lock().mappings.len() <= MOST_IDLE);
+        // The last was dropped last.
+        let all: Vec<_> = (0..2 * MOST_IDLE).map(|_| buffer(40_000)).collect();
+        assert!(all.iter().any(|buffer| buffer.as_ptr() == last));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Tables of the sizes that were resampled last: frames of a video, and images of one camera, share them.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::resampler::{Method, Resampler};
 use crate::error::Result;
 use crate::geometry::Pass;
+use crate::process::OfProcess;
 
 /// How many are kept at most, and up to which sum of the sides of their images: about 3 MB. Those of one image
 /// take a part of that at most.
@@ -14,7 +15,9 @@ const SIDES: usize = 256 << 10;
 const LARGEST: usize = SIDES / 16;
 
 /// The latest last.
-static LATEST: Mutex<VecDeque<(Key, Arc<Resampler>)>> = Mutex::new(VecDeque::new());
+type Latest = VecDeque<(Key, Arc<Resampler>)>;
+
+static LATEST: OfProcess<Mutex<Latest>> = OfProcess::new();
 
 type Key = (Pass, u8, Method);
 
@@ -29,15 +32,19 @@ pub(crate) fn resampler(pass: Pass, orientation: u8, method: Method) -> Result<A
         return Ok(found);
     }
     let made = new()?;
-    // Nobody waits: in a child of a fork the lock may be held for ever.
-    if let Ok(mut latest) = LATEST.try_lock() {
-        latest.push_back((key, Arc::clone(&made)));
-        let mut kept: usize = latest.iter().map(|(key, _)| sides(key.0)).sum();
-        while latest.len() > COUNT || kept > SIDES {
-            kept -= latest.pop_front().map_or(0, |(key, _)| sides(key.0));
-        }
+    let mut latest = latest();
+    latest.push_back((key, Arc::clone(&made)));
+    let mut kept: usize = latest.iter().map(|(key, _)| sides(key.0)).sum();
+    while latest.len() > COUNT || kept > SIDES {
+        kept -= latest.pop_front().map_or(0, |(key, _)| sides(key.0));
     }
     Ok(made)
+}
+
+/// Those of this process: in a child of a fork the lock of its parent may be held for ever.
+fn latest() -> MutexGuard<'static, Latest> {
+    let latest = LATEST.get(|_| Mutex::default());
+    latest.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The lengths that the tables of a pass are about as large as.
@@ -49,7 +56,7 @@ fn sides(pass: Pass) -> usize {
 }
 
 fn look_up(key: Key) -> Option<Arc<Resampler>> {
-    let mut latest = LATEST.try_lock().ok()?;
+    let mut latest = latest();
     let place = latest.iter().position(|(kept, _)| *kept == key)?;
     let entry = latest.remove(place)?;
     let found = Arc::clone(&entry.1);

@@ -103,7 +103,7 @@ impl Packed<'_> {
 impl<'a> BandWriter for Packed<'a> {
     type Part = &'a mut [u8];
 
-    fn write(&self, out: &'a mut [u8], frames: &[&[u8]], stride: usize) {
+    fn write(&self, out: &'a mut [u8], frames: &[&[u8]], stride: usize) -> Result<()> {
         let lines = frames
             .iter()
             .flat_map(|frame| frame.chunks_exact(3 * stride));
@@ -113,6 +113,7 @@ impl<'a> BandWriter for Packed<'a> {
             let planes = [red, green, blue].map(|plane| &plane[..self.width]);
             interleave(self.isa, planes, out);
         }
+        Ok(())
     }
 }
 
@@ -264,7 +265,12 @@ mod tests {
         /// Lines and columns of the picture.
         type Part = [Range<usize>; 2];
 
-        fn write(&self, [lines, columns]: Self::Part, frames: &[&[u8]], stride: usize) {
+        fn write(
+            &self,
+            [lines, columns]: Self::Part,
+            frames: &[&[u8]],
+            stride: usize,
+        ) -> Result<()> {
             let mut pixels = self.pixels.lock().unwrap();
             for (y, scanline) in lines.zip(frames[0].chunks_exact(3 * stride)) {
                 for (x, at) in columns.clone().zip(0..) {
@@ -274,6 +280,7 @@ mod tests {
                     }
                 }
             }
+            Ok(())
         }
     }
 
@@ -320,8 +327,8 @@ mod tests {
     impl<W: BandWriter> BandWriter for &W {
         type Part = W::Part;
 
-        fn write(&self, part: Self::Part, frames: &[&[u8]], stride: usize) {
-            (**self).write(part, frames, stride);
+        fn write(&self, part: Self::Part, frames: &[&[u8]], stride: usize) -> Result<()> {
+            (**self).write(part, frames, stride)
         }
     }
 

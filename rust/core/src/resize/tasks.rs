@@ -34,7 +34,7 @@ pub(crate) trait BandWriter: Sync {
 
     /// Takes one band of each frame as it is seen: scanlines of three planes, `stride` samples apart. Where the
     /// frames are stored on their side, a band is columns of them.
-    fn write(&self, part: Self::Part, frames: &[&[u8]], stride: usize);
+    fn write(&self, part: Self::Part, frames: &[&[u8]], stride: usize) -> Result<()>;
 }
 
 /// Adjacent bands and where their results go.
@@ -569,8 +569,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             bands = &upright[..stored.len()];
         }
         let bands = memory::collect(bands.chunks_exact(length), "bands of frames")?;
-        self.writer.write(part, &bands, stride);
-        Ok(())
+        self.writer.write(part, &bands, stride)
     }
 
     /// Does everything, where windows are too long for a ring.

@@ -15,6 +15,7 @@ use crate::kernels::Isa;
 use crate::kernels::band::{Band, RowShape};
 use crate::kernels::rows::{write_band, write_plane};
 use crate::kernels::values::Values;
+use crate::memory;
 use crate::pixels::PixelView;
 use crate::resize::{BandWriter, Bands, Failure, Method, Source, Tasks, resampler, run_alone};
 
@@ -191,10 +192,7 @@ impl<T: Element> RowWriter<T> {
 
     /// Refuses a group of frames that a row cannot hold.
     pub fn check_group(&self, frames: usize) -> Result<()> {
-        let (holds, slots) = match self.cut {
-            Cut::Patches(layout, shape) => (layout.temporal_patch, shape.slots),
-            Cut::Tiles(_) => (1, 1),
-        };
+        let (holds, slots) = (self.frames_of_a_row(), self.slots());
         if frames == 0 || frames > holds {
             let reason =
                 format!("of a group must be 1 to temporal_patch_size={holds}, got {frames}");
@@ -205,6 +203,14 @@ impl<T: Element> RowWriter<T> {
             return Err(Error::invalid("temporal", reason));
         }
         Ok(())
+    }
+
+    /// Frames that a row holds at most.
+    pub(crate) fn frames_of_a_row(&self) -> usize {
+        match self.cut {
+            Cut::Patches(layout, _) => layout.temporal_patch,
+            Cut::Tiles(_) => 1,
+        }
     }
 
     /// Elements that one pass writes.
@@ -301,38 +307,44 @@ impl<T> Rows<'_, T> {
 impl<'a, T: Element> BandWriter for Rows<'a, T> {
     type Part = Vec<&'a mut [T]>;
 
-    fn write(&self, pieces: Self::Part, frames: &[&[u8]], stride: usize) {
+    fn write(&self, pieces: Self::Part, frames: &[&[u8]], stride: usize) -> Result<()> {
         let RowWriter {
             cut,
             values,
             method: Method { isa, .. },
             channels_last,
         } = self.writer;
+        let reordered = if *channels_last {
+            self.writer.columns()
+        } else {
+            0
+        };
+        let mut planes = memory::filled(reordered, T::default(), "a row")?;
         for (index, out) in pieces.into_iter().enumerate() {
             let Place { top, left, strand } = self.pieces.place(index);
             let band = |samples| Band::new(samples, stride).starting_at(top, left);
             match *cut {
                 Cut::Patches(_, shape) => {
-                    let bands: Vec<_> = frames.iter().map(|samples| band(samples)).collect();
+                    let bands = frames.iter().map(|samples| band(samples));
+                    let bands = memory::collect(bands, "bands of frames")?;
                     // Rows that are read once more had better stay in cache.
                     let stream = self.stream && !channels_last;
                     write_band(*isa, &bands, shape, values, out, stream);
                     if *channels_last {
-                        let row = shape.columns();
-                        let mut planes = vec![T::default(); row];
-                        for row in out.chunks_exact_mut(row) {
+                        for row in out.chunks_exact_mut(planes.len()) {
                             planes.copy_from_slice(row);
                             put_channels_last(&planes, row, shape.slots);
                         }
                     }
                 }
                 Cut::Tiles(_) => {
-                    let [samples] = frames else { return };
+                    let [samples] = frames else { return Ok(()) };
                     let width = self.pieces.width().min(stride);
                     write_plane(*isa, band(samples), strand, width, values, out, self.stream);
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -494,7 +506,6 @@ mod tests {
         }
     }
 
-    /// Tiles of a canvas, written as rows of patches and as planes, by all backends.
     #[test]
     fn channels_are_put_last_with_frames_behind_them() {
         // By channel, frame and pixel.
@@ -505,6 +516,7 @@ mod tests {
         assert_eq!(out, expected);
     }
 
+    /// Tiles of a canvas, written as rows of patches and as planes, by all backends.
     #[test]
     fn tiles_are_written_one_after_another() {
         const SIZE: (usize, usize) = (30, 50);

@@ -201,9 +201,10 @@ pub(crate) fn rows() {
         .chunks(60 * 70 * 3)
         .map(|pixels| PixelView::packed(pixels, 60, 70, 3).expect("whole pixels"))
         .collect();
-    // Rows that stay in the cache, and rows that do not, which are written past it.
-    for target in [(56, 84), (896, 896)] {
-        let writer = writer::<f32>(Temporal::Full);
+    // Rows that stay in the cache, also with their columns in another order, and rows that do not, which are
+    // written past it.
+    for (target, channels_last) in [((56, 84), false), ((56, 84), true), ((896, 896), false)] {
+        let writer = writer::<f32>(Temporal::Full).with_channels_last(channels_last);
         let out = RefCell::new(vec![0.0; 3 * target.0 * target.1 * 6]);
         check(
             "RowWriter::write",

@@ -4,6 +4,7 @@
  * place to jump to before it calls libjpeg, so that no jump ever leaves this file. After a status
  * other than DECODED a decoder is only good for being freed.
  */
+#include <limits.h>
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -66,7 +67,7 @@ int qvl_jpeg_start(struct qvl_jpeg *jpeg, const unsigned char *file, size_t leng
     libjpeg->out_color_space = libjpeg->num_components == 1 ? JCS_GRAYSCALE : JCS_RGB;
     libjpeg->scale_num = 1;
     libjpeg->scale_denom = divisor;
-    libjpeg->mem->max_memory_to_use = (long)most_memory;
+    libjpeg->mem->max_memory_to_use = most_memory < LONG_MAX ? (long)most_memory : LONG_MAX;
     jpeg_start_decompress(libjpeg);
     return DECODED;
 }

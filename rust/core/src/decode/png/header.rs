@@ -7,7 +7,7 @@ use crate::decode::{Format, Header};
 
 /// What Pillow lets a compressed text or profile be once it is decompressed.
 const MOST_DECOMPRESSED: u64 = 1 << 20;
-/// What it lets all texts be together.
+/// What it lets all texts be together. Profiles count here, too.
 const MOST_TEXT: usize = 64 << 20;
 
 /// See [`crate::decode::header`].
@@ -22,7 +22,9 @@ pub(in crate::decode) fn header(file: &[u8]) -> Option<Header> {
         if &chunk.kind == b"IDAT" {
             break;
         }
-        if !chunk.is_usual(channels) {
+        // Before it is decompressed: the sum bounds the time that this takes, too.
+        text += chunk.most_text();
+        if text > MOST_TEXT || !chunk.is_usual(channels) {
             return None;
         }
         match &chunk.kind {
@@ -30,13 +32,9 @@ pub(in crate::decode) fn header(file: &[u8]) -> Option<Header> {
             b"iTXt" => orientation.add_xmp(chunk.data),
             _ => {}
         }
-        if let b"tEXt" | b"zTXt" | b"iTXt" = &chunk.kind {
-            text += chunk.most_text();
-        }
         rest = next;
     }
-    let is_usual = text <= MOST_TEXT && ends_after_pixels(rest);
-    is_usual.then(|| Header {
+    ends_after_pixels(rest).then(|| Header {
         format: Format::Png,
         height,
         width,
@@ -174,12 +172,14 @@ impl<'a> Chunk<'a> {
         Some((&self.data[..end], &self.data[end + 1..]))
     }
 
-    /// What a text has at most, decompressed.
+    /// What a text or profile has at most, decompressed; other chunks have none.
     fn most_text(&self) -> usize {
-        self.data.len().max(match &self.kind {
-            b"tEXt" => 0,
-            _ => MOST_DECOMPRESSED as usize,
-        })
+        let length = self.data.len();
+        match &self.kind {
+            b"tEXt" => length,
+            b"zTXt" | b"iTXt" | b"iCCP" => length.max(MOST_DECOMPRESSED as usize),
+            _ => 0,
+        }
     }
 }
 

@@ -175,6 +175,18 @@ fn a_text_is_as_long_as_pillow_lets_it_be() {
 }
 
 #[test]
+fn many_texts_and_profiles_are_for_pillow() {
+    for (kind, name) in [(b"zTXt", "a\0\0"), (b"iCCP", "a\0\0")] {
+        let one = chunk(kind, &[name.as_bytes(), &zlib(b"text")].concat());
+        for (count, are_few) in [(64, true), (65, false)] {
+            let (mut parts, _) = Parts::noise(7, 9, 2);
+            parts.before = one.repeat(count);
+            assert_eq!(parts.header().is_some(), are_few, "{count} of {kind:?}");
+        }
+    }
+}
+
+#[test]
 fn texts_that_are_more_than_texts_to_pillow() {
     for (name, is_usual) in [("Comment", true), ("exif", false), ("interlace", false)] {
         let (mut parts, _) = Parts::noise(7, 9, 2);

@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn frames_alike_share_a_time_and_repeat_their_heights() {
-        let grids = token_grids(&[], &[[2, 4, 4]], Interval::Whole(3));
+        let grids = token_grids(&[], &[[2, 4, 4]], Interval::Whole([3, 1]));
         let rules = Rules {
             frames: Frames::Alike,
             ..NEWEST
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn images_take_from_the_list_where_they_have_no_interval() {
         let types = [0, 1, 1, 0, 2, 2, 0];
-        let mut grids = token_grids(&[[1, 2, 4]], &[[2, 2, 2]], Interval::Whole(5));
+        let mut grids = token_grids(&[[1, 2, 4]], &[[2, 2, 2]], Interval::Whole([5, 1]));
         grids.image_interval = None;
         let rules = Rules {
             frames: Frames::Alike,
@@ -219,7 +219,7 @@ mod tests {
         };
         let refused = mrope_position_ids(&types, 7, None, &grids, rules).unwrap_err();
         assert!(refused.to_string().contains("2 images and videos, got 1"));
-        grids.intervals = vec![Interval::Whole(2), Interval::Whole(7)];
+        grids.intervals = vec![Interval::Whole([2, 1]), Interval::Whole([1, 7])];
         let ids = mrope_position_ids(&types, 7, None, &grids, rules).unwrap();
         assert_eq!(ids.position_ids[..7], [0, 2, 2, 3, 28, 28, 5]);
     }
@@ -238,7 +238,7 @@ mod tests {
     fn ids_that_grow_with_every_item_are_refused_before_they_overflow() {
         let types = [0, 2, 0, 2, 0, 2, 0, 2];
         for interval in [
-            Interval::Whole(1 << 31),
+            Interval::Whole([1 << 31, 1]),
             Interval::Double([2f64.powi(31), 1.0]),
         ] {
             let grids = token_grids(&[], &[[1, 2, 2]; 4], interval);

@@ -65,19 +65,19 @@ pub enum Interval {
     /// In float64.
     Double([f64; 2]),
     /// In integers.
-    Whole(i64),
+    Whole([i64; 2]),
 }
 
 impl Interval {
     /// The next id for the next group of frames.
-    pub const ONE: Self = Self::Whole(1);
+    pub const ONE: Self = Self::Whole([1, 1]);
 
     /// What the interval makes of a number; the largest int64 if that is still larger.
     pub(super) fn id(self, number: i64) -> i64 {
         match self {
             Self::Single([first, second]) => (number as f32 * first * second) as i64,
             Self::Double([first, second]) => (number as f64 * first * second) as i64,
-            Self::Whole(interval) => number.saturating_mul(interval),
+            Self::Whole([first, second]) => number.saturating_mul(first).saturating_mul(second),
         }
     }
 
@@ -86,7 +86,7 @@ impl Interval {
         let interval = match self {
             Self::Single([first, second]) => f64::from(first) * f64::from(second),
             Self::Double([first, second]) => first * second,
-            Self::Whole(interval) => interval as f64,
+            Self::Whole([first, second]) => first as f64 * second as f64,
         };
         if (0.0..=f64::from(1u32 << 31)).contains(&interval) {
             return Ok(());

@@ -1,5 +1,7 @@
 //! Patch rows from bands of samples.
 
+use bytemuck::Pod;
+
 use super::processor::elements::Constants;
 use crate::kernels::band::{Band, RowShape};
 use crate::kernels::isa::{Backend, Isa};
@@ -12,7 +14,7 @@ use crate::kernels::x86_64::stream;
 const SAMPLES: usize = 8;
 
 /// Element types that are stored eight at a time.
-pub trait Store: Sized {
+pub trait Store: Pod {
     /// Whether elements are computed from samples, rather than the samples themselves.
     const COMPUTED: bool;
 
