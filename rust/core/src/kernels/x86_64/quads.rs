@@ -13,6 +13,7 @@
 
 use std::arch::x86_64::*;
 
+use super::avx512::{pack, shift, store};
 use crate::error::Result;
 use crate::filter::Axis;
 use crate::kernels::ahead::Ahead;
@@ -154,12 +155,12 @@ impl Quads {
     ) {
         let half = _mm512_set1_epi32(scalar::half(self.precision));
         let zero = _mm512_setzero_si512();
-        let shift = _mm_cvtsi32_si128(self.precision as i32);
+        let shift = shift(self.precision);
         let mask = ring.len() - 1;
         let ring = ring.as_mut_ptr();
         let mut turned = 0;
         let records = self.weights.chunks_exact(self.quads * DIGITS);
-        let columns = out.chunks_exact_mut(COLUMN);
+        let columns = out.as_chunks_mut::<COLUMN>().0.iter_mut();
         for ((start, record), out) in self.starts.iter().zip(records).zip(columns) {
             let start = *start as usize;
             while turned < start + self.quads {
@@ -186,20 +187,15 @@ impl Quads {
                     }
                 }
             }
-            for (channel, out) in out.as_chunks_mut::<LINES>().0[..3].iter_mut().enumerate() {
-                let mut sum = sums[DIGITS - 1][channel];
-                for lower in sums[..DIGITS - 1].iter().rev() {
-                    sum = _mm512_add_epi32(
-                        _mm512_slli_epi32::<{ taps::DIGIT_BITS }>(sum),
-                        lower[channel],
-                    );
-                }
-                let positive = _mm512_max_epi32(_mm512_sra_epi32(sum, shift), zero);
-                // SAFETY: 16 bytes.
-                unsafe {
-                    _mm_storeu_si128(out.as_mut_ptr().cast(), _mm512_cvtusepi32_epi8(positive));
-                }
-            }
+            let sums = [0, 1, 2].map(|channel| {
+                let digits = sums[..DIGITS - 1].iter().rev();
+                digits.fold(sums[DIGITS - 1][channel], |upper, lower| {
+                    let upper = _mm512_slli_epi32::<{ taps::DIGIT_BITS }>(upper);
+                    _mm512_add_epi32(upper, lower[channel])
+                })
+            });
+            let [red, green, blue] = sums;
+            store(pack([red, green, blue, zero], shift), out);
         }
     }
 }
@@ -249,16 +245,20 @@ unsafe fn turn(rows: &[*const u8; LINES], at: usize, out: *mut __m512i) {
         let next = row.wrapping_add(at + BLOCK_SAMPLES);
         _mm_prefetch::<_MM_HINT_T0>(next.cast());
     }
+    // SAFETY: by the contract above.
+    let lane = |row: usize, at: usize| unsafe { _mm_loadu_si128(rows[row].add(at).cast()) };
+    // All of four cache lines before the next four: of scanlines that lie a multiple of a page apart a
+    // first-level cache holds no more than eight.
+    let lanes = [0, 1, 2, 3].map(|row| {
+        [0, 16, 32, 48].map(|part| {
+            let first = _mm512_castsi128_si512(lane(row, at + part));
+            let second = _mm512_inserti32x4::<1>(first, lane(row + 4, at + part));
+            let third = _mm512_inserti32x4::<2>(second, lane(row + 8, at + part));
+            _mm512_inserti32x4::<3>(third, lane(row + 12, at + part))
+        })
+    });
     for part in 0..4 {
-        // SAFETY: by the contract above.
-        let lane = |row: usize| unsafe { _mm_loadu_si128(rows[row].add(at + 16 * part).cast()) };
-        let lanes = |row: usize| {
-            let first = _mm512_castsi128_si512(lane(row));
-            let second = _mm512_inserti32x4::<1>(first, lane(row + 4));
-            let third = _mm512_inserti32x4::<2>(second, lane(row + 8));
-            _mm512_inserti32x4::<3>(third, lane(row + 12))
-        };
-        let [a, b, c, d] = [lanes(0), lanes(1), lanes(2), lanes(3)];
+        let [a, b, c, d] = lanes.map(|parts| parts[part]);
         let (ab, ab_after) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
         let (cd, cd_after) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
         let turned = [
