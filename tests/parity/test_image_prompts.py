@@ -1,4 +1,4 @@
-"""Expanded prompts and counts of tokens equal those of the processors of transformers.
+"""Expanded prompts, counts of tokens and masks equal those of the processors of transformers.
 
 Each family has a processor with a tiny tokenizer, saved as a checkpoint that is read again here.
 ``--family-cases`` says how many random prompts are tried, and a hundredth of how many sizes whose
@@ -11,11 +11,20 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 import transformers
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers.models.idefics import processing_idefics
 
-from qvl_fast import ImageProcessor, ModelConfig, VideoProcessor, expand_images, expand_videos
+from qvl_fast import (
+    ImageProcessor,
+    ModelConfig,
+    VideoProcessor,
+    expand_images,
+    expand_videos,
+    image_attention_mask,
+)
 
 WORDS = ["<unk>", "<s>", "</s>", "<pad>", "What", "is", "that", "\n"]
 INTERNVL = {
@@ -162,6 +171,54 @@ def test_prompts(family, pytestconfig):
         if name != "blip-2":
             expanded = expand_images(text, sizes, config)
             assert np.array_equal(tokens(expanded)["input_ids"], want), (words, sizes)
+
+
+def assert_same(got, want):
+    assert (got.dtype, got.shape) == (want.dtype, want.shape)
+    assert torch.equal(got, want)
+
+
+def test_images_that_tokens_see(pytestconfig):
+    """Of prompts with as many images each as come, padded at either side."""
+    processor = stock("idefics")
+    tokens = processor.tokenizer
+    for case in range(10 * pytestconfig.getoption("--family-cases")):
+        rng = np.random.default_rng([pytestconfig.getoption("--campaign-seed"), case])
+        prompts = []
+        for _ in range(rng.integers(1, 4)):
+            prompt = ["What", "is", "that"][: rng.integers(1, 4)]
+            for _ in range(rng.integers(0, 4)):
+                prompt.insert(rng.integers(0, len(prompt) + 1), Image.new("RGB", (9, 7)))
+            prompts.append(prompt)
+        tokens.padding_side = str(rng.choice(["left", "right"]))
+        ends = bool(rng.random() < 0.5)
+        batch = processor(text=prompts, add_eos_token=ends, return_tensors="pt")
+        got = image_attention_mask(
+            batch["input_ids"],
+            max(sum(not isinstance(word, str) for word in prompt) for prompt in prompts),
+            image_token_id=processor.image_token_id,
+            eos_token_id=tokens.eos_token_id,
+            return_tensors="pt",
+        )
+        assert_same(got, batch["image_attention_mask"])
+
+
+def test_images_that_tokens_of_packed_texts_see(pytestconfig):
+    """Several texts a row, more images than there is room for, and rows of chance."""
+    processor = stock("idefics")
+    tokens = processor.tokenizer
+    image, end = processor.image_token_id, tokens.eos_token_id
+    for case in range(50 * pytestconfig.getoption("--family-cases")):
+        rng = np.random.default_rng([pytestconfig.getoption("--campaign-seed"), case])
+        shape = rng.integers(1, 4), rng.integers(1, 30)
+        ids = torch.from_numpy(rng.choice([4, 5, image, image, end], shape))
+        images = int(rng.integers(1, 9))
+        seen, _ = processing_idefics.image_attention_mask_for_packed_input_ids(ids, tokens, "pt")
+        want = processing_idefics.incremental_to_binary_attention_mask(seen, "pt", images)
+        got = image_attention_mask(
+            ids, images, image_token_id=image, eos_token_id=end, return_tensors="pt"
+        )
+        assert_same(got, want)
 
 
 @pytest.mark.parametrize("name", COUNTED)
