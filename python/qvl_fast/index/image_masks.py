@@ -86,5 +86,5 @@ def image_attention_mask(
 
 def _last(marked: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The last marked place at or before each, -1 if there is none, for ``(B, S)``."""
-    places: NDArray[np.int64] = np.arange(marked.shape[1])
-    return np.maximum.accumulate(np.where(marked, places, -1), axis=1)
+    length: int = marked.shape[1]
+    return np.maximum.accumulate(np.where(marked, np.arange(length), -1), axis=1)
