@@ -90,8 +90,26 @@ FAMILIES = {
         {"image_token": "<image>", "fake_token": "<fake_token_around_image>"},
     ),
 }
+# Others, whose prompts are not written here, but whose processors ask for tiles as InternVL's does.
+TILING = {
+    "qianfan_ocr": (
+        "QianfanOCR",
+        {"image_seq_length": 5},
+        "GotOcr2",
+        {"size": {"height": 28, "width": 28}},
+        INTERNVL,
+    ),
+    # As released: with the flag off.
+    "aya_vision": (
+        "AyaVision",
+        {"img_size": 28},
+        "GotOcr2",
+        {"size": {"height": 28, "width": 28}, "crop_to_patches": False},
+        {"image_token": "<image>", "img_patch_token": "<|IMG_PATCH|>"},
+    ),
+}
 # Families whose processors count the tokens of images of given sizes.
-COUNTED = ["llava", "llava-full", "llava_next", "llava_onevision", "internvl"]
+COUNTED = ["llava", "llava-full", "llava_next", "llava_onevision", "internvl", "qianfan_ocr"]
 
 
 def tokenizer(named):
@@ -111,7 +129,7 @@ def tokenizer(named):
 
 @cache
 def stock(name):
-    kind, settings, image_kind, image_settings, named = FAMILIES[name]
+    kind, settings, image_kind, image_settings, named = {**FAMILIES, **TILING}[name]
     images = {"Clip": "CLIP"}.get(image_kind, image_kind)
     parts = {
         "image_processor": getattr(transformers, f"{images}ImageProcessor")(**image_settings),
@@ -230,9 +248,24 @@ def test_counts(name, tmp_path, pytestconfig):
     count = 100 * pytestconfig.getoption("--family-cases")
     sizes = [*np.exp(rng.uniform(0, np.log(4000), (count, 2))).astype(int).tolist(), [1, 1]]
     want = processor._get_num_multimodal_tokens(image_sizes=sizes)["num_image_tokens"]
-    # InternVL counts the tokens before and after.
-    frame = 2 if name == "internvl" else 0
+    # InternVL and its like count the tokens before and after.
+    frame = 2 if name in ("internvl", "qianfan_ocr") else 0
     assert [ours.num_tokens(*size) + frame for size in sizes] == want
+
+
+@pytest.mark.parametrize("name", ["internvl", *TILING])
+def test_processors_that_ask_for_tiles(name, tmp_path):
+    processor = stock(name)
+    processor.save_pretrained(tmp_path)
+    image = np.random.default_rng(0).integers(0, 256, (60, 100, 3), np.uint8)
+    mark = processor.image_token if name == "internvl" else "<image>"
+    want = processor(images=[image], text=[mark], return_tensors="pt")["pixel_values"]
+    got = ImageProcessor.from_pretrained(tmp_path)(image).pixel_values
+    assert len(got) > 1
+    assert_same(got, want)
+    if name in TILING:
+        with pytest.raises(ValueError, match="does not say what stands for an image in a prompt"):
+            expand_images(mark, [(60, 100)], ModelConfig.from_pretrained(tmp_path))
 
 
 VIDEOS = ["llava_onevision", "internvl"]
