@@ -1,12 +1,15 @@
-"""The table of docs/families.md, made from the presets.
+"""The tables of docs/families.md, made from the presets and the classes that are known.
 
-python docs/families_table.py        # writes it into the page
+python docs/families_table.py        # writes them into the page
 """
 
 from pathlib import Path
 
+from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
+
 from qvl_fast import ImageProcessor
 from qvl_fast.config import FAMILIES, ImageConfig
+from qvl_fast.config.families import IMAGE_CLASSES
 from qvl_fast.config.layout import (
     Area,
     Halved,
@@ -38,20 +41,39 @@ TOWERS = {
     "siglip-384": "`siglip-so400m-384`",
     "qwen-vl": "`qwen-vl`",
 }
-START, END = "<!-- made by families_table.py -->\n", "<!-- end -->\n"
+END = "<!-- end -->\n"
 
 
-def table() -> str:
+def presets() -> str:
     """One line for each family: its size rule, tiles, and what images of some sizes become."""
     titles = ["preset", "size", "tiles", *(f"tokens of {h} x {w}" for h, w in SIZES), "tower"]
-    lines = [titles, ["-"] * len(titles)]
+    lines: list[list[str]] = []
     for name, model in FAMILIES.items():
         processor = ImageProcessor(model, return_tensors="np")
         counts = [_tokens(processor, *size) for size in SIZES]
         lines.append(
             [f"`{name}`", _size(model.image), _tiles(model.image), *counts, TOWERS.get(name, "")]
         )
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return _table(titles, lines)
+
+
+def classes() -> str:
+    """One line for each image processor that is known: the model types that have it."""
+    lines: list[list[str]] = []
+    for kind in sorted(IMAGE_CLASSES):
+        types = [
+            f"`{model_type}`"
+            for model_type, backends in IMAGE_PROCESSOR_MAPPING_NAMES.items()
+            if backends.get("torchvision") == kind
+        ]
+        if types:  # A class of several names has them under one.
+            lines.append([f"`{kind}`", ", ".join(types)])
+    return _table(["class", "model types"], lines)
+
+
+def _table(titles: list[str], lines: list[list[str]]) -> str:
+    rows = [titles, ["-"] * len(titles), *lines]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def _size(config: ImageConfig) -> str:
@@ -96,10 +118,13 @@ def _tokens(processor: ImageProcessor, height: int, width: int) -> str:
 
 
 def updated(page: str) -> str:
-    """The page with the table of today's presets."""
-    before, rest = page.split(START)
-    _, after = rest.split(END)
-    return f"{before}{START}{table()}{END}{after}"
+    """The page with the tables of today."""
+    for name, table in (("presets", presets), ("classes", classes)):
+        start = f"<!-- {name}, made by families_table.py -->\n"
+        before, rest = page.split(start)
+        _, after = rest.split(END, maxsplit=1)
+        page = f"{before}{start}{table()}{END}{after}"
+    return page
 
 
 if __name__ == "__main__":

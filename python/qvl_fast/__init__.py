@@ -24,6 +24,7 @@ from qvl_fast.config import (
     VideoPlaceholder,
 )
 from qvl_fast.index.grids import Grids, cu_seqlens, interpolation_taps, position_ids, window_index
+from qvl_fast.index.image_masks import image_attention_mask
 from qvl_fast.index.image_tags import image_paths, image_tag
 from qvl_fast.index.mrope import (
     mm_token_type_ids,
@@ -100,6 +101,7 @@ __all__ = [
     "expand_placeholders",
     "expand_videos",
     "fingerprint",
+    "image_attention_mask",
     "image_paths",
     "image_size",
     "image_tag",

@@ -13,6 +13,7 @@ from qvl_fast.models.adapters import (
     PerceiverResampler,
     QFormer,
     merge_blocks,
+    pack_anyres,
 )
 
 
@@ -65,6 +66,27 @@ def test_projector(width, bias, first, total):
 def test_blocks_and_projector_of_internvl(width, out, first, total):
     merged = merge_blocks(input_of(0, 2, 16, width), 4, 4)
     check(waves(MlpProjector(4 * width, out, norm=True))(merged), first, total)
+
+
+@pytest.mark.parametrize(
+    ("grid", "side", "image_size", "kept", "first"),
+    [
+        ((2, 2), 2, (100, 200), (2, 4), 4),
+        ((1, 2), 4, (100, 130), (4, 6), 1),
+        ((2, 2), 24, (480, 640), (36, 48), 288),
+        ((1, 2), 27, (383, 385), (27, 28), 13),
+        ((3, 1), 2, (300, 50), (6, 2), 0),
+    ],
+)
+def test_features_that_are_left_without_padding(grid, side, image_size, kept, first):
+    """Each feature is its place in the grid of all tiles, row by row."""
+    (rows, columns), (height, width) = grid, kept
+    places = torch.arange(rows * columns * side**2).view(rows * side, columns * side)
+    tiles = places.view(rows, side, columns, side).transpose(1, 2).reshape(-1, side**2, 1)
+    overview = torch.full((1, side**2, 1), -1)
+    packed = pack_anyres(torch.cat((overview, tiles)), image_size, grid)
+    known = first + torch.arange(height)[:, None] * columns * side + torch.arange(width)
+    assert torch.equal(packed.flatten(), torch.cat((overview.flatten(), known.flatten())))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Expanded prompts and counts of tokens equal those of the processors of transformers.
+"""Expanded prompts, counts of tokens and masks equal those of the processors of transformers.
 
 Each family has a processor with a tiny tokenizer, saved as a checkpoint that is read again here.
 ``--family-cases`` says how many random prompts are tried, and a hundredth of how many sizes whose
@@ -11,11 +11,20 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 import transformers
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers.models.idefics import processing_idefics
 
-from qvl_fast import ImageProcessor, ModelConfig, VideoProcessor, expand_images, expand_videos
+from qvl_fast import (
+    ImageProcessor,
+    ModelConfig,
+    VideoProcessor,
+    expand_images,
+    expand_videos,
+    image_attention_mask,
+)
 
 WORDS = ["<unk>", "<s>", "</s>", "<pad>", "What", "is", "that", "\n"]
 INTERNVL = {
@@ -81,8 +90,26 @@ FAMILIES = {
         {"image_token": "<image>", "fake_token": "<fake_token_around_image>"},
     ),
 }
+# Others, whose prompts are not written here, but whose processors ask for tiles as InternVL's does.
+TILING = {
+    "qianfan_ocr": (
+        "QianfanOCR",
+        {"image_seq_length": 5},
+        "GotOcr2",
+        {"size": {"height": 28, "width": 28}},
+        INTERNVL,
+    ),
+    # As released: with the flag off.
+    "aya_vision": (
+        "AyaVision",
+        {"img_size": 28},
+        "GotOcr2",
+        {"size": {"height": 28, "width": 28}, "crop_to_patches": False},
+        {"image_token": "<image>", "img_patch_token": "<|IMG_PATCH|>"},
+    ),
+}
 # Families whose processors count the tokens of images of given sizes.
-COUNTED = ["llava", "llava-full", "llava_next", "llava_onevision", "internvl"]
+COUNTED = ["llava", "llava-full", "llava_next", "llava_onevision", "internvl", "qianfan_ocr"]
 
 
 def tokenizer(named):
@@ -102,7 +129,7 @@ def tokenizer(named):
 
 @cache
 def stock(name):
-    kind, settings, image_kind, image_settings, named = FAMILIES[name]
+    kind, settings, image_kind, image_settings, named = {**FAMILIES, **TILING}[name]
     images = {"Clip": "CLIP"}.get(image_kind, image_kind)
     parts = {
         "image_processor": getattr(transformers, f"{images}ImageProcessor")(**image_settings),
@@ -164,6 +191,54 @@ def test_prompts(family, pytestconfig):
             assert np.array_equal(tokens(expanded)["input_ids"], want), (words, sizes)
 
 
+def assert_same(got, want):
+    assert (got.dtype, got.shape) == (want.dtype, want.shape)
+    assert torch.equal(got, want)
+
+
+def test_images_that_tokens_see(pytestconfig):
+    """Of prompts with as many images each as come, padded at either side."""
+    processor = stock("idefics")
+    tokens = processor.tokenizer
+    for case in range(10 * pytestconfig.getoption("--family-cases")):
+        rng = np.random.default_rng([pytestconfig.getoption("--campaign-seed"), case])
+        prompts = []
+        for _ in range(rng.integers(1, 4)):
+            prompt = ["What", "is", "that"][: rng.integers(1, 4)]
+            for _ in range(rng.integers(0, 4)):
+                prompt.insert(rng.integers(0, len(prompt) + 1), Image.new("RGB", (9, 7)))
+            prompts.append(prompt)
+        tokens.padding_side = str(rng.choice(["left", "right"]))
+        ends = bool(rng.random() < 0.5)
+        batch = processor(text=prompts, add_eos_token=ends, return_tensors="pt")
+        got = image_attention_mask(
+            batch["input_ids"],
+            max(sum(not isinstance(word, str) for word in prompt) for prompt in prompts),
+            image_token_id=processor.image_token_id,
+            eos_token_id=tokens.eos_token_id,
+            return_tensors="pt",
+        )
+        assert_same(got, batch["image_attention_mask"])
+
+
+def test_images_that_tokens_of_packed_texts_see(pytestconfig):
+    """Several texts a row, more images than there is room for, and rows of chance."""
+    processor = stock("idefics")
+    tokens = processor.tokenizer
+    image, end = processor.image_token_id, tokens.eos_token_id
+    for case in range(50 * pytestconfig.getoption("--family-cases")):
+        rng = np.random.default_rng([pytestconfig.getoption("--campaign-seed"), case])
+        shape = rng.integers(1, 4), rng.integers(1, 30)
+        ids = torch.from_numpy(rng.choice([4, 5, image, image, end], shape))
+        images = int(rng.integers(1, 9))
+        seen, _ = processing_idefics.image_attention_mask_for_packed_input_ids(ids, tokens, "pt")
+        want = processing_idefics.incremental_to_binary_attention_mask(seen, "pt", images)
+        got = image_attention_mask(
+            ids, images, image_token_id=image, eos_token_id=end, return_tensors="pt"
+        )
+        assert_same(got, want)
+
+
 @pytest.mark.parametrize("name", COUNTED)
 def test_counts(name, tmp_path, pytestconfig):
     processor = stock(name)
@@ -173,9 +248,24 @@ def test_counts(name, tmp_path, pytestconfig):
     count = 100 * pytestconfig.getoption("--family-cases")
     sizes = [*np.exp(rng.uniform(0, np.log(4000), (count, 2))).astype(int).tolist(), [1, 1]]
     want = processor._get_num_multimodal_tokens(image_sizes=sizes)["num_image_tokens"]
-    # InternVL counts the tokens before and after.
-    frame = 2 if name == "internvl" else 0
+    # InternVL and its like count the tokens before and after.
+    frame = 2 if name in ("internvl", "qianfan_ocr") else 0
     assert [ours.num_tokens(*size) + frame for size in sizes] == want
+
+
+@pytest.mark.parametrize("name", ["internvl", *TILING])
+def test_processors_that_ask_for_tiles(name, tmp_path):
+    processor = stock(name)
+    processor.save_pretrained(tmp_path)
+    image = np.random.default_rng(0).integers(0, 256, (60, 100, 3), np.uint8)
+    mark = processor.image_token if name == "internvl" else "<image>"
+    want = processor(images=[image], text=[mark], return_tensors="pt")["pixel_values"]
+    got = ImageProcessor.from_pretrained(tmp_path)(image).pixel_values
+    assert len(got) > 1
+    assert_same(got, want)
+    if name in TILING:
+        with pytest.raises(ValueError, match="does not say what stands for an image in a prompt"):
+            expand_images(mark, [(60, 100)], ModelConfig.from_pretrained(tmp_path))
 
 
 VIDEOS = ["llava_onevision", "internvl"]

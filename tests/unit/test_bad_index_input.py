@@ -14,6 +14,7 @@ from qvl_fast import (
     block_diagonal_mask,
     cu_seqlens,
     expand_placeholders,
+    image_attention_mask,
     interpolation_taps,
     mm_token_type_ids,
     mrope_decode_position_ids,
@@ -465,6 +466,31 @@ PLACEHOLDERS = {
         lambda: video_timestamps([1], temporal_patch_size=0),
         ValueError,
         r"temporal_patch_size .*\b0\b",
+    ),
+    "mask of ids 1-D": (
+        lambda: image_attention_mask([1, 9], 1, image_token_id=9, eos_token_id=2),
+        ValueError,
+        r"input_ids .*\(B, S\).*\(2,\)",
+    ),
+    "mask of ids float": (
+        lambda: image_attention_mask([[1.0]], 1, image_token_id=9, eos_token_id=2),
+        TypeError,
+        "input_ids .*float64",
+    ),
+    "mask of images -1": (
+        lambda: image_attention_mask([[1]], -1, image_token_id=9, eos_token_id=2),
+        ValueError,
+        "images .*-1",
+    ),
+    "mask of image token str": (
+        lambda: image_attention_mask([[1]], 1, image_token_id="<image>", eos_token_id=2),
+        TypeError,
+        "image_token_id .*'<image>'",
+    ),
+    "mask of end float": (
+        lambda: image_attention_mask([[1]], 1, image_token_id=9, eos_token_id=2.0),
+        TypeError,
+        r"eos_token_id .*2\.0",
     ),
 }
 

@@ -209,7 +209,7 @@ def test_known_processor_types(kind, tmp_path):
         ({"image_processor_type": "VitImageProcessorFast"}, "image_processor_type.*'VitImage"),
         ({"resample": 0}, "resample.* 0"),
         ({"resample": True}, "resample.* True"),
-        ({"do_convert_rgb": False}, "do_convert_rgb.*False"),
+        ({"do_convert_rgb": False, "do_normalize": False}, "do_convert_rgb.*do_normalize.*False"),
         ({"size": {"height": 224, "width": 224}}, "size.*'height': 224"),
         ({"size": {"shortest_edge": 3136}}, "size.*'shortest_edge': 3136"),
         ({"min_pixels": 50, "max_pixels": 49}, "min_pixels.*max_pixels=49.* 50"),
@@ -234,13 +234,22 @@ def test_what_is_not_reproduced_is_refused(settings, message, layout, tmp_path):
         "image_std",
         "rescale_factor",
         "resample",
-        "do_convert_rgb",
     ],
 )
 def test_null_that_transformers_cannot_use_is_refused(name, tmp_path):
-    """It fails on all of these save do_convert_rgb, where null leaves images as they are."""
     with pytest.raises((ValueError, TypeError), match=rf"{name}.*(None|null)"):
         ModelConfig.from_pretrained(write(tmp_path, "separate", {name: None}))
+
+
+@pytest.mark.parametrize("value", [False, None])
+def test_colours_are_converted_where_transformers_would_fail(value, tmp_path):
+    write(tmp_path, "separate", {"do_convert_rgb": value})
+    assert ModelConfig.from_pretrained(tmp_path).image == ImageConfig()
+    with pytest.raises(RuntimeError, match="doesn't match the broadcast shape"):
+        Qwen2VLImageProcessor(do_convert_rgb=value)(np.zeros((60, 60, 1), np.uint8))
+    write(tmp_path, "separate", {"do_convert_rgb": "no"})
+    with pytest.raises(TypeError, match="do_convert_rgb must be true, false or null, got 'no'"):
+        ModelConfig.from_pretrained(tmp_path)
 
 
 @pytest.mark.parametrize("file", ["preprocessor_config.json", "processor_config.json"])

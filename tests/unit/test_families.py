@@ -434,8 +434,8 @@ REFUSED = {
     ),
     "no colours": (
         "BlipImageProcessor",
-        {"do_convert_rgb": False},
-        "do_convert_rgb must be true, got False",
+        {"do_convert_rgb": False, "do_normalize": False},
+        "do_convert_rgb must be true where do_normalize is off, got False",
     ),
     "other keys": (
         "CLIPImageProcessor",

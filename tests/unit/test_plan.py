@@ -19,6 +19,7 @@ from qvl_fast import (
     block_diagonal_mask,
     cu_seqlens,
     expand_placeholders,
+    image_attention_mask,
     interpolation_taps,
     mm_token_type_ids,
     mrope_decode_position_ids,
@@ -463,6 +464,8 @@ PAIRS = (
     (mm_token_type_ids, ([[5, 6]],), {"image_token_id": 5, "video_token_id": 6}),
     (expand_placeholders, ([1, 2, 3], 2, [4]), {}),
     (block_diagonal_mask, ([0, 2, 5],), {}),
+    (image_attention_mask, ([[5, 9, 6]], 1), {"image_token_id": 9, "eos_token_id": 2}),
+    (image_attention_mask, ([[5, 6]], 0), {"image_token_id": 9, "eos_token_id": 2}),
 )
 
 
@@ -582,6 +585,7 @@ q.cu_seqlens(grids), q.position_ids(grids), q.window_index(grids), q.interpolati
 plans = [q.plan(grids, name) for name in ("qwen2-vl", "qwen2.5-vl", "qwen3-vl")]
 packing = q.pack([2, 3], 5)
 q.block_diagonal_mask(packing.cu_seqlens[0])
+q.image_attention_mask([[5, 9, 6]], 1, image_token_id=9, eos_token_id=2)
 ids, _ = q.expand_placeholders([1, 2, 3], 2, [4])
 types = q.mm_token_type_ids([ids], image_token_id=2, video_token_id=9)
 _, deltas = q.mrope_position_ids(

@@ -142,7 +142,18 @@ class ImageConfig:
         values = _settings_of(type(self), settings, self._NULLABLE)
         if "resample" in settings:
             values["layout"] = replace(self.layout, filter=_filter(settings["resample"]))
-        return self.override(**values)
+        config = self.override(**values)
+        convert = settings.get("do_convert_rgb", True)
+        if not isinstance(convert, bool | None):
+            raise TypeError(f"do_convert_rgb must be true, false or null, got {convert!r}")
+        # With the flag off the reference fails at images other than RGB, which are converted here;
+        # only what it does not normalise keeps the channels that it has.
+        if not convert and not config.do_normalize:
+            raise ValueError(
+                f"do_convert_rgb must be true where do_normalize is off, got {convert}: images "
+                "keep the channels that they have there"
+            )
+        return config
 
 
 def class_name(settings: Mapping[str, Any]) -> str:
@@ -173,8 +184,6 @@ def _settings_of(
         ValueError: the settings ask for something that is not reproduced exactly, or another
             setting is null.
     """
-    if settings.get("do_convert_rgb", True) is not True:
-        raise ValueError(f"do_convert_rgb must be true, got {settings['do_convert_rgb']!r}")
     values = {
         name: settings[name]
         for name in ("size", *(entry.name for entry in fields(kind) if entry.name != "layout"))

@@ -10,11 +10,12 @@ from qvl_fast.config.families.prompt import (
     with_tokens,
     with_video_tokens,
 )
-from qvl_fast.config.families.stock import from_json
+from qvl_fast.config.families.stock import IMAGE_CLASSES, from_json
 from qvl_fast.config.families.stock_videos import knows_video, video_from_json
 
 __all__ = [
     "IMAGES",
+    "IMAGE_CLASSES",
     "PLACEHOLDERS",
     "VIDEOS",
     "VIDEO_PLACEHOLDERS",

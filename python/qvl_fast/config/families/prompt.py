@@ -22,21 +22,39 @@ _QWEN = Placeholder(token="<|image_pad|>", token_id=151655)
 _BLIP = replace(_IMAGE, place="front")
 _FAKE = "<fake_token_around_image>"
 
-# By the stock class of the processor, and by the model types that have it.
-_PROCESSORS: Mapping[str, tuple[Placeholder, tuple[str, ...]]] = {
-    "LlavaProcessor": (_IMAGE, ("llava",)),
-    "LlavaNextProcessor": (_IMAGE, ("llava_next",)),
-    "LlavaOnevisionProcessor": (_IMAGE, ("llava_onevision",)),
-    "InternVLProcessor": (
-        Placeholder(token="<IMG_CONTEXT>", before="<img>", after="</img>"),
-        ("internvl",),
-    ),
-    "Blip2Processor": (_BLIP, ("blip-2",)),
-    "InstructBlipProcessor": (_BLIP, ("instructblip",)),
-    "IdeficsProcessor": (replace(_IMAGE, before=_FAKE, after=_FAKE, place="mark"), ("idefics",)),
-    "Qwen2VLProcessor": (_QWEN, ("qwen2_vl",)),
-    "Qwen2_5_VLProcessor": (_QWEN, ("qwen2_5_vl",)),
-    "Qwen3VLProcessor": (_QWEN, ("qwen3_vl", "qwen3_vl_moe")),
+# By the stock class of the processor.
+_PLACEHOLDERS: Mapping[str, Placeholder] = {
+    "LlavaProcessor": _IMAGE,
+    "LlavaNextProcessor": _IMAGE,
+    "LlavaOnevisionProcessor": _IMAGE,
+    "InternVLProcessor": Placeholder(token="<IMG_CONTEXT>", before="<img>", after="</img>"),
+    "Blip2Processor": _BLIP,
+    "InstructBlipProcessor": _BLIP,
+    "IdeficsProcessor": replace(_IMAGE, before=_FAKE, after=_FAKE, place="mark"),
+    "Qwen2VLProcessor": _QWEN,
+    "Qwen2_5_VLProcessor": _QWEN,
+    "Qwen3VLProcessor": _QWEN,
+}
+
+# The class of the processor by the model type. Of some it is not known how they write a prompt.
+_MODEL_TYPES: Mapping[str, str] = {
+    "llava": "LlavaProcessor",
+    "vipllava": "LlavaProcessor",
+    "llava_next": "LlavaNextProcessor",
+    "llava_onevision": "LlavaOnevisionProcessor",
+    "internvl": "InternVLProcessor",
+    "qianfan_ocr": "QianfanOCRProcessor",
+    "aya_vision": "AyaVisionProcessor",
+    "blip-2": "Blip2Processor",
+    "instructblip": "InstructBlipProcessor",
+    "idefics": "IdeficsProcessor",
+    "qwen2_vl": "Qwen2VLProcessor",
+    "qwen2_5_vl": "Qwen2_5_VLProcessor",
+    "qwen3_vl": "Qwen3VLProcessor",
+    "qwen3_vl_moe": "Qwen3VLProcessor",
+    "qwen3_5": "Qwen3VLProcessor",
+    "qwen3_5_moe": "Qwen3VLProcessor",
+    "qwen4_exp": "Qwen3VLProcessor",
 }
 
 # The processor of presets.
@@ -55,7 +73,7 @@ _PRESETS: Mapping[str, str] = {
     "idefics": "IdeficsProcessor",
 }
 PLACEHOLDERS: Mapping[str, Placeholder] = {
-    preset: _PROCESSORS[kind][0] for preset, kind in _PRESETS.items()
+    preset: _PLACEHOLDERS[kind] for preset, kind in _PRESETS.items()
 }
 VIDEO_PLACEHOLDERS: Mapping[str, VideoPlaceholder] = {
     "llava-onevision": VideoPlaceholder(token="<video>"),
@@ -71,16 +89,15 @@ def processor_kind(model: Settings, *files: Settings) -> str | None:
         *files: JSON that may name it, the first first.
     """
     for settings in files:
-        if (kind := settings.get("processor_class")) in _PROCESSORS:
+        if (kind := settings.get("processor_class")) in _MODEL_TYPES.values():
             return kind
-    for kind, (_, types) in _PROCESSORS.items():
-        if model.get("model_type") in types:
-            return kind
-    return None
+    return _MODEL_TYPES.get(model.get("model_type", ""))
 
 
-def placeholder(directory: Path, kind: str, processor: Settings, model: Settings) -> Placeholder:
-    """What stands for an image in the prompts of a checkpoint.
+def placeholder(
+    directory: Path, kind: str, processor: Settings, model: Settings
+) -> Placeholder | None:
+    """What stands for an image in the prompts of a checkpoint, None if that is not known here.
 
     The tokens are those that the processor or the tokenizer name, or else those of the class. Their
     ids are those of ``config.json``, by which the model finds images, or else the tokenizer's.
@@ -94,8 +111,10 @@ def placeholder(directory: Path, kind: str, processor: Settings, model: Settings
     Raises:
         ValueError: a file is not JSON, or an id is none.
     """
+    default = _PLACEHOLDERS.get(kind)
+    if default is None:
+        return None
     tokenizer = _Tokenizer.of(directory)
-    default, _ = _PROCESSORS[kind]
     if kind == "InternVLProcessor":
         default = replace(
             default,
@@ -116,7 +135,7 @@ def placeholder(directory: Path, kind: str, processor: Settings, model: Settings
 
 
 def video_placeholder(
-    directory: Path, kind: str, processor: Settings, model: Settings, image: Placeholder
+    directory: Path, kind: str, processor: Settings, model: Settings, image: Placeholder | None
 ) -> VideoPlaceholder | None:
     """What stands for a video in the prompts of a checkpoint, None if that is not known here.
 
@@ -205,7 +224,7 @@ def with_tokens(image: ImageConfig, kind: str, processor: Settings, model: Setti
                 )
         case "LlavaOnevisionProcessor":
             return _onevision(image, processor, model)
-        case "InternVLProcessor":
+        case "InternVLProcessor" | "QianfanOCRProcessor":
             tokens = TileTokens(_number("image_seq_length", processor, model, 256))
         case "Blip2Processor" | "InstructBlipProcessor":
             tokens = TileTokens(_number("num_query_tokens", processor, model, 32))

@@ -100,9 +100,8 @@ def _anyres(reader: Reader, default: Layout) -> Layout:
 
 
 def _ratio(reader: Reader, _: Layout) -> Layout:
-    """GotOcr2, which InternVL uses with tiles; it does not crop."""
-    # The processor of InternVL asks for tiles in every call, whatever the JSON says.
-    tiled = reader.settings.get("processor_class") == "InternVLProcessor"
+    """GotOcr2, which InternVL and others use with tiles; it does not crop."""
+    tiled = reader.settings.get("processor_class") in _TILING
     if not tiled and not reader.flag("crop_to_patches", False):
         settings = {**reader.settings, "do_center_crop": False}
         return replace(replace(reader, settings=settings).one_tile(), stack="flat")
@@ -186,6 +185,12 @@ _STOCK: Mapping[str, _Stock] = {
     "GotOcr2ImageProcessor": _Stock(VIT, _ratio, Stretch(384, 384)),
 }
 
+# Image processors of transformers whose JSON is read here, by the names that they have today.
+IMAGE_CLASSES = frozenset(_STOCK)
+
+# Processors that ask for tiles in every call, whatever the JSON of the images says.
+_TILING = ("InternVLProcessor", "QianfanOCRProcessor", "AyaVisionProcessor")
+
 # Settings that are areas in pixels for Qwen and its relatives, and sides for the others.
 _SIZES = ("size", "min_pixels", "max_pixels")
 
@@ -211,10 +216,6 @@ def from_json(settings: Settings) -> ImageConfig:
         config = stock.defaults.updated(own)
     else:
         own = {name: value for name, value in own.items() if name not in _SIZES}
-        if own.get("do_convert_rgb", True) is None:
-            # Released files of SigLIP have it; only images that are not RGB then fail in the stock
-            # class, which are converted here.
-            del own["do_convert_rgb"]
         config = stock.defaults.updated(own)
     if stock.layout is None:
         return config
