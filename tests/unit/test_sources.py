@@ -96,6 +96,10 @@ def test_mappings_of_data_sets(tmp_path):
         ImageError, match=r"'bytes' or a 'path', got a dict with the keys \['url'\]"
     ):
         process([PIXELS, {"url": "x"}])
+    for contents in (str(path), path, "", [FILE]):
+        for call in (process, image_size):
+            with pytest.raises(ImageError, match="image must have bytes as its 'bytes', got"):
+                call({"bytes": contents, "path": str(path)})
 
 
 def test_generators():

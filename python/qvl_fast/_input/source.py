@@ -122,9 +122,16 @@ def _is_stack(value: Any) -> bool:
 
 
 def _of_mapping(encoded: Mapping[str, Any]) -> Any:
-    for key in ("bytes", "path"):
-        if encoded.get(key) is not None:
-            return encoded[key]
+    contents = encoded.get("bytes")
+    if isinstance(contents, bytes | bytearray | memoryview):
+        return cast("Any", contents)
+    if contents is not None:
+        # A text would be opened as a path, which who fetches paths for a server does not look for.
+        raise ImageError(
+            f"image must have bytes as its 'bytes', got {contents!r:.80}", source=encoded
+        )
+    if encoded.get("path") is not None:
+        return encoded["path"]
     raise ImageError(
         f"image must have 'bytes' or a 'path', got a {type(encoded).__name__} with the keys "
         f"{list(encoded)!r:.80}",

@@ -96,7 +96,13 @@ def image_source(element: Element) -> Any:
 
 
 def located(source: Any, fetch: Fetch) -> Any:
-    """A source as it was given, or what a text in it names: no text goes past ``fetch``."""
+    """A source as it was given, or what a text in it names: no text goes past ``fetch``.
+
+    Raises:
+        TypeError: it is several.
+    """
+    if isinstance(source, list | tuple):
+        raise TypeError(f"an element of a message must hold one image, got {source!r:.80}")
     text = source
     if isinstance(source, Mapping) and "path" in source and source.get("bytes") is None:
         text = cast("Mapping[str, Any]", source)["path"]
