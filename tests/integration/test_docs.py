@@ -12,14 +12,21 @@ import pytest
 import torch
 from pages import PAGES, ROOT, blocks, labelled_blocks
 from PIL import Image
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import (
+    LlavaNextConfig,
+    LlavaNextForConditionalGeneration,
+    LlavaNextImageProcessor,
+    LlavaNextProcessor,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+)
 
 import qvl_fast
 from qvl_fast import ImageError, ImageProcessor, ImageRows, fingerprint
 from qvl_fast.integrations.transformers import unregister
 
 # Pages whose results are looked at beyond what the pages themselves assert; see below.
-LOOKED_AT = {"messages.md", "serving.md", "training.md", "transformers.md"}
+LOOKED_AT = {"families.md", "messages.md", "serving.md", "training.md", "transformers.md"}
 # Labels of blocks that are run where their surroundings are: test_data_recipes.py, test_ray.py and
 # test_serving.py.
 ELSEWHERE = {"datasets", "ray", "sglang", "vllm", "webdataset"}
@@ -55,13 +62,55 @@ def tiny_checkpoint(tmp_path_factory, tiny_processor):
     return folder
 
 
+@pytest.fixture(scope="module")
+def tiny_tiles_checkpoint(tmp_path_factory, tiny_processor):
+    """A directory with a tiny model of LLaVA-NeXT, its processor and its tokenizer."""
+    folder = tmp_path_factory.mktemp("tiles")
+    tokenizer = tiny_processor("qwen2.5-vl", {}, {}).tokenizer
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    pinpoints = [[28, 56], [56, 28], [56, 56]]
+    images = LlavaNextImageProcessor(
+        size={"shortest_edge": 28}, crop_size=28, image_grid_pinpoints=pinpoints
+    )
+    LlavaNextProcessor(
+        images,
+        tokenizer,
+        patch_size=7,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    small = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    config = LlavaNextConfig(
+        vision_config={
+            "model_type": "clip_vision_model",
+            "hidden_size": 32,
+            "image_size": 28,
+            "patch_size": 7,
+            **small,
+        },
+        text_config={
+            "model_type": "llama",
+            "hidden_size": 48,
+            "vocab_size": len(tokenizer),
+            "num_key_value_heads": 1,
+            **small,
+        },
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        image_grid_pinpoints=pinpoints,
+    )
+    LlavaNextForConditionalGeneration(config).save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def folder(tmp_path, tiny_checkpoint, monkeypatch):
+def folder(tmp_path, tiny_checkpoint, tiny_tiles_checkpoint, monkeypatch):
     """Where pages run: it has what they name."""
     (tmp_path / "samples").symlink_to(ROOT / "samples")
     (tmp_path / "build").mkdir()
     (tmp_path / "path" / "to").mkdir(parents=True)
     (tmp_path / "path" / "to" / "Qwen2.5-VL-7B-Instruct").symlink_to(tiny_checkpoint)
+    (tmp_path / "path" / "to" / "llava-v1.6-vicuna-7b-hf").symlink_to(tiny_tiles_checkpoint)
     monkeypatch.chdir(tmp_path)
 
 
@@ -98,7 +147,23 @@ def test_every_public_function_is_named():
     assert functions - set(re.findall(r"\w+", page)) == set()
 
 
-def test_the_table_of_families_is_that_of_the_presets():
+def test_families():
+    names = {}
+    printed = run(blocks("families.md"), names)
+    page = (ROOT / "docs" / "families.md").read_text(encoding="utf-8")
+    said = " ".join(page.split())
+    for line in printed.splitlines():
+        assert line in said, line
+    # The features are those that the stock model makes of the stock processor's pixels.
+    stock = LlavaNextImageProcessor.from_pretrained(names["directory"])
+    inputs = stock(Image.open("samples/coffee.png"), return_tensors="pt")
+    with torch.no_grad():
+        [expected] = names["model"].get_image_features(**inputs).pooler_output
+    difference = (names["features"] - expected).abs().max() / expected.abs().max()
+    assert difference.item() < 1e-5
+
+
+def test_the_tables_of_families_are_those_of_the_code():
     spec = importlib.util.spec_from_file_location("table", ROOT / "docs" / "families_table.py")
     table = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(table)
