@@ -129,7 +129,7 @@ def main() -> None:
             optimizer.step()
             optimizer.zero_grad()
             step += 1
-            images, tokens = len(batch), batch["input_ids"].numel()
+            images, tokens = len(batch.image_grid_thw), batch["input_ids"].numel()
             print(f"step {step}: {images} images, {tokens} tokens, loss {loss.item():.3f}")
             if step == options.steps:
                 break

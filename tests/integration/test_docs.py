@@ -247,7 +247,7 @@ def test_serving():
     assert [status for status, _ in found] == [200, 400, 413]
     (_, batch), (_, message), (_, refusal) = found
     assert type(batch) is ImageRows
-    assert len(batch) == 2
+    assert len(batch.image_grid_thw) == 2
     assert message.startswith("image 1: ")
     assert refusal == "an image has 8000 x 8000 pixels"
     names["threads"].shutdown()

@@ -100,6 +100,18 @@ def test_bad_items_are_noted_and_the_others_are_as_ever(form):
             read_rows({name: values[1] for name, values in batch.items()})
 
 
+@pytest.mark.parametrize("family", ["clip-224", "siglip2-naflex", "llava-next"])
+@pytest.mark.parametrize("form", ["arrays", "bytes"])
+def test_rows_of_other_families(family, form):
+    processor = ImageProcessor(family, form="rows", return_tensors="np")
+    batch = RowStage(processor, form=form)({"bytes": column(BYTES[:2])})
+    assert batch["error"].tolist() == ["", ""]
+    for number, item in enumerate(processor(FILES[:2]).split()):
+        record = {name: values[number] for name, values in batch.items()}
+        found = record["pixel_values"] if form == "arrays" else read_rows(record).pixel_values
+        assert np.array_equal(found, item.pixel_values)
+
+
 def test_a_batch_without_images():
     batch = RowStage(PROCESSOR)({"bytes": column([])})
     assert {name: len(values) for name, values in batch.items()} == {
@@ -114,6 +126,9 @@ def test_what_cannot_be_is_refused():
         RowStage(PROCESSOR, form="rows")
     with pytest.raises(ValueError, match="bfloat16"):
         RowStage(ImageProcessor("qwen2.5-vl", dtype="bfloat16"))
+    for family, kind in (("clip-224", "planes"), ("siglip2-naflex", "padded")):
+        with pytest.raises(ValueError, match=f"processor must be .*form='rows', got '{kind}'"):
+            RowStage(ImageProcessor(family))
     with pytest.raises(KeyError, match="image"):
         RowStage(PROCESSOR, column="image")({"bytes": column(BYTES)})
     record = {"pixel_values": bytes(20), "image_grid_thw": [1, 2, 2], "dtype": "float32"}

@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 import qvl_fast
+from qvl_fast.config import FAMILIES
 from qvl_fast.integrations.torch_data import (
     Collate,
     RowTransform,
@@ -109,13 +110,32 @@ def test_rows_follow_each_other_and_sequences_are_padded():
     ]
     assert batch["number"] == [3, 0, 1]
     assert type(batch) is qvl_fast.ImageRows
-    assert len(batch) == 2
 
 
 def test_a_batch_of_text_alone():
     batch = Collate()([{"input_ids": [1, 2]}, {"input_ids": [3]}])
     assert sorted(batch) == ["attention_mask", "input_ids"]
-    assert len(batch) == 0
+    assert len(batch) == 2  # Who trains takes a batch that is empty or false for none.
+
+
+@pytest.mark.parametrize("form", [None, "rows"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_samples_of_every_family_are_as_images_of_one_call(family, form):
+    processor = qvl_fast.ImageProcessor(family, form=form)
+    files = FILES[:2]  # of as many tiles each, where a family pads them
+    batch = Collate()([{**processor(file), "input_ids": [1]} for file in files])
+    expected = processor([[file] for file in files])
+    assert type(batch) is type(expected)
+    assert batch.keys() == expected.keys() | {"input_ids", "attention_mask"}
+    assert all(torch.equal(batch[name], expected[name]) for name in expected)
+    assert [len(part) for part in batch.split()] == [len(part) for part in expected.split()]
+
+
+def test_planes_of_several_shapes_are_refused():
+    processor = qvl_fast.ImageProcessor("llava-next")
+    wide, square = (np.zeros((*size, 3), np.uint8) for size in ((300, 1000), (700, 700)))
+    with pytest.raises(ValueError, match=r"pixel_values must be of one kind .*4, 3, 336.*5, 3, 336"):
+        Collate()([processor(wide), processor(square)])
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "uint8"])

@@ -28,11 +28,10 @@ def test_it_is_a_dict_whose_entries_are_attributes():
 
 
 @pytest.mark.parametrize("form", ["pt", "np"])
-def test_its_length_is_the_number_of_images_and_it_splits(form):
+def test_it_splits_and_its_length_is_that_of_a_dict(form):
     batch = process(IMAGES, return_tensors=form)
-    assert len(batch) == 3
     parts = batch.split()
-    assert [len(part) for part in parts] == [1, 1, 1]
+    assert [len(each) for each in (batch, *parts)] == [2] * 4
     for part, image in zip(parts, IMAGES, strict=True):
         alone = process(image, return_tensors=form)
         assert type(part) is ImageRows

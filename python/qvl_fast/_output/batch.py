@@ -21,8 +21,8 @@ T = TypeVar("T")
 class BatchRows(dict[str, T]):
     """The rows and grids of a batch: a dict that works as ``model(**batch)``.
 
-    It pickles, and takes further entries such as ``input_ids``. Its entries are attributes too, and
-    its length is the number of images or videos.
+    It pickles, and takes further entries such as ``input_ids``. Its entries are attributes too. As
+    of any dict, its length is the number of entries; that of images is the length of their grids.
     """
 
     _ROWS: ClassVar[str]
@@ -36,9 +36,6 @@ class BatchRows(dict[str, T]):
             raise AttributeError(
                 f"{type(self).__name__!r} object has no attribute or entry {name!r}"
             ) from None
-
-    def __len__(self) -> int:
-        return len(self._counts())
 
     def to(
         self,
@@ -177,8 +174,9 @@ class _Videos(BatchRows[T]):
     timestamps: Sequence[Sequence[str]]
 
     def _complete(self, part: Any, place: int) -> None:
-        part.video_metadata = self.video_metadata[place : place + 1]
-        part.timestamps = self.timestamps[place : place + 1]
+        for name in ("video_metadata", "timestamps"):
+            if name in vars(self):  # Not where a trainer has made the dict anew of its entries.
+                setattr(part, name, getattr(self, name)[place : place + 1])
 
 
 class VideoRows(_Videos[T]):

@@ -63,7 +63,7 @@ class RowStage:
         keep_images: whether the column of the images stays, too, as one of paths may.
 
     Raises:
-        ValueError: an unknown form, or arrays of bfloat16.
+        ValueError: an unknown form, arrays of bfloat16, or a processor that makes no rows.
 
     Example:
         >>> import numpy as np, qvl_fast
@@ -84,6 +84,8 @@ class RowStage:
         keep_images: bool = False,
     ) -> None:
         check_choice("form", form, Form)
+        if processor.form != "rows":
+            raise ValueError(f"processor must be made with form='rows', got {processor.form!r}")
         changes: dict[str, Any] = {}
         if form == "multimodal_data":
             changes = {"dtype": "uint8", "temporal": "compact"}  # the pixels themselves
@@ -109,7 +111,7 @@ class RowStage:
         result = dict(batch)
         if not self._keep_images:
             del result[self._column]
-        made = [item if isinstance(item, ImageRows) else None for item in found]
+        made = [None if isinstance(item, Exception) else item for item in found]
         match self._form:
             case "arrays":
                 result |= self._arrays(made)
@@ -118,7 +120,7 @@ class RowStage:
             case "multimodal_data":
                 result["multimodal_data"] = _column([self._multimodal_data(item) for item in made])
         # Never None: a part whose errors are all None would have a column of another type.
-        errors = ["" if isinstance(item, ImageRows) else _described(item) for item in found]
+        errors = [_described(item) if isinstance(item, Exception) else "" for item in found]
         return {**result, "error": _column(errors)}
 
     def _made(self, images: Sequence[ImageSource]) -> list[ImageRows[Any] | Exception]:

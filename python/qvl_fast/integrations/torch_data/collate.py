@@ -9,13 +9,18 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from qvl_fast._output.batch import ImageRows
+from qvl_fast._output.batch import BatchRows, ImagePlanes, ImageRows, PaddedRows
 from qvl_fast._output.torch import as_tensor
 
 # What the samples of a batch have one after another.
 _JOINED = (
     "pixel_values",
     "image_grid_thw",
+    "image_sizes",
+    "num_patches",
+    "batch_num_images",
+    "pixel_attention_mask",
+    "spatial_shapes",
     "pixel_values_videos",
     "video_grid_thw",
     "second_per_grid_ts",
@@ -26,11 +31,16 @@ _JOINED = (
 class Collate:
     """Makes one batch of samples: rows and grids follow each other, sequences are padded.
 
-    - ``pixel_values``, ``image_grid_thw``, those of videos and ``second_per_grid_ts`` are joined; a
-      sample may lack them.
+    - What processors make of images and videos, of any family and form, is joined; a sample may
+      lack it. Planes that differ in shape are refused, as LLaVA-NeXT's with other numbers of tiles
+      do; rows may be of any number.
     - Entries that ``padding`` names are sequences ``(S,)``: they are padded at the right to the
       longest, ``(B, longest)``. ``attention_mask``, int64, is 1 where ``input_ids`` has a token.
     - Every other entry becomes a list.
+
+    What is joined comes last: ``Trainer`` of transformers takes the length of a batch's first
+    tensor for the number of its samples. Of an ``IterableDataset`` it would cut all tensors to that
+    length, unless it has ``accelerator_config={"dispatch_batches": False}``.
 
     Attributes:
         padding: for each entry to pad what to pad it with.
@@ -47,8 +57,12 @@ class Collate:
     padding: Mapping[str, int] = field(default_factory=lambda: {"input_ids": 0, "labels": -100})
     pin_memory: bool = False
 
-    def __call__(self, samples: Sequence[Mapping[str, Any]]) -> ImageRows[Any]:
+    def __call__(self, samples: Sequence[Mapping[str, Any]]) -> BatchRows[Any]:
         """A batch of samples.
+
+        Returns:
+            :class:`~qvl_fast.ImagePlanes` or :class:`~qvl_fast.PaddedRows` of samples that have
+            these; else :class:`~qvl_fast.ImageRows`, without entries for images if there are none.
 
         Raises:
             ValueError: there is no sample, rows of samples are of different kinds, or a sample
@@ -57,8 +71,9 @@ class Collate:
         """
         if not samples:
             raise ValueError("samples must hold at least one sample, got none")
-        batch: ImageRows[Any] = ImageRows()
-        for name in dict.fromkeys(name for sample in samples for name in sample):
+        batch: dict[str, Any] = {}
+        names = dict.fromkeys(name for sample in samples for name in sample)
+        for name in sorted(names, key=_JOINED.__contains__):
             values = [sample[name] for sample in samples if name in sample]
             if name in _JOINED:
                 batch[name] = self._joined(name, values)
@@ -74,7 +89,7 @@ class Collate:
             if name == "input_ids":
                 masks = [torch.ones(len(row), dtype=torch.int64) for row in rows]
                 batch["attention_mask"] = self._pinned(pad_sequence(masks, True))
-        return batch
+        return _kind(batch)(batch)
 
     def _joined(self, name: str, values: list[Any]) -> torch.Tensor:
         parts = [torch.as_tensor(as_tensor(value)) for value in values]
@@ -90,3 +105,11 @@ class Collate:
 
     def _pinned(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.pin_memory() if self.pin_memory else tensor
+
+
+def _kind(batch: Mapping[str, Any]) -> type[BatchRows[Any]]:
+    if "spatial_shapes" in batch:
+        return PaddedRows
+    if "pixel_values" in batch and batch["pixel_values"].ndim > 2:
+        return ImagePlanes
+    return ImageRows
