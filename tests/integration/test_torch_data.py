@@ -134,7 +134,8 @@ def test_samples_of_every_family_are_as_images_of_one_call(family, form):
 def test_planes_of_several_shapes_are_refused():
     processor = qvl_fast.ImageProcessor("llava-next")
     wide, square = (np.zeros((*size, 3), np.uint8) for size in ((300, 1000), (700, 700)))
-    with pytest.raises(ValueError, match=r"pixel_values must be of one kind .*4, 3, 336.*5, 3, 336"):
+    message = r"pixel_values must be of one kind .*4, 3, 336.*5, 3, 336"
+    with pytest.raises(ValueError, match=message):
         Collate()([processor(wide), processor(square)])
 
 
