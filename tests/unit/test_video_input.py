@@ -110,7 +110,8 @@ def test_batches_may_be_nested(qwen2_5):
         [list(FRAMES), [Image.fromarray(frame) for frame in short]],
     ):
         assert qwen2_5(videos).video_grid_thw[:, 0].tolist() == [6, 2]
-    assert len(qwen2_5(np.stack([FRAMES, FRAMES]))) == 2
+    stacked = qwen2_5(np.stack([FRAMES, FRAMES]))
+    assert stacked.video_grid_thw[:, 0].tolist() == [6, 6]
     assert qwen2_5(FRAMES[0]).video_grid_thw[0, 0] == 1
     assert qwen2_5(Image.fromarray(FRAMES[0])).video_grid_thw[0, 0] == 1
 
