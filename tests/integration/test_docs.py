@@ -68,14 +68,14 @@ def tiny_tiles_checkpoint(tmp_path_factory, tiny_processor):
     folder = tmp_path_factory.mktemp("tiles")
     tokenizer = tiny_processor("qwen2.5-vl", {}, {}).tokenizer
     tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
-    pinpoints = [[28, 56], [56, 28], [56, 56]]
+    pinpoints = [[56, 112], [112, 56], [112, 112]]
     images = LlavaNextImageProcessor(
-        size={"shortest_edge": 28}, crop_size=28, image_grid_pinpoints=pinpoints
+        size={"shortest_edge": 56}, crop_size=56, image_grid_pinpoints=pinpoints
     )
     LlavaNextProcessor(
         images,
         tokenizer,
-        patch_size=7,
+        patch_size=14,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
     ).save_pretrained(folder)
@@ -85,8 +85,8 @@ def tiny_tiles_checkpoint(tmp_path_factory, tiny_processor):
         vision_config={
             "model_type": "clip_vision_model",
             "hidden_size": 32,
-            "image_size": 28,
-            "patch_size": 7,
+            "image_size": 56,
+            "patch_size": 14,
             **small,
         },
         text_config={
