@@ -200,6 +200,11 @@ SOURCES = {
     "text stream": (lambda: process(io.StringIO("x")), (ValueError, TypeError), "image .*StringIO"),
     "closed file": (lambda: process(closed()), ValueError, "image .*closed"),
     "closed PIL image": (lambda: process(closed_image()), ValueError, "image .*PIL.*closed"),
+    "PostScript": (
+        lambda: process(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 56 56\n%%EndComments\n"),
+        ValueError,
+        "image .* is a PostScript program, not pixels",
+    ),
     "truncated JPEG": (lambda: process(jpeg()[:3000]), ValueError, "image .*3000 bytes.*truncated"),
     "bomb": (lambda: process(png(60000, 60000)), ValueError, r"image .*3600000000 pixels"),
     "size of a bomb": (lambda: image_size(png(60000, 60000)), ValueError, "image .*3600000000 pix"),

@@ -142,3 +142,10 @@ def test_rows_of_another_configuration_are_refused():
     rows = patchify(noise(CONFIGS["qwen2.5-vl"]), "qwen2.5-vl")
     with pytest.raises(ValueError, match="makes of no pixel"):
         unpatchify(rows, [[1, 6, 10]], ImageConfig(image_mean=(0.5, 0.5, 0.5)))
+
+
+@pytest.mark.parametrize("config", ["qwen2.5-vl", "siglip2-naflex"])
+def test_no_rows_are_no_images(config):
+    rows = patchify(np.zeros((1, 112, 112, 3), np.uint8), config)
+    assert unpatchify(rows[:0], np.zeros((0, 3), np.int64), config) == []
+    assert fingerprint(rows[:0], config) != fingerprint(rows, config)

@@ -11,6 +11,7 @@ from PIL import Image
 
 import qvl_fast
 from qvl_fast import ModelConfig, boxes, diff, view
+from qvl_fast.config import FAMILIES
 from qvl_fast.views import gallery, view_frames
 
 GREY = np.full((280, 420, 3), 100, np.uint8)  # 10 x 15 tokens of Qwen2.5-VL, not resized.
@@ -73,6 +74,15 @@ def test_position_ids_are_those_of_the_language_model(config):
         [[0, *[1] * tokens, 0]], config=config, image_grid_thw=grid_of(seen)
     )
     assert (ids[:, 0, 1:-1] == seen.positions.T).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_can_be_seen(family):
+    image = np.full((300, 400, 3), 90, np.uint8)
+    image[100:200, 100:300] = 255
+    pixels = view(image, family).seen.pixels
+    assert pixels.min() <= 90
+    assert pixels.max() == 255
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,12 @@ def opened(
         else:
             stream = _Watched(file)
         with refusing(file, stream, error):
-            yield stack.enter_context(Image.open(stream))
+            image = stack.enter_context(Image.open(stream))
+            if image.format == "EPS":
+                # Whoever sends one must not have it run.
+                reason = "is a PostScript program, not pixels; pass a PIL image of it"
+                raise error.about(file, reason)
+            yield image
 
 
 def read_file(file: File) -> bytes:

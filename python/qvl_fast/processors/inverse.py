@@ -178,8 +178,8 @@ def _pixels(rows: Rows, config: ImageConfig, reference: Reference) -> NDArray[np
 def _planes(rows: NDArray[Any], config: ImageConfig, frames: int) -> NDArray[Any]:
     """The columns of rows apart: ``(N, 3, frames, patch * patch)``."""
     if config.layout.channels_last:
-        return rows.reshape(len(rows), -1, 3, frames).transpose(0, 2, 3, 1)
-    return rows.reshape(len(rows), 3, frames, -1)
+        return rows.reshape(len(rows), config.patch_size**2, 3, frames).transpose(0, 2, 3, 1)
+    return rows.reshape(len(rows), 3, frames, config.patch_size**2)
 
 
 @cache

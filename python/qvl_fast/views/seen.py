@@ -78,7 +78,10 @@ def see(image: ImageSource, config: ModelConfig) -> Seen:
         ImageError: the image cannot be read, or the model cannot take its size.
     """
     # Raw pixels, once for each patch: nothing is normalised that would have to be undone.
-    processor = ImageProcessor(config, dtype="uint8", temporal="compact", return_tensors="np")
+    form = "rows" if config.image.layout.stack == "masked" else None
+    processor = ImageProcessor(
+        config, form=form, dtype="uint8", temporal="compact", return_tensors="np"
+    )
     batch = processor(image)
     size = image_size(image)
     if config.image.layout.tile is not None:
