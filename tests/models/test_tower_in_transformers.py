@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import Qwen2_5_VLConfig, Qwen2VLConfig, Qwen3VLConfig
 
+from qvl_fast import ImageProcessor
 from qvl_fast.config import TOWERS, TowerConfig
 from qvl_fast.models import Visual
 
@@ -75,6 +76,33 @@ def test_logits_and_tokens_of_a_model_with_our_tower(model, pair, inputs, relati
         assert relative_error(model(**inputs).logits, expected) < 1e-5
         assert torch.equal(model.generate(**inputs, max_new_tokens=8, do_sample=False), tokens)
     assert list(model.state_dict()) == names
+
+
+def test_a_model_with_a_folded_tower_takes_pixels(name, model, pair, inputs, relative_error):
+    """Though models cast rows to the type that their vision module says."""
+    _, tower = pair
+    config = ImageProcessor(name.removesuffix("-tiny"), patch_size=tower.config.patch_size).config
+    columns = inputs["pixel_values"].shape[1]
+    per_channel = columns // 3
+    pixels = torch.randint(256, (len(inputs["pixel_values"]), columns), dtype=torch.uint8)
+    mean, std = (
+        torch.tensor(values).repeat_interleave(per_channel)
+        for values in (config.image_mean, config.image_std)
+    )
+    videos = inputs["pixel_values_videos"]
+    black = torch.zeros_like(videos) - mean / std
+    inputs = {
+        **inputs,
+        "pixel_values": (pixels / 255 - mean) / std,
+        "pixel_values_videos": black,
+    }
+    with torch.inference_mode():
+        expected = model(**inputs).logits
+        tower.fold_normalization(config)
+        model.model.visual = Visual(tower)
+        black = torch.zeros_like(videos, dtype=torch.uint8)
+        inputs |= {"pixel_values": pixels, "pixel_values_videos": black}
+        assert relative_error(model(**inputs).logits, expected) < 1e-5
 
 
 def test_a_model_with_our_tower_trains_as_stock_does(model, pair, inputs):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from qvl_fast.models.qwen3 import Qwen3VisionTower
 
 if TYPE_CHECKING:
-    import torch
-
     from qvl_fast.models.tower import VisionTower
 
 
@@ -40,8 +39,9 @@ class Visual(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type of the weights, which the model casts rows to."""
-        return self.tower.dtype
+        """Type that the model casts rows to: that of the weights; uint8 if the tower is folded."""
+        folded = self.tower.patch_embed.normalization is not None
+        return torch.uint8 if folded else self.tower.dtype
 
     @property
     def device(self) -> torch.device:

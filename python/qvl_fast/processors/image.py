@@ -49,9 +49,10 @@ class ImageProcessor(Processor[ImageConfig]):
             default there.
         dtype: ``"float32"``, ``"float16"``, ``"bfloat16"`` (both rounded from float32 to nearest
             even) or ``"uint8"``, the resized pixels without rescaling and normalisation. Also
-            torch's own, such as ``torch.bfloat16``.
+            torch's own, such as ``torch.bfloat16``. Only towers of :mod:`qvl_fast.models` that were
+            folded take uint8; a stock model casts it and computes nonsense.
         temporal: ``"full"`` stores a patch for each of ``temporal_patch_size`` frames as the
-            reference does, ``"compact"`` once.
+            reference does, ``"compact"`` once, which the towers of :mod:`qvl_fast.models` take.
         num_threads: how many threads a call may use. By default one in a worker process, elsewhere
             as many as the process may use processors, or ``QVL_FAST_NUM_THREADS``. Concurrent calls
             share these.
