@@ -11,6 +11,13 @@ use crate::error::Result;
 use crate::filter::Axis;
 use crate::memory;
 
+/// Bytes of a first-level cache that is small for this kind of processor, but for little cores.
+const SMALL_CACHE: usize = if cfg!(target_arch = "aarch64") {
+    64 << 10
+} else {
+    32 << 10
+};
+
 /// A vertical pass.
 ///
 /// A window of taps that begins or ends in the middle of a pair takes in the other half with a weight
@@ -120,7 +127,7 @@ impl Vertical {
     /// in the first-level cache.
     pub(crate) fn run_together(&self, positions: Range<usize>, lines: &[&[Pair]], out: &mut [u8]) {
         /// Bytes of the pairs that a strip of an output scanline is made of: half of a small cache.
-        const STRIP: usize = 16 << 10;
+        const STRIP: usize = SMALL_CACHE / 2;
         let (first, length) = (
             self.pairs(positions.start).start,
             out.len() / positions.len(),

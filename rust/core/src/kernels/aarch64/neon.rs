@@ -21,7 +21,7 @@ pub(in crate::kernels) const WIDENED: usize = 64;
 /// taps       e0 o0 e1 o1 e2 o2 e3 o3      (16 bits)
 /// sums       e0 o0 e1 o1 | e2 o2 e3 o3    (32 bits, in two registers)
 /// ```
-type Sums = [int32x4_t; 2];
+pub(in crate::kernels) type Sums = [int32x4_t; 2];
 
 #[target_feature(enable = "neon")]
 #[inline]

@@ -1,13 +1,11 @@
-//! The vertical pass. Multiply-adds of NEON add no neighbours, so that pairs are taken apart, and each sample is
-//! multiplied by a weight of its own.
+//! The vertical pass. Multiply-adds of NEON add no neighbours: the two products of a pair are summed apart where
+//! weights have 16 bits, and made one by one where they have 32.
 
-use std::arch::aarch64::*;
+use std::arch::{aarch64::*, asm};
 
+use super::neon;
 use crate::kernels::Pair;
 use crate::kernels::taps::{Taps, Weights};
-
-/// The sums of eight samples.
-type Sums = [int32x4_t; 2];
 
 /// Bits after the point that an axis has at most; all of Pillow's have them.
 const MOST: u32 = 22;
@@ -24,104 +22,110 @@ pub(in crate::kernels) unsafe fn combine(
     at: usize,
     out: &mut [u8],
 ) {
+    let zero = vdupq_n_s32(0);
+    // Sums take 16 registers either way, which leaves room for what is loaded.
     // SAFETY: by the contract above. Weights that fit in 16 bits have fewer than MOST, but at scales of 64
     // and more.
     unsafe {
         if precision < MOST {
-            // Not more at once: what is taken apart as it is loaded needs as many registers as its sums.
-            combine_by::<false, 4>(lines, weights, precision, at, out);
+            combine_by::<_, _, _, 8>(
+                (lines, weights.low),
+                at,
+                out,
+                [zero; 2],
+                |taps| taps_16(taps),
+                |sums, pairs, taps| neon::multiply_add(sums, vreinterpretq_u8_s32(pairs), taps),
+                |sums| samples(sums, precision),
+            );
         } else {
-            combine_by::<true, 8>(lines, weights, precision, at, out);
+            combine_by::<_, _, _, 16>(
+                (lines, weights.whole),
+                at,
+                out,
+                zero,
+                |taps| taps_32(taps),
+                |sum, pairs, taps| multiply_add_32(sum, pairs, taps),
+                |sums| samples_of_most(sums),
+            );
         }
     }
 }
 
-/// Makes `EIGHTS` times eight samples at once, with weights of 32 bits if they are `WIDE`, of 16 if not.
+/// Makes `FOURS` times four samples at once. Of `lines`, with the weights of each, `multiply_add` adds four pairs
+/// at a time to sums, which begin at `zero`.
 ///
 /// # Safety
 /// As above.
 #[target_feature(enable = "neon")]
 #[inline]
-unsafe fn combine_by<const WIDE: bool, const EIGHTS: usize>(
-    lines: &[&[Pair]],
-    weights: Weights<'_>,
-    precision: u32,
+unsafe fn combine_by<Weights: Copy, Taps: Copy, Sums: Copy, const FOURS: usize>(
+    (lines, weights): (&[&[Pair]], &[Weights]),
     at: usize,
     out: &mut [u8],
+    zero: Sums,
+    taps: impl Fn(Weights) -> Taps,
+    multiply_add: impl Fn(Sums, int32x4_t, Taps) -> Sums,
+    samples: impl Fn([Sums; 4]) -> uint8x16_t,
 ) {
-    let [first, others @ ..] = lines else {
+    let ([first, lines @ ..], [first_weights, weights @ ..]) = (lines, weights) else {
         return out.fill(0);
     };
-    for (block, out) in out.chunks_exact_mut(8 * EIGHTS).enumerate() {
-        let add = |mut sums: [Sums; EIGHTS], index: usize, line: &[Pair]| {
-            for (eight, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: there are as many weights as lines, and as many pairs in a line from `at`
-                // on as samples in `out`, of which this block is a part.
-                unsafe {
-                    let pairs = line.as_ptr().add(at + 8 * (block * EIGHTS + eight));
-                    *sums = if WIDE {
-                        multiply_add_32(*sums, pairs, *weights.whole.get_unchecked(index))
-                    } else {
-                        multiply_add_16(*sums, pairs, *weights.low.get_unchecked(index))
-                    };
-                }
+    for (x, out) in (at..)
+        .step_by(4 * FOURS)
+        .zip(out.chunks_exact_mut(4 * FOURS))
+    {
+        let add = |mut sums: [Sums; FOURS], line: &[Pair], weights| {
+            let taps = taps(weights);
+            for (four, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: a line has as many pairs from `at` on as there are samples in the whole output, of
+                // which those from `x` on are these.
+                let pairs = unsafe { vld1q_s32(line.as_ptr().add(x + 4 * four).cast()) };
+                *sums = multiply_add(*sums, pairs, taps);
             }
             sums
         };
         // Apart, since sums that begin with products need not be set to zero.
-        let mut sums = add([[vdupq_n_s32(0); 2]; EIGHTS], 0, first);
-        for (index, line) in others.iter().enumerate() {
-            sums = add(sums, index + 1, line);
+        let mut sums = add([zero; FOURS], first, *first_weights);
+        for (line, weights) in lines.iter().zip(weights) {
+            sums = add(sums, line, *weights);
         }
         for (sums, out) in sums.as_chunks().0.iter().zip(out.as_chunks_mut::<16>().0) {
-            let samples = if WIDE {
-                samples_of_most(*sums)
-            } else {
-                samples(*sums, precision)
-            };
             // SAFETY: 16 bytes.
-            unsafe { vst1q_u8(out.as_mut_ptr(), samples) };
+            unsafe { vst1q_u8(out.as_mut_ptr(), samples(*sums)) };
         }
     }
 }
 
-/// Adds the products of samples and weights of 16 bits.
-///
-/// # Safety
-/// Eight pairs at `pairs`.
+/// Two weights of 16 bits, four times.
 #[target_feature(enable = "neon")]
 #[inline]
-unsafe fn multiply_add_16([front, back]: Sums, pairs: *const Pair, taps: Taps) -> Sums {
-    // Both in one register, of which a multiply-add takes a lane.
-    let taps = vreinterpret_s16_s32(vdup_n_s32(bytemuck::cast(taps)));
-    // SAFETY: 8 times 2 numbers of 16 bits.
-    let int16x8x2_t(a, b) = unsafe { vld2q_s16(pairs.cast()) };
-    let front = vmlal_lane_s16::<0>(front, vget_low_s16(a), taps);
-    let back = vmlal_high_lane_s16::<0>(back, a, taps);
-    [
-        vmlal_lane_s16::<1>(front, vget_low_s16(b), taps),
-        vmlal_high_lane_s16::<1>(back, b, taps),
-    ]
+fn taps_16(weights: Taps) -> uint8x16_t {
+    let mut taps = neon::splat(bytemuck::cast(weights));
+    // That the halves of this register are alike is hidden from the compiler: it would multiply by the lower one
+    // only, and move the upper halves of pairs down for that.
+    // SAFETY: no instruction.
+    unsafe { asm!("/* {0:v} */", inlateout(vreg) taps, options(nomem, nostack, preserves_flags)) };
+    taps
 }
 
-/// Adds the products of samples and weights of 32 bits.
-///
-/// A pair is the number `a + 2^16 b`. As a whole times the weight of a, it gives `2^16 b` times that too much,
-/// which is taken off the weight of b: sums of 32 bits wrap.
-///
-/// # Safety
-/// Eight pairs at `pairs`.
+/// Two weights of 32 bits as [`multiply_add_32`] takes them.
 #[target_feature(enable = "neon")]
 #[inline]
-unsafe fn multiply_add_32([front, back]: Sums, pairs: *const Pair, [a, b]: [i32; 2]) -> Sums {
-    let b = b.wrapping_sub(a << 16);
-    let add = |sums, pairs| {
-        let sums = vmlaq_n_s32(sums, pairs, a);
-        vmlaq_n_s32(sums, vshrq_n_s32::<16>(pairs), b)
-    };
-    // SAFETY: 8 times 32 bits.
-    let [first, second] = unsafe { [vld1q_s32(pairs.cast()), vld1q_s32(pairs.add(4).cast())] };
-    [add(front, first), add(back, second)]
+fn taps_32(weights: [i32; 2]) -> int32x2_t {
+    let weights = vreinterpret_s32_s64(vdup_n_s64(bytemuck::cast(weights)));
+    let excess = vreinterpret_s32_s64(vdup_n_s64(bytemuck::cast([0, 1 << 16])));
+    vmls_lane_s32::<0>(weights, excess, weights)
+}
+
+/// Adds the products of four pairs and weights of 32 bits.
+///
+/// A pair is the number `a + 2^16 b`. As a whole times the weight of a, it gives `2^16 b` times that too much,
+/// which [`taps_32`] takes off the weight of b: sums of 32 bits wrap.
+#[target_feature(enable = "neon")]
+#[inline]
+fn multiply_add_32(sum: int32x4_t, pairs: int32x4_t, taps: int32x2_t) -> int32x4_t {
+    let sum = vmlaq_lane_s32::<0>(sum, pairs, taps);
+    vmlaq_lane_s32::<1>(sum, vshrq_n_s32::<16>(pairs), taps)
 }
 
 /// Sums as samples: rounded and clamped.
@@ -130,21 +134,22 @@ unsafe fn multiply_add_32([front, back]: Sums, pairs: *const Pair, [a, b]: [i32;
 /// kept, clamped, one is enough for rounding, and at most 8 are below those of a sample.
 #[target_feature(enable = "neon")]
 #[inline]
-fn samples([front, back]: [Sums; 2], precision: u32) -> uint8x16_t {
+fn samples(sums: [neon::Sums; 4], precision: u32) -> uint8x16_t {
     const CUT: i32 = 13;
     let left = vdupq_n_s16((CUT - precision as i32) as i16);
-    let words = |[front, back]: Sums| {
+    let [a, b, c, d] = sums.map(|[front, back]| vpaddq_s32(front, back));
+    let words = |front, back| {
         let words = vqshrun_high_n_s32::<CUT>(vqshrun_n_s32::<CUT>(front), back);
         vrshlq_u16(words, left)
     };
-    vqmovn_high_u16(vqmovn_u16(words(front)), words(back))
+    vqmovn_high_u16(vqmovn_u16(words(a, b)), words(c, d))
 }
 
 /// The same for [`MOST`] bits after the point, by shifts that are known.
 #[target_feature(enable = "neon")]
 #[inline]
-fn samples_of_most([front, back]: [Sums; 2]) -> uint8x16_t {
+fn samples_of_most([a, b, c, d]: [int32x4_t; 4]) -> uint8x16_t {
     const CUT: i32 = MOST as i32 - 8;
-    let words = |[front, back]: Sums| vqshrun_high_n_s32::<CUT>(vqshrun_n_s32::<CUT>(front), back);
-    vqrshrn_high_n_u16::<8>(vqrshrn_n_u16::<8>(words(front)), words(back))
+    let words = |front, back| vqshrun_high_n_s32::<CUT>(vqshrun_n_s32::<CUT>(front), back);
+    vqrshrn_high_n_u16::<8>(vqrshrn_n_u16::<8>(words(a, b)), words(c, d))
 }

@@ -55,7 +55,8 @@ fn blend_by<const N: usize>(
 /// A 255th, rounded to nearest: no product lies half way.
 #[inline(always)]
 fn taken_by_pillow(lacking: u16, _: u16) -> u16 {
-    high_half(lacking + 128, 257)
+    let rounded = lacking + 128;
+    (rounded + (rounded >> 8)) >> 8
 }
 
 /// A 254.005th (255 * 255 / 255.999), rounded down: a 256th of the whole and of its 127.3rd.

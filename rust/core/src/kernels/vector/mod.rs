@@ -3,7 +3,7 @@
 //! What a kernel needs of registers is in a module for each kind of them, under the same names:
 //! `x86_64::avx2`, `x86_64::avx512`, `aarch64::neon`. A kernel is written once, in a macro that is expanded
 //! over each, or with what [`processor`] has where one kind does for all backends of a processor. ARM has a
-//! vertical pass of its own, which weighs samples one by one.
+//! vertical pass of its own, as its multiply-adds add no neighbours.
 #![expect(
     unsafe_code,
     reason = "loads and stores that are checked before the loop that they are in"
