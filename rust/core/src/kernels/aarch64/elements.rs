@@ -5,7 +5,7 @@ use std::arch::aarch64::*;
 use half::{bf16, f16};
 
 use crate::kernels::values::{Affine, Factor};
-use crate::kernels::vector::Store;
+use crate::kernels::vector::{SAMPLES, Store};
 
 /// [`Affine`] in registers.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +16,7 @@ pub struct Constants {
 }
 
 impl Constants {
+    /// The same for every lane.
     #[target_feature(enable = "neon")]
     #[inline]
     pub(in crate::kernels) fn new(affine: &Affine) -> Self {
@@ -114,5 +115,15 @@ impl Store for bf16 {
         let rounded = vsraq_n_u16::<15>(upper, vqsubq_u16(lower, even));
         // SAFETY: by the trait's contract.
         unsafe { vst1q_u16(out.cast(), rounded) };
+    }
+}
+
+impl Store for u8 {
+    const COMPUTED: bool = false;
+
+    #[inline]
+    unsafe fn store<const RESCALES: bool>(out: *mut Self, samples: *const u8, _: &Constants) {
+        // SAFETY: by the trait's contract.
+        unsafe { samples.copy_to_nonoverlapping(out, SAMPLES) };
     }
 }

@@ -25,6 +25,6 @@ use super::x86_64 as processor;
 pub(super) use columns::Columns;
 pub(super) use deinterleave::{deinterleave, interleave, over_white};
 pub(super) use keep::keep;
-pub(super) use rows::{Store, write_band, write_plane};
+pub(super) use rows::{SAMPLES, Store, write_band, write_plane};
 pub(super) use turn::turn;
 pub(super) use vertical::combine;

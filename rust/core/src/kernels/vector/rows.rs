@@ -1,5 +1,7 @@
 //! Patch rows from bands of samples.
 
+use std::slice;
+
 use super::processor::elements::Constants;
 use crate::kernels::band::{Band, RowShape};
 use crate::kernels::isa::{Backend, Isa};
@@ -9,7 +11,10 @@ use crate::kernels::values::{Affine, Values};
 use crate::kernels::x86_64::stream;
 
 /// Samples that become elements at once.
-const SAMPLES: usize = 8;
+pub(in crate::kernels) const SAMPLES: usize = 8;
+
+/// Bytes of samples that are copied at once.
+const COPIED: usize = 16;
 
 /// Element types that are stored eight at a time.
 pub trait Store: Sized {
@@ -26,16 +31,17 @@ pub trait Store: Sized {
         samples: *const u8,
         constants: &Constants,
     );
-}
 
-impl Store for u8 {
-    const COMPUTED: bool = false;
-
-    #[inline]
-    unsafe fn store<const RESCALES: bool>(out: *mut Self, samples: *const u8, _: &Constants) {
-        // SAFETY: by the trait's contract.
-        unsafe { std::ptr::copy_nonoverlapping(samples, out, SAMPLES) };
-    }
+    /// The same past the cache.
+    ///
+    /// # Safety
+    /// As above, with `out` at a multiple of the size of eight elements.
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn stream<const RESCALES: bool>(
+        out: *mut Self,
+        samples: *const u8,
+        constants: &Constants,
+    );
 }
 
 /// See [`crate::kernels::rows::write_band`], which has checked that the bands hold all patches.
@@ -115,19 +121,18 @@ unsafe fn write_lines<T: Store + Copy, const RESCALES: bool>(
     plane: &mut [T],
     stream: bool,
 ) {
-    let constants = Constants::new(affine);
-    let write = |first: usize, lines: &mut [T]| {
-        for (index, run) in lines.chunks_exact_mut(width).enumerate() {
-            let samples = &band.plane(first + index, channel)[..width];
-            // SAFETY: as many samples as elements.
-            unsafe { write_run::<T, RESCALES>(samples.as_ptr(), &constants, run) };
-        }
-    };
+    let line = |index: usize| &band.plane(index, channel)[..width];
     #[cfg(target_arch = "x86_64")]
-    if stream && stream::rows(plane, width, write) {
+    if stream && let Some(mut passing) = stream::Passing::new(plane, width, &[*affine], plane.len())
+    {
+        passing.write::<T, RESCALES>(plane, |index, samples| samples.copy_from_slice(line(index)));
         return;
     }
-    write(0, plane);
+    let constants = Constants::new(affine);
+    for (index, run) in plane.chunks_exact_mut(width).enumerate() {
+        // SAFETY: as many samples as elements.
+        unsafe { write_run::<T, RESCALES>(line(index).as_ptr(), &constants, run) };
+    }
 }
 
 /// # Safety
@@ -168,60 +173,106 @@ unsafe fn write_rows<T: Store + Copy, const PATCH: usize, const RESCALES: bool>(
     rows: &mut [T],
     stream: bool,
 ) {
-    let constants = [0, 1, 2].map(|channel| Constants::new(&affine[channel]));
     let columns = shape.columns();
-    let write = |first: usize, rows: &mut [T]| {
-        for (index, row) in rows.chunks_exact_mut(columns).enumerate() {
-            let (top, left) = shape.corner(first + index);
-            // SAFETY: by the contract above, for the patch at this corner.
-            unsafe { write_row::<T, PATCH, RESCALES>(bands, shape, &constants, top, left, row) };
-        }
+    let copy = |index: usize, row: &mut [u8]| {
+        // SAFETY: by the contract above, for the patch at this corner.
+        unsafe { copy_row::<PATCH>(bands, shape, shape.corner(index), row) };
     };
     #[cfg(target_arch = "x86_64")]
-    if stream && stream::rows(rows, columns, write) {
+    if stream && let Some(mut passing) = stream::Passing::new(rows, columns, affine, columns / 3) {
+        passing.write::<T, RESCALES>(rows, copy);
         return;
     }
-    write(0, rows);
+    let constants = affine.each_ref().map(|affine| Constants::new(affine));
+    for (index, row) in rows.chunks_exact_mut(columns).enumerate() {
+        if T::COMPUTED {
+            let corner = shape.corner(index);
+            // SAFETY: by the contract above, for the patch at this corner.
+            unsafe { write_row::<T, PATCH, RESCALES>(bands, shape, &constants, corner, row) };
+        } else {
+            // SAFETY: elements that are samples are bytes.
+            copy(index, unsafe {
+                slice::from_raw_parts_mut(row.as_mut_ptr().cast(), columns)
+            });
+        }
+    }
 }
 
+/// The frames of a group, of which the last stands for those that it lacks.
+fn frames<'a>(bands: &'a [Band<'a>], slots: usize) -> impl Iterator<Item = &'a Band<'a>> {
+    (0..slots).map(|slot| &bands[slot.min(bands.len() - 1)])
+}
+
+/// Writes from the first element to the last, those of frames that a group lacks too: a processor writes
+/// whole lines of its cache as they are, without reading them first, where they are filled one after another.
+///
 /// # Safety
 /// Patches of at least 8 pixels; bands that hold the one at `top` and `left`.
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 #[inline]
-unsafe fn write_row<T: Store + Copy, const PATCH: usize, const RESCALES: bool>(
+unsafe fn write_row<T: Store, const PATCH: usize, const RESCALES: bool>(
     bands: &[Band<'_>],
     shape: RowShape,
     constants: &[Constants; 3],
-    top: usize,
-    left: usize,
+    (top, left): (usize, usize),
     row: &mut [T],
 ) {
     let patch = if PATCH == 0 { shape.patch } else { PATCH };
     let area = patch * patch;
     for (channel, plane) in row.chunks_exact_mut(shape.slots * area).enumerate() {
         let constants = &constants[channel];
-        for (slot, band) in plane.chunks_exact_mut(area).zip(bands) {
+        for (slot, band) in plane.chunks_exact_mut(area).zip(frames(bands, shape.slots)) {
             let line = 3 * band.stride();
             let first = top * line + channel * band.stride() + left;
             for (y, run) in slot.chunks_exact_mut(patch).enumerate() {
-                let out = run.as_mut_ptr();
-                // SAFETY: the band has `patch` samples from `left` on in each plane of a scanline; a
-                // run has as many elements, and every store ends within them.
+                // SAFETY: the band has `patch` samples from `left` on in each plane of a scanline, and a run
+                // has as many elements.
                 unsafe {
                     let samples = band.samples().as_ptr().add(first + y * line);
-                    for x in (0..patch - SAMPLES).step_by(SAMPLES) {
-                        T::store::<RESCALES>(out.add(x), samples.add(x), constants);
-                    }
-                    // The last store is moved back to end where the run does.
-                    let last = patch - SAMPLES;
-                    T::store::<RESCALES>(out.add(last), samples.add(last), constants);
+                    write_run::<T, RESCALES>(samples, constants, run);
                 }
             }
         }
-        // The last frame stands for those that its group lacks.
-        for slot in bands.len()..shape.slots {
-            plane.copy_within((slot - 1) * area..slot * area, slot * area);
+    }
+}
+
+/// The samples of a patch in the order of its row. All but the last run of each frame are copied in pieces
+/// that may reach into the next.
+///
+/// # Safety
+/// Patches of at least 8 pixels; bands that hold the one at `top` and `left`.
+#[inline]
+unsafe fn copy_row<const PATCH: usize>(
+    bands: &[Band<'_>],
+    shape: RowShape,
+    (top, left): (usize, usize),
+    row: &mut [u8],
+) {
+    let patch = if PATCH == 0 { shape.patch } else { PATCH };
+    assert!(row.len() == 3 * shape.slots * patch * patch);
+    let mut out = row.as_mut_ptr();
+    for channel in 0..3 {
+        for band in frames(bands, shape.slots) {
+            let line = 3 * band.stride();
+            let first = top * line + channel * band.stride() + left;
+            for y in 0..patch {
+                let is_last = channel == 2 && y == patch - 1;
+                // SAFETY: the band has `patch` samples from `left` on in each plane of a scanline. A piece reaches
+                // less than 16 samples beyond those, and no more than there are in a run of at least 8. That
+                // is within the next run, and within the band, where the next plane follows.
+                unsafe {
+                    let samples = band.samples().as_ptr().add(first + y * line);
+                    if is_last {
+                        samples.copy_to_nonoverlapping(out, patch);
+                    } else {
+                        for x in (0..patch).step_by(COPIED) {
+                            samples.add(x).copy_to_nonoverlapping(out.add(x), COPIED);
+                        }
+                    }
+                    out = out.add(patch);
+                }
+            }
         }
     }
 }

@@ -1,86 +1,102 @@
 //! Rows to memory, past the cache.
 
 use std::arch::x86_64::*;
-use std::marker::PhantomData;
-use std::{mem, slice};
 
+use super::elements::Constants;
+use crate::kernels::values::Affine;
+use crate::kernels::vector::{SAMPLES, Store};
 use crate::memory;
 
-/// Bytes that bypass the cache at once.
-const STREAMED: usize = 32;
-
-/// Fills `rows`, of `columns` each, a few at a time: `write` is given the first of them and where they
-/// go. False, with nothing written, if they do not lie as this needs them or there is no memory.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(in crate::kernels) fn rows<T: Copy>(
-    rows: &mut [T],
-    columns: usize,
-    write: impl Fn(usize, &mut [T]),
-) -> bool {
-    let Some(mut cached) = Cached::new(rows, columns) else {
-        return false;
-    };
-    let count = cached.rows;
-    for (index, rows) in rows.chunks_mut(count * columns).enumerate() {
-        write(index * count, cached.elements(rows.len()));
-        cached.stream(rows);
-    }
-    // Whoever reads the rows next may be another thread.
-    _mm_sfence();
-    true
-}
-
-/// A few rows in the cache, on their way to memory past it.
+/// Samples of a few rows in their order, on their way to elements that are stored past the cache.
 ///
-/// A store of part of a cache line makes the processor read the line first. Rows that are made here and
-/// then stored whole lines at a time spare it that.
-struct Cached<T> {
-    registers: Vec<__m256i>,
-    /// Rows that fill whole registers.
-    rows: usize,
-    elements: PhantomData<T>,
+/// A store of part of a cache line makes the processor read the line first. Elements that are stored one after
+/// another, whichever pieces their samples were put together from, spare it that.
+pub(in crate::kernels) struct Passing {
+    samples: Vec<u8>,
+    columns: usize,
+    runs: Vec<Run>,
 }
 
-impl<T: Copy> Cached<T> {
-    /// None if registers of `rows` do not lie as streaming stores need them, or there is no memory.
-    fn new(rows: &[T], columns: usize) -> Option<Self> {
-        let row_bytes = columns * size_of::<T>();
-        let count = [1, 2, 4, 8, 16, 32]
+/// Registers one after another with the same arithmetic in the same lanes.
+struct Run {
+    registers: usize,
+    constants: Constants,
+}
+
+impl Passing {
+    /// For `rows` of `columns`, in which each of the `affines` is that of `each` elements in turn, no fewer than
+    /// a register has. None if registers of `rows` do not lie as such stores need them, or there is no memory.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    #[inline]
+    pub(in crate::kernels) fn new<T>(
+        rows: &[T],
+        columns: usize,
+        affines: &[Affine],
+        each: usize,
+    ) -> Option<Self> {
+        let aligned = rows
+            .as_ptr()
+            .addr()
+            .is_multiple_of(SAMPLES * size_of::<T>())
+            && rows.len().is_multiple_of(SAMPLES);
+        // So many rows are whole registers.
+        let count = [1, 2, 4, 8]
             .into_iter()
-            .find(|count| (count * row_bytes).is_multiple_of(STREAMED))?;
-        let aligned = rows.as_ptr().addr().is_multiple_of(STREAMED)
-            && size_of_val(rows).is_multiple_of(STREAMED);
+            .find(|count| (count * columns).is_multiple_of(SAMPLES))?;
         if !aligned {
             return None;
         }
-        // SAFETY: any bits are a register.
-        let zero = unsafe { mem::zeroed() };
-        let registers = memory::filled(count * row_bytes / STREAMED, zero, "a few rows");
+        let samples = memory::filled(count * columns, 0, "a few rows").ok()?;
+        let mut runs =
+            memory::with_capacity(2 * samples.len().div_ceil(each), "a few rows").ok()?;
+        let mut at = 0;
+        while at < samples.len() {
+            // As many registers as there are before the next affine, or else the one with both.
+            let registers = (each - at % each) / SAMPLES;
+            let registers = registers.clamp(1, (samples.len() - at) / SAMPLES);
+            let affine = |lane: usize| affines[(at + lane) / each % affines.len()];
+            runs.push(Run {
+                registers,
+                constants: Constants::by_lane(affine),
+            });
+            at += registers * SAMPLES;
+        }
         Some(Self {
-            registers: registers.ok()?,
-            rows: count,
-            elements: PhantomData,
+            samples,
+            columns,
+            runs,
         })
     }
 
-    /// The first `count` elements.
-    fn elements(&mut self, count: usize) -> &mut [T] {
-        assert!(count * size_of::<T>() <= size_of_val(&self.registers[..]));
-        // SAFETY: the registers have as many bytes, are aligned for every element and are initialised, as
-        // elements of rows are by any bits; `T` is one of those.
-        unsafe { slice::from_raw_parts_mut(self.registers.as_mut_ptr().cast(), count) }
-    }
-
-    /// Copies as many elements as there are in `rows` to them, past the cache.
-    #[target_feature(enable = "avx2")]
+    /// Fills `rows`, the samples of each of which `copy` writes.
+    #[target_feature(enable = "avx2,fma,f16c")]
     #[inline]
-    fn stream(&self, rows: &mut [T]) {
-        let count = size_of_val(rows) / STREAMED;
-        let out = rows.as_mut_ptr().cast::<__m256i>();
-        for (index, register) in self.registers[..count].iter().enumerate() {
-            // SAFETY: rows are whole registers, and aligned, as `new` found.
-            unsafe { _mm256_stream_si256(out.add(index), *register) };
+    pub(in crate::kernels) fn write<T: Store, const RESCALES: bool>(
+        &mut self,
+        rows: &mut [T],
+        copy: impl Fn(usize, &mut [u8]),
+    ) {
+        let mut first = 0;
+        for rows in rows.chunks_mut(self.samples.len()) {
+            let samples = &mut self.samples[..rows.len()];
+            for row in samples.chunks_exact_mut(self.columns) {
+                copy(first, row);
+                first += 1;
+            }
+            let registers = samples.as_chunks::<SAMPLES>().0.iter();
+            let mut registers = registers.zip(rows.as_chunks_mut::<SAMPLES>().0);
+            for Run {
+                registers: count,
+                constants,
+            } in &self.runs
+            {
+                for (samples, out) in registers.by_ref().take(*count) {
+                    // SAFETY: eight samples and elements; `new` found that those are aligned.
+                    unsafe { T::stream::<RESCALES>(out.as_mut_ptr(), samples.as_ptr(), constants) };
+                }
+            }
         }
+        // Whoever reads the rows next may be another thread.
+        _mm_sfence();
     }
 }
