@@ -217,6 +217,24 @@ def test_the_name_of_a_model_on_the_hub_is_told_apart_from_a_directory(tmp_path,
             load("Qwen/Qwen2-VL-7B")
 
 
+def test_a_checkpoint_in_the_place_of_a_preset_is_told_where_to_go(tmp_path):
+    for name in ("Qwen/Qwen2.5-VL-7B-Instruct", str(tmp_path)):
+        with pytest.raises(ValueError, match=r"preset must be one of .*; for .* from_pretrained"):
+            ImageProcessor(name)
+
+
+def test_a_preset_that_lacks_a_part_names_those_that_have_it():
+    with pytest.raises(ValueError, match=r"'clip-224' does not describe the tower; .*qwen2-vl"):
+        plan([[1, 4, 4]], "clip-224")
+
+
+def test_processors_of_ours_are_configurations():
+    processor = ImageProcessor("qwen2.5-vl", max_pixels=50176)
+    pixels = np.zeros((1, 56, 56, 3), np.uint8)
+    assert np.array_equal(patchify(pixels, processor), patchify(pixels, "qwen2.5-vl"))
+    assert ImageProcessor(processor).config == processor.config
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import operator
+import os
+import re
 from collections.abc import Iterable, Mapping
 from numbers import Real
 from pathlib import Path
@@ -106,6 +108,22 @@ def read_json(path: Path) -> Mapping[str, Any] | None:
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold a JSON object, got {content!r:.80}")
     return cast("dict[str, Any]", content)
+
+
+def checkpoint_directory(directory: str | os.PathLike[str]) -> Path:
+    """The path of a checkpoint's directory.
+
+    Raises:
+        FileNotFoundError: it is not there, and is written as the name of a model on the Hub is.
+    """
+    # An owner and a name, as no path of a checkpoint directory that exists is written.
+    name = os.fspath(directory)
+    if not Path(name).is_dir() and re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.ASCII):
+        raise FileNotFoundError(
+            f"directory {name!r} is not there; if this is the name of a model on the Hugging "
+            f"Face Hub, pass what huggingface_hub.snapshot_download({name!r}) returns"
+        )
+    return Path(name)
 
 
 def listed(names: Iterable[str]) -> str:

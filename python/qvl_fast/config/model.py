@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
-from qvl_fast.config.checks import listed, read_json
+from qvl_fast.config.checks import checkpoint_directory, listed, read_json
 from qvl_fast.config.families import (
     IMAGES,
     PLACEHOLDERS,
@@ -32,8 +31,6 @@ from qvl_fast.config.tower import TOWERS, TowerConfig
 from qvl_fast.config.video import QWEN3_VL_DEFAULTS, VideoConfig
 
 _HALF = (0.5, 0.5, 0.5)
-# An owner and a name, as no path of a checkpoint directory that exists is written.
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +73,10 @@ class ModelConfig:
         try:
             return _MODELS[name]
         except (KeyError, TypeError):
-            raise ValueError(f"preset must be one of {listed(_MODELS)}, got {name!r}") from None
+            is_path = "/" in str(name) or Path(str(name)).is_dir()
+            hint = "; for the directory of a checkpoint use from_pretrained" if is_path else ""
+            message = f"preset must be one of {listed(_MODELS)}, got {name!r}{hint}"
+            raise ValueError(message) from None
 
     @classmethod
     def from_pretrained(cls, directory: str | os.PathLike[str]) -> ModelConfig:
@@ -94,12 +94,7 @@ class ModelConfig:
                 processor.
             ValueError: a file is not JSON, or asks for what is not reproduced exactly.
         """
-        if not Path(directory).is_dir() and _HUB_ID.fullmatch(name := os.fspath(directory)):
-            raise FileNotFoundError(
-                f"directory {name!r} is not there; if this is the name of a model on the Hugging "
-                f"Face Hub, pass what huggingface_hub.snapshot_download({name!r}) returns"
-            )
-        directory = Path(directory).resolve()
+        directory = checkpoint_directory(directory).resolve()
         nested = read_json(directory / "processor_config.json") or {}
         image = nested.get("image_processor")
         if image is None:
@@ -149,7 +144,16 @@ class StockSettings(Protocol):
         ...
 
 
-AnyImageConfig: TypeAlias = "str | ModelConfig | ImageConfig | StockSettings"
+class Configured(Protocol):
+    """A processor of this package."""
+
+    @property
+    def config(self) -> ImageConfig:
+        """Its settings."""
+        ...
+
+
+AnyImageConfig: TypeAlias = "str | ModelConfig | ImageConfig | Configured | StockSettings"
 AnyTowerConfig: TypeAlias = "str | ModelConfig | TowerConfig | StockSettings"
 AnyRopeConfig: TypeAlias = "str | ModelConfig | RopeConfig | StockSettings"
 AnyVideoConfig: TypeAlias = "str | ModelConfig | VideoConfig | StockSettings"
@@ -197,8 +201,8 @@ def _part(config: Any, kind: type[Part], name: str) -> Part:
     """The part that a function needs.
 
     Args:
-        config: a preset's name, a model's configuration, the part itself, or an object of
-            transformers that describes it.
+        config: a preset's name, a model's configuration, the part itself, a processor that has it,
+            or an object of transformers that describes it.
         kind: class of the part.
         name: the part's name in a :class:`ModelConfig`.
 
@@ -206,12 +210,17 @@ def _part(config: Any, kind: type[Part], name: str) -> Part:
         ValueError: an unknown preset, or a checkpoint or object that does not describe the part.
         TypeError: something else.
     """
-    if isinstance(config, kind):
-        return config
+    # Processors of ours have it as their config.
+    for known in (config, getattr(config, "config", None)):
+        if isinstance(known, kind):
+            return known
     if isinstance(config, str):
-        config = ModelConfig.preset(config)
-    if isinstance(config, ModelConfig):
-        part: Part | None = getattr(config, name)
+        part: Part | None = getattr(ModelConfig.preset(config), name)
+        having = (preset for preset, whole in _MODELS.items() if getattr(whole, name) is not None)
+        missing = f"preset {config!r} does not describe the {name}; those that do are "
+        missing += listed(having)
+    elif isinstance(config, ModelConfig):
+        part = getattr(config, name)
         missing = (
             f"config {config.name!r} does not describe the {name}: the checkpoint had no "
             f"config.json of a known model type ({listed(_MODEL_TYPES)})"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qvl_fast.config import BARE_VIT_TYPES, VIT_TYPES, TowerConfig, VitConfig
-from qvl_fast.config.checks import listed, read_json
+from qvl_fast.config.checks import checkpoint_directory, listed, read_json
 from qvl_fast.models.qwen import QwenVisionTower
 from qvl_fast.models.qwen2 import Qwen2VisionTower
 from qvl_fast.models.qwen2_5 import Qwen2_5VisionTower
@@ -73,12 +73,12 @@ def load_vision_tower(
         pad_mlp: whether to call :meth:`VisionTower.pad_mlp`.
 
     Raises:
-        FileNotFoundError: the directory lacks ``config.json``, or the weights.
+        FileNotFoundError: the directory is not there, or lacks ``config.json`` or the weights.
         ValueError: the model type is not known, or the tensors are not those of its tower; the
             message lists which are missing, unexpected or of another shape.
         ImportError: safetensors is not installed.
     """
-    directory = Path(directory)
+    directory = checkpoint_directory(directory)
     config = read_json(directory / "config.json")
     if config is None:
         raise FileNotFoundError(f"directory {str(directory)!r} has no config.json")

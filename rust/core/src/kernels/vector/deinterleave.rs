@@ -1,5 +1,7 @@
 //! Pixels to planes, and back.
 
+use std::slice;
+
 use super::processor::blend::blend;
 use super::processor::deinterleave::PIXELS;
 #[cfg(target_arch = "x86_64")]
@@ -10,6 +12,8 @@ use with_neon::every;
 use crate::filter::Reference;
 use crate::kernels::isa::{Backend, Isa};
 use crate::kernels::scalar;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::x86_64;
 use crate::pixels::Bytes;
 
 /// See [`crate::kernels::deinterleave::deinterleave`].
@@ -22,7 +26,9 @@ pub(in crate::kernels) fn deinterleave<const N: usize>(
     unsafe {
         match (isa.backend(), N) {
             #[cfg(target_arch = "x86_64")]
-            (Backend::Avx512, 3) => with_avx512::deinterleave::<3>(pixels, planes),
+            (Backend::Avx512, 3) if planes[0].len() >= x86_64::deinterleave_vbmi::PIXELS => {
+                with_avx512::deinterleave::<3>(pixels, planes);
+            }
             #[cfg(target_arch = "x86_64")]
             (Backend::Avx2 | Backend::Avx512, 3 | 4) => {
                 with_avx2::deinterleave::<N>(pixels, planes);
@@ -93,9 +99,18 @@ macro_rules! kernels {
                 if rest.is_empty() {
                     return;
                 }
+                if pixels.len() == N * planes[0].len()
+                    && let [Some(red), Some(green), Some(blue)] =
+                        planes.each_mut().map(|plane| plane.last_chunk_mut())
+                {
+                    // The last block is moved back to end where the pixels do.
+                    let last = pixels.slice(pixels.len() - N * PIXELS..pixels.len());
+                    blocks::<N>(last, [red, green, blue].map(slice::from_mut), &finish);
+                    return;
+                }
                 let (mut padded, mut samples) = ([[0; PIXELS]; N], [[0; PIXELS]; 3]);
                 rest.copy_to(padded.as_flattened_mut());
-                let out = samples.each_mut().map(std::slice::from_mut);
+                let out = samples.each_mut().map(slice::from_mut);
                 blocks::<N>(Bytes::from(padded.as_flattened()), out, &finish);
                 for (plane, samples) in planes.into_iter().zip(samples) {
                     let end = &mut plane[PIXELS * whole..];

@@ -13,6 +13,9 @@ use crate::kernels::x86_64::stream;
 /// Samples that become elements at once.
 const SAMPLES: usize = 8;
 
+/// Bytes of samples that are copied at once.
+const COPIED: usize = 16;
+
 /// Element types that are stored eight at a time.
 pub trait Store: Pod {
     /// Whether elements are computed from samples, rather than the samples themselves.
@@ -41,7 +44,7 @@ impl Store for u8 {
 }
 
 /// See [`crate::kernels::rows::write_band`], which has checked that the bands hold all patches.
-pub(in crate::kernels) fn write_band<T: Store + Copy>(
+pub(in crate::kernels) fn write_band<T: Store>(
     isa: Isa,
     bands: &[Band<'_>],
     shape: RowShape,
@@ -69,7 +72,7 @@ pub(in crate::kernels) fn write_band<T: Store + Copy>(
 }
 
 /// See [`crate::kernels::rows::write_plane`], which has checked that the band holds the plane.
-pub(in crate::kernels) fn write_plane<T: Store + Copy>(
+pub(in crate::kernels) fn write_plane<T: Store>(
     band: Band<'_>,
     channel: usize,
     width: usize,
@@ -109,7 +112,7 @@ fn arithmetic<T: Store>(values: &Values<T>) -> Option<([Affine; 3], bool)> {
 )]
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
-unsafe fn write_lines<T: Store + Copy, const RESCALES: bool>(
+unsafe fn write_lines<T: Store, const RESCALES: bool>(
     band: Band<'_>,
     channel: usize,
     width: usize,
@@ -163,20 +166,27 @@ unsafe fn write_run<T: Store, const RESCALES: bool>(
 )]
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
-unsafe fn write_rows<T: Store + Copy, const PATCH: usize, const RESCALES: bool>(
+unsafe fn write_rows<T: Store, const PATCH: usize, const RESCALES: bool>(
     bands: &[Band<'_>],
     shape: RowShape,
     affine: &[Affine; 3],
     rows: &mut [T],
     stream: bool,
 ) {
-    let constants = [0, 1, 2].map(|channel| Constants::new(&affine[channel]));
+    let constants = affine.each_ref().map(|affine| Constants::new(affine));
     let columns = shape.columns();
     let write = |first: usize, rows: &mut [T]| {
         for (index, row) in rows.chunks_exact_mut(columns).enumerate() {
-            let (top, left) = shape.corner(first + index);
+            let corner = shape.corner(first + index);
             // SAFETY: by the contract above, for the patch at this corner.
-            unsafe { write_row::<T, PATCH, RESCALES>(bands, shape, &constants, top, left, row) };
+            unsafe {
+                if T::COMPUTED {
+                    write_row::<T, PATCH, RESCALES>(bands, shape, &constants, corner, row);
+                } else {
+                    // Elements that are samples are bytes.
+                    copy_row::<PATCH>(bands, shape, corner, bytemuck::cast_slice_mut(row));
+                }
+            }
         }
     };
     #[cfg(target_arch = "x86_64")]
@@ -191,12 +201,11 @@ unsafe fn write_rows<T: Store + Copy, const PATCH: usize, const RESCALES: bool>(
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 #[inline]
-unsafe fn write_row<T: Store + Copy, const PATCH: usize, const RESCALES: bool>(
+unsafe fn write_row<T: Store, const PATCH: usize, const RESCALES: bool>(
     bands: &[Band<'_>],
     shape: RowShape,
     constants: &[Constants; 3],
-    top: usize,
-    left: usize,
+    (top, left): (usize, usize),
     row: &mut [T],
 ) {
     let patch = if PATCH == 0 { shape.patch } else { PATCH };
@@ -207,23 +216,59 @@ unsafe fn write_row<T: Store + Copy, const PATCH: usize, const RESCALES: bool>(
             let line = 3 * band.stride();
             let first = top * line + channel * band.stride() + left;
             for (y, run) in slot.chunks_exact_mut(patch).enumerate() {
-                let out = run.as_mut_ptr();
-                // SAFETY: the band has `patch` samples from `left` on in each plane of a scanline; a
-                // run has as many elements, and every store ends within them.
+                // SAFETY: the band has `patch` samples from `left` on in each plane of a scanline, and a run
+                // has as many elements.
                 unsafe {
                     let samples = band.samples().as_ptr().add(first + y * line);
-                    for x in (0..patch - SAMPLES).step_by(SAMPLES) {
-                        T::store::<RESCALES>(out.add(x), samples.add(x), constants);
-                    }
-                    // The last store is moved back to end where the run does.
-                    let last = patch - SAMPLES;
-                    T::store::<RESCALES>(out.add(last), samples.add(last), constants);
+                    write_run::<T, RESCALES>(samples, constants, run);
                 }
             }
         }
         // The last frame stands for those that its group lacks.
         for slot in bands.len()..shape.slots {
             plane.copy_within((slot - 1) * area..slot * area, slot * area);
+        }
+    }
+}
+
+/// The samples of a patch in the order of its row. All but the last run of each frame are copied in pieces
+/// that may reach into the next.
+///
+/// # Safety
+/// Patches of at least 8 pixels; bands that hold the one at `top` and `left`.
+#[inline]
+unsafe fn copy_row<const PATCH: usize>(
+    bands: &[Band<'_>],
+    shape: RowShape,
+    (top, left): (usize, usize),
+    row: &mut [u8],
+) {
+    let patch = if PATCH == 0 { shape.patch } else { PATCH };
+    assert!(row.len() == 3 * shape.slots * patch * patch);
+    let mut out = row.as_mut_ptr();
+    for channel in 0..3 {
+        for slot in 0..shape.slots {
+            // The last frame stands for those that its group lacks.
+            let band = bands[slot.min(bands.len() - 1)];
+            let line = 3 * band.stride();
+            let first = top * line + channel * band.stride() + left;
+            for y in 0..patch {
+                let is_last = channel == 2 && y == patch - 1;
+                // SAFETY: the band has `patch` samples from `left` on in each plane of a scanline. A piece reaches
+                // less than 16 samples beyond those, and no more than there are in a run of at least 8. That
+                // is within the next run, and within the band, where the next plane follows.
+                unsafe {
+                    let samples = band.samples().as_ptr().add(first + y * line);
+                    if is_last {
+                        samples.copy_to_nonoverlapping(out, patch);
+                    } else {
+                        for x in (0..patch).step_by(COPIED) {
+                            samples.add(x).copy_to_nonoverlapping(out.add(x), COPIED);
+                        }
+                    }
+                    out = out.add(patch);
+                }
+            }
         }
     }
 }
