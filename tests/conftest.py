@@ -91,6 +91,20 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         file.write_text(f"{datetime.now(UTC):%Y-%m-%d}: {line}\n", encoding="utf-8")
 
 
+@pytest.fixture(scope="session")
+def torchcodec():
+    """``torchcodec(path)``: its decoder, which takes FFmpeg's libraries of the system.
+
+    Those who compare with a library that reads files by it ask for this, too.
+    """
+    import torchcodec
+
+    if torchcodec.ffmpeg_major_version is None:
+        pytest.skip("torchcodec finds no FFmpeg, which .ci/run installs")
+    decoder = torchcodec.decoders.VideoDecoder
+    return lambda path: decoder(path, dimension_order="NHWC", num_ffmpeg_threads=1)
+
+
 @pytest.fixture
 def run_campaign(pytestconfig: pytest.Config) -> Callable[..., None]:
     """Runs numbered cases, counts them for the record and fails with those that differ.
