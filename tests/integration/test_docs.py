@@ -12,7 +12,9 @@ import pytest
 import torch
 from pages import PAGES, ROOT, blocks, labelled_blocks
 from PIL import Image
+from qwen_vl_utils import fetch_image
 from transformers import (
+    AutoProcessor,
     LlavaNextConfig,
     LlavaNextForConditionalGeneration,
     LlavaNextImageProcessor,
@@ -23,13 +25,14 @@ from transformers import (
 
 import qvl_fast
 from qvl_fast import ImageError, ImageProcessor, ImageRows, fingerprint
+from qvl_fast.integrations.qwen_vl_utils import installation
 from qvl_fast.integrations.transformers import unregister
 
 # Pages whose results are looked at beyond what the pages themselves assert; see below.
 LOOKED_AT = {"families.md", "messages.md", "serving.md", "training.md", "transformers.md"}
-# Labels of blocks that are run where their surroundings are: test_data_recipes.py, test_ray.py and
-# test_serving.py.
-ELSEWHERE = {"datasets", "ray", "sglang", "vllm", "webdataset"}
+# Labels of blocks that are run where their surroundings are: below, test_data_recipes.py,
+# test_ray.py and test_serving.py.
+ELSEWHERE = {"datasets", "ray", "sglang", "verl", "vllm", "webdataset"}
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +184,7 @@ def test_every_variable_of_the_environment_is_told_of():
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_training():
     names = {}
-    loading, collating, stepping, storing, dropping, comparing = blocks("training.md")
+    loading, collating, stepping, trainer, storing, dropping, comparing = blocks("training.md")
     run([loading, collating], names)
     batch, plan = names["collate"](names["samples"][:2])
     # With the stock model's own positions and plan, from the same ids, the loss is the same.
@@ -194,12 +197,27 @@ def test_training():
     run([stepping], names)
     assert len(names["losses"]) == 2
     assert names["losses"][0] == found.item()
+    last = batch["attention_mask"].sum(1, keepdim=True) - 1
+    assert (batch["labels"].gather(1, last) == names["tokenizer"].eos_token_id).all()
+    run([trainer], names)
+    assert names["trainer"].state.global_step == 2
     assert run([storing], names) == "3 True\n"
     run([dropping, comparing], names)
     assert [len(names[part]) for part in ("rows", "grids")] == [0, 0]
     pixels = ImageProcessor(names["processor"].config, dtype="uint8")("samples/coffee.png")
     assert names["text"] == fingerprint(pixels.pixel_values, names["processor"].config)
     assert names["frames"][0].shape == (2, 392, 588, 3)
+
+
+def test_the_module_that_verl_imports():
+    try:
+        run(blocks("training.md", "verl"), {})
+        processor = AutoProcessor.from_pretrained("path/to/Qwen2.5-VL-7B-Instruct")
+        assert type(processor.image_processor).__module__.startswith("qvl_fast")
+        assert fetch_image.__code__.co_filename == installation.__file__
+    finally:
+        unregister()
+        installation.uninstall()
 
 
 def test_transformers():
