@@ -23,7 +23,6 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
 )
 
-import qvl_fast
 from qvl_fast import ImageError, ImageProcessor, ImageRows, fingerprint
 from qvl_fast.integrations.qwen_vl_utils import installation
 from qvl_fast.integrations.transformers import unregister
@@ -33,6 +32,20 @@ LOOKED_AT = {"families.md", "messages.md", "serving.md", "training.md", "transfo
 # Labels of blocks that are run where their surroundings are: below, test_data_recipes.py,
 # test_ray.py and test_serving.py.
 ELSEWHERE = {"datasets", "ray", "sglang", "verl", "vllm", "webdataset"}
+
+# The modules whose names are for users.
+PUBLIC = (
+    "qvl_fast",
+    "qvl_fast.models",
+    "qvl_fast.models.adapters",
+    "qvl_fast.boxes",
+    "qvl_fast.store",
+    "qvl_fast.views",
+    "qvl_fast.integrations.transformers",
+    "qvl_fast.integrations.qwen_vl_utils",
+    "qvl_fast.integrations.torch_data",
+    "qvl_fast.integrations.ray",
+)
 
 
 @pytest.fixture(scope="module")
@@ -143,11 +156,11 @@ def test_the_versions_of_the_exactness_page_are_those_that_are_tested():
     assert dict(table) == {name: version(name).partition("+")[0] for name, _ in table}
 
 
-def test_every_public_function_is_named():
+@pytest.mark.parametrize("module", PUBLIC)
+def test_every_public_name_is_on_the_page_of_names(module):
     page = (ROOT / "docs" / "names.md").read_text(encoding="utf-8")
-    public = {name for name in qvl_fast.__all__ if callable(getattr(qvl_fast, name))}
-    functions = {name for name in public if name.islower()}
-    assert functions - set(re.findall(r"\w+", page)) == set()
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`]+`", page))))
+    assert set(importlib.import_module(module).__all__) - named == set()
 
 
 def test_families():

@@ -30,6 +30,8 @@ from qvl_fast.processors.inverse import unpatchify
 if TYPE_CHECKING:
     from qvl_fast._input.source import ImageSource
 
+__all__ = ["RowStage", "read_rows"]
+
 Form = Literal["arrays", "bytes", "multimodal_data"]
 
 # What may be wrong with an image; anything else is wrong with the program.
