@@ -35,7 +35,7 @@ def image_tag(path: str | os.PathLike[str]) -> NDArray[np.int64]:
         int64 ``(258,)``.
 
     Raises:
-        ValueError: the path is empty, too long, or has characters that UTF-8 has not.
+        ValueError: the path is empty, too long, or has characters that UTF-8 cannot encode.
         TypeError: it is not a path.
 
     Example:
