@@ -20,15 +20,14 @@ nitpicky = True
 # Of docstrings, links are made of the names that this site has.
 nitpick_ignore_regex = [("py:.*", ".*")]
 
-# api.md is made of the docstrings, without what the modules import beside numpy and Pillow.
+# api.md is made of the docstrings.
 autodoc_default_options = {
     "members": True,
     "member-order": "bysource",
     "special-members": "__call__, __getitem__",
-    # What they inherit, but not from these.
+    # Whose members are not shown where they are inherited.
     "inherited-members": "dict, object, tuple, Exception, BaseException, Module",
 }
-autodoc_mock_imports = ["av", "ray", "torch", "torchvision", "transformers"]
 autodoc_typehints_format = "short"
 napoleon_use_ivar = True
 napoleon_use_rtype = False

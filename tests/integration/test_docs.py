@@ -158,7 +158,10 @@ def test_the_versions_of_the_exactness_page_are_those_that_are_tested():
 
 @pytest.mark.parametrize("module", PUBLIC)
 def test_every_public_name_is_on_the_page_of_names(module):
-    page = (ROOT / "docs" / "names.md").read_text(encoding="utf-8")
+    page, api = (
+        (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("names.md", "api.md")
+    )
+    assert f".. automodule:: {module}\n" in api
     named = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`]+`", page))))
     assert set(importlib.import_module(module).__all__) - named == set()
 
