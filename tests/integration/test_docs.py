@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import inspect
 import io
 import re
 from contextlib import redirect_stdout
@@ -164,6 +165,34 @@ def test_every_public_name_is_on_the_page_of_names(module):
     assert f".. automodule:: {module}\n" in api
     named = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`]+`", page))))
     assert set(importlib.import_module(module).__all__) - named == set()
+
+
+def calls(module):
+    """What users call: name, function and docstring, with those of what a class derives from."""
+    for name, found in ((name, getattr(module, name)) for name in module.__all__):
+        if inspect.isfunction(found):
+            yield name, found, found.__doc__ or ""
+        if not inspect.isclass(found) or issubclass(found, Exception):
+            continue
+        ours = [base for base in found.__mro__ if base.__module__.startswith("qvl_fast")]
+        if not issubclass(found, dict):
+            yield name, found, "".join(base.__doc__ or "" for base in ours)
+        for key in {key for base in ours for key in vars(base) if not key.startswith("_")}:
+            members = [vars(base)[key] for base in ours if key in vars(base)]
+            method = getattr(found, key)
+            if inspect.isfunction(method) or inspect.ismethod(method):
+                yield f"{name}.{key}", method, "".join(each.__doc__ or "" for each in members)
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_docstrings_name_every_argument(module):
+    missing = [
+        f"{name}: {argument}"
+        for name, function, text in calls(importlib.import_module(module))
+        for argument in inspect.signature(function).parameters
+        if argument != "self" and not re.search(rf"\b{argument}\b", text)
+    ]
+    assert missing == []
 
 
 def test_families():

@@ -91,7 +91,11 @@ def accelerate(model: nn.Module, *, attention: Choice = "auto") -> Accelerated:
 
 
 class Accelerated:
-    """What :func:`accelerate` has changed."""
+    """What :func:`accelerate` has changed.
+
+    Args:
+        modules: the vision modules whose class is now another.
+    """
 
     def __init__(self, modules: list[nn.Module]) -> None:
         self._modules = modules
