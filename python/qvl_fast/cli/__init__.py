@@ -203,8 +203,18 @@ def _add_preprocess(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--out", required=True, type=Path, help="folder to write to")
     _add_one_config(parser)
-    parser.add_argument("--reference", choices=get_args(Reference), default="torchvision")
-    parser.add_argument("--dtype", choices=get_args(DType), default="float32")
+    parser.add_argument(
+        "--reference",
+        choices=get_args(Reference),
+        default="torchvision",
+        help="whose arithmetic resizes; default: %(default)s",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=get_args(DType),
+        default="float32",
+        help="type of the rows; default: %(default)s",
+    )
     parser.add_argument(
         "--temporal",
         choices=get_args(Temporal),
@@ -361,7 +371,7 @@ def _add_bench_images(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="threads of both sides in the case of a batch; default: %(default)s",
     )
-    parser.add_argument("--rounds", type=positive_integer, default=5, metavar="N")
+    _add_rounds(parser, 5)
     parser.add_argument("--record", type=Path, metavar="FILE", help="JSON to write")
     parser.set_defaults(run=_bench_images, parser=parser)
 
@@ -371,6 +381,16 @@ def _bench_images(args: argparse.Namespace) -> int:
 
     return bench_images(
         args.paths, args.config, threads=args.threads, rounds=args.rounds, record=args.record
+    )
+
+
+def _add_rounds(parser: argparse.ArgumentParser, default: int) -> None:
+    parser.add_argument(
+        "--rounds",
+        type=positive_integer,
+        default=default,
+        metavar="N",
+        help="runs of each side, of which the median counts; default: %(default)s",
     )
 
 
@@ -398,13 +418,19 @@ def _add_bench_tower(parser: argparse.ArgumentParser) -> None:
         help="batches of N images of H x W pixels; default: 1x1080x1920 8x448x448",
     )
     parser.add_argument("--device", default="cpu", help="such as cuda; default: %(default)s")
-    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "float16", "bfloat16"),
+        default="float32",
+        help="type of weights and rows; default: %(default)s",
+    )
     parser.add_argument(
         "--attention",
         choices=("auto", "flash-attn-3", "flash-attn", "varlen-flash", "varlen-cudnn", "sdpa"),
         default="auto",
+        help="kernel of attention; default: %(default)s",
     )
-    parser.add_argument("--rounds", type=positive_integer, default=3, metavar="N")
+    _add_rounds(parser, 3)
     parser.set_defaults(run=_bench_tower, parser=parser)
 
 
