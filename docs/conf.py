@@ -28,6 +28,7 @@ autodoc_default_options = {
     # Whose members are not shown where they are inherited.
     "inherited-members": "dict, object, tuple, Exception, BaseException, Module",
 }
+autodoc_type_aliases = {"ArrayLike": "ArrayLike"}
 autodoc_typehints_format = "short"
 napoleon_use_ivar = True
 napoleon_use_rtype = False
