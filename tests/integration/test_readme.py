@@ -36,3 +36,10 @@ def test_the_figures_are_those_of_the_record_whose_chart_is_shown(page: str, sec
     found = set(re.findall(r"\b\d+\.\d\b", text[0]))
     assert found
     assert found <= measured
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_the_rust_that_is_asked_for_is_that_of_the_build(page: str) -> None:
+    needed = re.search(r'rust-version = "([\d.]+)"', (ROOT / "Cargo.toml").read_text())
+    assert needed
+    assert set(re.findall(r"Rust ([\d.]+)", (ROOT / page).read_text())) == {needed[1]}
