@@ -24,7 +24,7 @@ CAMPAIGNS = {
     "file_drop_in": ("--file-drop-in-cases", 100, "image drop-in on files"),
     "video_drop_in": ("--video-drop-in-cases", 50, "video drop-ins"),
     "family": ("--family-cases", 3, "families"),
-    "conversation": ("--conversation-cases", 100, "prepare and count_tokens by three roads"),
+    "conversation": ("--conversation-cases", 100, "prepare and count_tokens in three ways"),
 }
 CHUNK = 25
 # Folders of photographs, from the repository's root, and how many each has at least. The second is

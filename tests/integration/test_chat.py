@@ -1,4 +1,4 @@
-"""`prepare` and `count_tokens` equal the stock processors by each of the three roads.
+"""`prepare` and `count_tokens` equal the stock processors in each of the three ways.
 
 ``--conversation-cases`` and ``--campaign-seed`` choose how many random conversations, and which.
 """

@@ -56,13 +56,19 @@ class SourceError(ValueError, TypeError):
 
 
 class ImageError(SourceError):
-    """An image that cannot be used; see :class:`SourceError`."""
+    """An image that cannot be used, a ValueError and a TypeError.
+
+    Attributes:
+        index: the image's place in the batch; None if it was not one of a batch.
+        source: the image as it was passed; in another process its path, or a short description.
+        reason: what is wrong, without the name of the image.
+    """
 
     kind = "image"
 
 
 class VideoError(SourceError):
-    """A video that cannot be used; see :class:`SourceError`."""
+    """A video that cannot be used, with the attributes of :class:`ImageError`."""
 
     kind = "video"
 

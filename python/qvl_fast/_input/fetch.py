@@ -43,8 +43,8 @@ class Fetcher:
             name has a limit of its own, the system's.
         max_redirects: how many are followed.
         allow_private: whether to connect to private, loopback and link-local addresses too.
-        allow_files: whether paths and ``file://`` addresses may be opened. A server that passes on
-            what its clients send says False.
+        allow_files: whether paths and ``file://`` addresses may be opened. Say False in a server
+            that passes on what its clients send.
 
     Raises:
         ValueError: a limit is out of range.

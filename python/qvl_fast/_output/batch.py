@@ -108,7 +108,9 @@ class BatchRows(dict[str, T]):
 
 
 class ImageRows(BatchRows[T]):
-    """The rows and grids of a batch of images; see :class:`BatchRows`.
+    """The rows and grids of a batch of images, a dict that works as ``model(**batch)``.
+
+    Further entries such as ``input_ids`` may be added. Entries are attributes too.
 
     Attributes:
         pixel_values: ``(N, columns)``, the rows of all images one after another.
@@ -148,7 +150,7 @@ class ImagePlanes(BatchRows[T]):
 
 
 class PaddedRows(BatchRows[T]):
-    """The patches of a batch of images, of each image as many, as the stock SigLIP 2 takes them.
+    """The patches of a batch of images, equally many of each, as the stock SigLIP 2 takes them.
 
     Attributes:
         pixel_values: ``(images, patches, columns)``; zeros after those that an image has.
@@ -180,16 +182,16 @@ class _Videos(BatchRows[T]):
 
 
 class VideoRows(_Videos[T]):
-    """The rows and grids of a batch of videos; see :class:`BatchRows`.
+    """The rows and grids of a batch of videos, a dict like :class:`ImageRows`.
 
     Attributes:
         pixel_values_videos: ``(N, columns)``, the rows of all videos one after another.
         video_grid_thw: int64 ``(videos, 3)``, the grid ``(t, h, w)`` of each: groups of frames, and
             patches.
-        second_per_grid_ts: seconds from one group of frames to the next, ``(videos,)``; only where
-            the model is told so (Qwen2.5-VL).
-        video_metadata: of each video, with the frames that were taken. Like the next, no entry of
-            the dict: no model takes it.
+        second_per_grid_ts: seconds from one group of frames to the next, ``(videos,)``; only for
+            models that read it (Qwen2.5-VL).
+        video_metadata: of each video, with the frames that were taken. Like the next, not an entry
+            of the dict: no model takes it.
         timestamps: of each video, what the prompt of a Qwen3-VL says before each group of frames;
             see :func:`qvl_fast.video_timestamps`.
     """

@@ -105,6 +105,10 @@ class TowerConfig:
 
         What is missing has the default of transformers for the model type.
 
+        Args:
+            settings: the ``vision_config``.
+            model_type: of the model, such as ``"qwen2_5_vl"``.
+
         Raises:
             ValueError: the model type is not known, or the settings ask for something that the
                 towers do not compute.

@@ -254,6 +254,8 @@ def mm_token_type_ids(
 ) -> NDArray[np.int64] | torch.Tensor:
     """The type of each token: 0 text, 1 image, 2 video.
 
+    Equal to what the processors of Qwen-VL in transformers return under this name.
+
     Args:
         input_ids: integers of any shape.
         image_token_id: the placeholder of images, 151655 in released checkpoints.

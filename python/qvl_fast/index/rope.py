@@ -102,7 +102,10 @@ def mrope_rotary(position_ids: Tensor, config: AnyRopeConfig) -> tuple[Tensor, T
 
 
 def rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate queries or keys.
+    """Rotate queries or keys, the first half of the channels with the second.
+
+    Semantics: ``apply_rotary_pos_emb_vision`` and ``apply_rotary_pos_emb`` of transformers, for
+    one of the two.
 
     Args:
         states: ``(..., D)``, any float type; it is computed in that of ``cos`` and cast back.

@@ -1,5 +1,7 @@
 """A stage of Ray Data that makes rows of images, on as many machines as there are.
 
+For example::
+
     import ray
     from qvl_fast.integrations.ray import RowStage
 
@@ -30,6 +32,8 @@ from qvl_fast.processors.inverse import unpatchify
 if TYPE_CHECKING:
     from qvl_fast._input.source import ImageSource
 
+__all__ = ["RowStage", "read_rows"]
+
 Form = Literal["arrays", "bytes", "multimodal_data"]
 
 # What may be wrong with an image; anything else is wrong with the program.
@@ -42,8 +46,8 @@ class RowStage:
     A worker uses as many threads as the CPUs that Ray has assigned to it (``num_cpus=``), unless
     the processor says ``num_threads``.
 
-    Every other column stays. New are ``error``, a text where an image cannot be used and else an
-    empty one, and by ``form``:
+    Every other column stays. Added are ``error``, which says why an image cannot be used and is
+    empty otherwise, and by ``form``:
 
     - ``"arrays"``: ``pixel_values``, ``(N, columns)`` for each image, and ``image_grid_thw``, int64
       ``(3,)``. For what follows in Ray, and for ``write_webdataset``.
@@ -102,6 +106,12 @@ class RowStage:
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """A batch of columns with rows instead of images.
+
+        Args:
+            batch: the columns by name, of equal length.
+
+        Returns:
+            The columns described above.
 
         Raises:
             KeyError: there is no such column.

@@ -105,7 +105,7 @@ class Processor(Generic[Config]):
 
     @property
     def columns(self) -> int:
-        """Elements in a row: ``3 * frames * patch_size**2``, one frame if compact; or in a tile."""
+        """Elements in a row, ``3 * frames * patch_size**2``, one frame if compact; or in a tile."""
         return self._writer.columns
 
     def _make(

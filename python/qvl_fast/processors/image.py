@@ -33,9 +33,9 @@ class ImageProcessor(Processor[ImageConfig]):
     """Images to what a model takes, equal bit for bit to the processors in transformers.
 
     With ``reference="torchvision"`` equal to ``Qwen2VLImageProcessor``, with ``"pillow"`` to
-    ``Qwen2VLImageProcessorPil``, on the CPU; for other families to the processors of theirs. Its
-    settings cannot be changed, so threads may share
-    it. It pickles, as do subclasses, and is cheap to make again.
+    ``Qwen2VLImageProcessorPil``, on the CPU; for other families to their processors. Its settings
+    cannot be changed, so threads may share it. It pickles, as do subclasses, and is cheap to make
+    again.
 
     Args:
         config: a preset's name, a :class:`ModelConfig`, an :class:`ImageConfig`, or a processor of
@@ -54,8 +54,8 @@ class ImageProcessor(Processor[ImageConfig]):
         temporal: ``"full"`` stores a patch for each of ``temporal_patch_size`` frames as the
             reference does, ``"compact"`` once, which the towers of :mod:`qvl_fast.models` take.
         num_threads: how many threads a call may use. By default one in a worker process, elsewhere
-            as many as the process may use processors, or ``QVL_FAST_NUM_THREADS``. Concurrent calls
-            share these.
+            one for each processor that the process may use, or ``QVL_FAST_NUM_THREADS``. Concurrent
+            calls share these.
         pin_memory: write the rows to page-locked memory, from which a device copies without
             waiting; needs torch with an accelerator.
         decode: ``"exact"``, or ``"scaled"`` to let a JPEG that is to shrink to half or less be

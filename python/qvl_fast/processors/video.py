@@ -257,7 +257,7 @@ class VideoProcessor(Processor[VideoConfig]):
         Args:
             video: see :meth:`__call__`.
             frames_per_chunk: frames whose rows are handed out together, a multiple of
-                ``temporal_patch_size``. The last chunk may have less.
+                ``temporal_patch_size``. The last chunk may have fewer.
             video_metadata: see :meth:`__call__`.
             do_sample_frames: see :meth:`__call__`.
             out: where to write the rows of each chunk, over those of the one before.

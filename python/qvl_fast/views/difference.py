@@ -50,8 +50,11 @@ class Diff:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the picture.
 
+        Args:
+            path: of the file; its extension decides the format.
+
         Raises:
-            ValueError: Pillow writes no files that end so.
+            ValueError: Pillow cannot write files with this extension.
             OSError: the file cannot be written.
         """
         self.image.save(Path(path))

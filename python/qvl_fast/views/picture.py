@@ -51,7 +51,7 @@ class View:
 
     @cached_property
     def image(self) -> Image.Image:
-        """A PIL picture of the resized size: the pixels, tokens, windows, scores and boxes."""
+        """A PIL picture of the resized size with the pixels, tokens, windows, scores and boxes."""
         boxes = [place.resized for place in self.places if place.resized is not None]
         return draw(self.seen, boxes=boxes, scores=self.scores)
 
@@ -63,8 +63,11 @@ class View:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page, or the picture if the name does not end in .html.
 
+        Args:
+            path: of the file; its extension decides the format.
+
         Raises:
-            ValueError: Pillow writes no files that end so.
+            ValueError: Pillow cannot write files with this extension.
             OSError: the file cannot be written.
         """
         path = Path(path)
@@ -93,8 +96,8 @@ def view(
         config: a preset's name or a :class:`ModelConfig`.
         boxes: (N, 2 * points) pixels of the original image; or the model's answer, as text or
             parsed.
-        scores: (tokens,) numbers, such as attention; the lowest is shown as nothing, the highest as
-            full colour.
+        scores: (tokens,) numbers, such as attention; the lowest is transparent, the highest in full
+            colour.
 
     Raises:
         ImageError, OSError, TypeError: an image that cannot be used, as from a processor.
@@ -144,7 +147,14 @@ def view_frames(
 
 
 def gallery(views: Sequence[View]) -> str:
-    """One page for several images, with an index. An overview has an entry of its own."""
+    """One page for several images, with an index. An overview has an entry of its own.
+
+    Args:
+        views: of the images, in the order of the page.
+
+    Returns:
+        HTML without links to other files.
+    """
     return page.filled([content for view in views for content in _contents(view)])
 
 

@@ -67,7 +67,11 @@ class VideoMetadata:
         raise KeyError(name)
 
     def with_frames(self, indices: list[int]) -> VideoMetadata:
-        """The same, of which these frames were taken."""
+        """A copy that says which frames were taken.
+
+        Args:
+            indices: their numbers in the whole video.
+        """
         return replace(self, frames_indices=indices)
 
 

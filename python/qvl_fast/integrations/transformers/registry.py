@@ -37,18 +37,18 @@ def register(*, default: bool = False, device_policy: DevicePolicy | None = None
     ``image_processor`` and ``video_processor`` of a whole processor. Do not pass ``backend=`` to
     AutoProcessor: it reaches the tokenizer, which keeps and saves it.
 
-    Code of a repository's own, loaded with ``trust_remote_code=True``, goes before ours as it goes
-    before that of transformers. To register again replaces what was registered before.
+    Code that a repository brings along, loaded with ``trust_remote_code=True``, takes precedence
+    over ours as over that of transformers. Registering again replaces what was registered before.
 
     Args:
         default: whether they are handed out without ``backend=`` too, or with
             ``backend="torchvision"``, so that AutoProcessor and the programs that use it get them;
             ``backend="pil"`` and the stock classes' own ``from_pretrained`` stay as they are.
-        device_policy: what a processor does that is told to compute on another device than the CPU.
-            ``"stock"`` leaves such calls to transformers. ``"cpu-then-move"`` computes on the CPU
-            and moves the rows: they are then the CPU's to the bit, whereas transformers resizes in
-            floating point on a GPU. None, as in a process that has not called this, is the
-            environment's ``QVL_FAST_DEVICE_POLICY``, ``"stock"`` if that is not set.
+        device_policy: what a processor does when it is told to compute on a device other than the
+            CPU. ``"stock"`` leaves such calls to transformers. ``"cpu-then-move"`` computes on the
+            CPU and moves the rows: they then equal the CPU's bit for bit, whereas transformers
+            resizes in floating point on a GPU. None, as in a process that has not called this,
+            means ``QVL_FAST_DEVICE_POLICY`` of the environment, and ``"stock"`` without it.
 
     Raises:
         ValueError: an unknown policy.
@@ -72,9 +72,9 @@ def register(*, default: bool = False, device_policy: DevicePolicy | None = None
 
 
 def unregister() -> None:
-    """Take our processors away from the Auto classes, and nothing that others have registered.
+    """Remove our processors from the Auto classes, and nothing that others have registered.
 
-    Processors that have been handed out stay what they are. Without :func:`register` before, it
+    Processors that have been handed out stay what they are. Without an earlier :func:`register` it
     does nothing.
     """
     set_device_policy(None)
