@@ -12,7 +12,7 @@ use crate::geometry::{Pass, Plan};
 use crate::memory;
 use crate::parallel::{self, Step, Stopped, Work};
 use crate::pixels::{PixelView, turned};
-use crate::resize::{Bands, Failure, Pace, Scanlines, Source, Tasks};
+use crate::resize::{Ahead, Bands, Failure, Pace, Scanlines, Source, Tasks};
 use crate::rows::{Element, RowWriter, Rows};
 pub use item::Item;
 
@@ -184,7 +184,7 @@ fn write_some<T: Element, O: Owner>(
         images,
         owner,
         reopening,
-        threads,
+        ahead: Ahead::of(threads),
         stream,
         state: Mutex::new(State {
             damaged: memory::with_capacity(indices.len(), "damaged images").map_err(Stop::Core)?,
@@ -243,7 +243,7 @@ struct Run<'a, T: Element, O: Owner> {
     images: &'a [Image<'a>],
     owner: &'a O,
     reopening: bool,
-    threads: usize,
+    ahead: Arc<Ahead>,
     stream: bool,
     state: Mutex<State<'a, T, O::Error>>,
 }
@@ -393,10 +393,10 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
                 let reason = format!("must be of size {:?}, got {seen:?}", pass.source());
                 return Err(Error::invalid("image", reason).into());
             };
-            let (stream, threads) = (self.stream, self.threads);
+            let (stream, ahead) = (self.stream, &self.ahead);
             let own = self
                 .writer
-                .tasks(pass, orientation, sources, bands, stream, threads)?;
+                .tasks(pass, orientation, sources, bands, stream, ahead)?;
             tasks.push(own.at(pace));
         }
         Ok(tasks)

@@ -4,6 +4,7 @@
 //! adjacent in the output, so a band is written as soon as its scanlines are resized, while they are in cache.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use super::element::Element;
 use super::normalize::Normalization;
@@ -17,7 +18,9 @@ use crate::kernels::rows::{write_band, write_plane};
 use crate::kernels::values::Values;
 use crate::memory;
 use crate::pixels::PixelView;
-use crate::resize::{BandWriter, Bands, Failure, Method, Source, Tasks, resampler, run_alone};
+use crate::resize::{
+    Ahead, BandWriter, Bands, Failure, Method, Source, Tasks, resampler, run_alone,
+};
 
 /// Writes rows of `T`: rescaled, normalised and in the order that the model reads them.
 ///
@@ -179,13 +182,14 @@ impl<T: Element> RowWriter<T> {
         }
         let pass = Pass::resize(first.size(), target);
         let stream = Rows::<T>::outgrow_the_cache(out);
+        let ahead = Ahead::of(1);
         let groups = out.chunks_exact_mut(grid.h * grid.w * columns);
         for (group, out) in frames.chunks(layout.temporal_patch).zip(groups) {
             let frames = group
                 .iter()
                 .map(|frame| Source::<Infallible>::pixels(*frame));
             let bands = self.bands(pass, 1, out)?;
-            run_alone(self.tasks(pass, 1, frames.collect(), bands, stream, 1))?;
+            run_alone(self.tasks(pass, 1, frames.collect(), bands, stream, &ahead))?;
         }
         Ok(grid)
     }
@@ -275,7 +279,7 @@ impl<T: Element> RowWriter<T> {
         frames: Vec<Source<'a, E>>,
         bands: Bands<Vec<&'a mut [T]>>,
         stream: bool,
-        threads: usize,
+        ahead: &Arc<Ahead>,
     ) -> Result<Tasks<'a, Rows<'a, T>, E>, Failure<E>> {
         let resampler = resampler(pass, orientation, self.method)?;
         let rows = Rows {
@@ -284,7 +288,7 @@ impl<T: Element> RowWriter<T> {
             stream,
         };
         let lines = self.band_lines(pass.as_stored(orientation).height);
-        Tasks::new(resampler, rows, frames, lines, bands, threads)
+        Tasks::new(resampler, rows, frames, lines, bands, ahead)
     }
 }
 
