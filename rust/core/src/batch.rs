@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::decode::{self, Header};
+use crate::decode::{Decoder, Header, LineError};
 use crate::error::{Error, Result};
 use crate::geometry::{Pass, Plan};
 use crate::memory;
@@ -38,7 +38,7 @@ pub enum Input<'a> {
     File {
         /// The whole file.
         bytes: &'a [u8],
-        /// What [`decode::header`] says of it.
+        /// What [`crate::decode::header`] says of it.
         header: Header,
         /// Its EXIF orientation, 1 to 8.
         orientation: u8,
@@ -440,7 +440,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         let least = only
             .filter(|pass| self.reduces(index, *pass))
             .map(|pass| turned(pass.resized(), orientation));
-        let lines = decode::Scanlines::open(bytes, &header, least)?;
+        let lines = Decoder::open(bytes, &header, least)?;
         lines.map(Source::scanlines).ok_or(Failure::Damaged)
     }
 
@@ -486,7 +486,16 @@ impl<T: Element, O: Owner> Work for Run<'_, T, O> {
     }
 }
 
-impl<E> Scanlines<E> for decode::Scanlines<'_> {
+impl<E> From<LineError> for Failure<E> {
+    fn from(error: LineError) -> Self {
+        match error {
+            LineError::Damaged => Self::Damaged,
+            LineError::Core(error) => Self::Core(error),
+        }
+    }
+}
+
+impl<E> Scanlines<E> for Decoder<'_> {
     fn size(&self) -> (usize, usize) {
         (self.height(), self.width())
     }
@@ -496,11 +505,11 @@ impl<E> Scanlines<E> for decode::Scanlines<'_> {
     }
 
     fn skip(&mut self, count: usize) -> Result<(), Failure<E>> {
-        self.skip(count).map_err(|decode::Damaged| Failure::Damaged)
+        Ok(self.skip(count)?)
     }
 
     fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<E>> {
-        self.read(out).map_err(|decode::Damaged| Failure::Damaged)
+        Ok(self.read(out)?)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Reference;
+use crate::decode;
 use crate::geometry::{Fit, Layout, Overview, PatchLayout, Temporal};
 use crate::kernels::Isa;
 use crate::rows::Normalization;
