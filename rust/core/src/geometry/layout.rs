@@ -106,8 +106,8 @@ impl Layout {
         let positive = |argument: &'static str, sides: &[usize]| match sides.iter().max() {
             Some(1..=MAX_SIDE) if !sides.contains(&0) => Ok(()),
             _ => {
-                let reason = format!("must be between 1 and {MAX_SIDE}, got {sides:?}");
-                Err(Error::invalid(argument, reason))
+                let (ends, sides) = (format_args!("1 and {MAX_SIDE}"), format_args!("{sides:?}"));
+                Err(Error::out_of_range(argument, ends, sides))
             }
         };
         if let Some((height, width)) = self.tile {

@@ -76,8 +76,7 @@ impl<T: Element> RowWriter<T> {
     ) -> Result<Self> {
         for (argument, side) in [("tile height", height), ("tile width", width)] {
             if !(1..=1 << 20).contains(&side) {
-                let reason = format!("must be between 1 and 2**20, got {side}");
-                return Err(Error::invalid(argument, reason));
+                return Err(Error::out_of_range(argument, "1 and 2**20", side));
             }
         }
         Self::of(Cut::Tiles((height, width)), normalization, reference, isa)
