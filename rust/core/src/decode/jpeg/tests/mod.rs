@@ -149,14 +149,16 @@ fn nothing_is_read_after_damage() {
     assert!(outcomes.all(|outcome| outcome == Err(LineError::Damaged)));
 }
 
+/// Whoever asks for none does not have the end of the file read, or read once more.
 #[test]
-fn no_lines_may_be_read_after_the_last() {
+fn no_lines_may_be_asked_for_before_the_first_and_after_the_last() {
     let file = encoded(&BASELINE);
     let mut lines = Decoder::open(&file, &header(&file).unwrap(), None)
         .unwrap()
         .unwrap();
     let mut pixels = vec![0; 3 * BASELINE.height * BASELINE.width];
     lines.skip(0).unwrap();
+    lines.read(&mut []).unwrap();
     assert_eq!(lines.read(&mut pixels), Ok(()));
     assert_eq!(lines.read(&mut []), Ok(()));
 }
