@@ -5,6 +5,7 @@ mod item;
 mod run;
 
 use std::cmp::Reverse;
+use std::sync::Mutex;
 
 use crate::error::{Error, Result};
 use crate::memory;
@@ -61,7 +62,7 @@ pub fn write<T: Element, O: Owner>(
             reopening,
             ahead: Ahead::of(threads),
             stream,
-            state: State::new(indices, parts).map_err(Stop::Core)?.into(),
+            state: Mutex::new(State::new(indices, parts).map_err(Stop::Core)?),
         };
         run.finish(threads, &mut interrupted)
     };
