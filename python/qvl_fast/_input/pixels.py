@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Pixels: TypeAlias = "NDArray[np.uint8]"
 
 # Of a strip that is copied at a time; it stays in cache, and Pillow's memory for it is recycled.
-_STRIP_BYTES = 1 << 20
+_STRIP_BYTES = 1 << 19
 _PILLOW = int(PIL.__version__.split(".")[0])
 
 

@@ -113,7 +113,7 @@ def resize(
         raise ValueError(f"height * width must be at most 2**53, got {height} * {width}")
     resolved = resolve_reference(reference)
     out = _native.empty((*sides, 3), "uint8")
-    _native.resize_into(pixels[np.newaxis], out, resolved, environment.isa())
+    _native.resize_into(pixels, out, resolved, environment.isa())
     return out
 
 

@@ -58,8 +58,8 @@ pub(super) struct Chunk {
     arrival: Arrival,
     /// The scanlines themselves, where they have to be copied and until they are staged.
     pub(super) copy: Option<Buffer<u8>>,
-    pairs: Buffer<Pair>,
-    pair_samples: usize,
+    /// What becomes of them, from then on and until no band needs it.
+    pub(super) pairs: Option<Buffer<Pair>>,
 }
 
 /// Room for a copy of the scanlines of `pairs` pairs; None where they are staged from where they lie.
@@ -75,28 +75,31 @@ pub(super) fn room_for_copy(
     }
 }
 
+/// Room for `pairs` pairs of scanlines.
+pub(super) fn room_for_pairs(resampler: &Resampler, pairs: usize) -> Result<Buffer<Pair>> {
+    let pairs = pairs.next_multiple_of(resampler.group());
+    let samples = pairs.saturating_mul(resampler.pair_samples());
+    Buffer::new(samples, "pairs of scanlines")
+}
+
+/// Reads the next `count` scanlines to `room`, which has some for them.
+pub(super) fn read<E>(
+    scanlines: &mut dyn Scanlines<E>,
+    count: usize,
+    room: &mut [u8],
+) -> Result<(), Failure<E>> {
+    let line = scanlines.size().1 * scanlines.pixel_bytes();
+    scanlines.read(&mut room[..count * line])
+}
+
 impl Chunk {
-    /// Room for `pairs` pairs of scanlines.
-    pub(super) fn new(resampler: &Resampler, arrival: Arrival, pairs: usize) -> Result<Self> {
-        let pair_samples = resampler.pair_samples();
-        let pairs = pairs.next_multiple_of(resampler.group());
-        Ok(Self {
+    /// One that has no room yet.
+    pub(super) fn new(arrival: Arrival) -> Self {
+        Self {
             arrival,
             copy: None,
-            pairs: Buffer::new(pairs.saturating_mul(pair_samples), "pairs of scanlines")?,
-            pair_samples,
-        })
-    }
-
-    /// Takes the next `count` scanlines, for which there is room.
-    pub(super) fn read<E>(
-        &mut self,
-        scanlines: &mut dyn Scanlines<E>,
-        count: usize,
-    ) -> Result<(), Failure<E>> {
-        let line = scanlines.size().1 * scanlines.pixel_bytes();
-        let room = self.copy.as_deref_mut().unwrap_or_default();
-        scanlines.read(&mut room[..count * line])
+            pairs: None,
+        }
     }
 
     /// Makes pairs of the scanlines `lines` of the frame, where the source is those that were read or those
@@ -112,47 +115,46 @@ impl Chunk {
         let shown = common(&lines, &source_lines);
         let (height, width) = (shown.len(), resampler.pass.width.source);
         let samples = self.copy.as_deref_mut().unwrap_or_default();
-        let pairs = &mut self.pairs;
-        if shown.is_empty() {
-            pair_up(resampler, None, None, lines, false, staged, pairs);
-            return Ok(());
-        }
-        match (source, self.arrival) {
+        let copied = |view, blending| Shown {
+            view,
+            first: shown.start,
+            blending,
+            in_place: false,
+        };
+        let shown = match (source, self.arrival) {
+            _ if shown.is_empty() => None,
             (_, Arrival::InOrder { bytes, blending }) => {
                 let mut view = PixelView::packed(&samples[..], height, width, bytes)?;
                 if blending.is_none() {
                     view = view.without_padding(3);
                 }
-                let view = Some((view, shown.start));
-                pair_up(resampler, view, blending, lines, false, staged, pairs);
+                Some(copied(view, blending))
             }
             (Source::Pixels(pixels), Arrival::Sideways) => {
                 let first = source_lines.start;
                 let turned_lines = shown.start - first..shown.end - first;
                 let channels = turned(&pixels.view(), turned_lines, samples)?;
                 let view = PixelView::packed(&samples[..], height, width, channels)?;
-                pair_up(
-                    resampler,
-                    Some((view, shown.start)),
-                    None,
-                    lines,
-                    false,
-                    staged,
-                    pairs,
-                );
+                Some(copied(view, None))
             }
-            (Source::Pixels(pixels), Arrival::InPlace) => {
-                let view = Some((pixels.view(), source_lines.start));
-                pair_up(resampler, view, None, lines, true, staged, pairs);
-            }
-            (Source::Scanlines(_), _) => {}
-        }
+            (Source::Pixels(pixels), Arrival::InPlace) => Some(Shown {
+                view: pixels.view(),
+                first: source_lines.start,
+                blending: None,
+                in_place: true,
+            }),
+            (Source::Scanlines(_), _) => return Ok(()),
+        };
+        let pairs = self.pairs.as_deref_mut().unwrap_or_default();
+        pair_up(resampler, shown.as_ref(), lines, staged, pairs);
         Ok(())
     }
 
     /// The pair of scanlines at `index`.
-    pub(super) fn pair(&self, index: usize) -> &[Pair] {
-        &self.pairs[index * self.pair_samples..][..self.pair_samples]
+    pub(super) fn pair(&self, resampler: &Resampler, index: usize) -> &[Pair] {
+        let samples = resampler.pair_samples();
+        let pairs = self.pairs.as_deref().unwrap_or_default();
+        &pairs[index * samples..][..samples]
     }
 }
 
@@ -162,17 +164,23 @@ pub(super) fn common(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
     start..a.end.min(b.end).max(start)
 }
 
+/// The source, or some lines of it.
+struct Shown<'a> {
+    view: PixelView<'a>,
+    /// The frame's scanline beside its first.
+    first: usize,
+    /// See [`Resampler::stage`].
+    blending: Option<Reference>,
+    /// Whether it lies where the kernels may read it, and where memory is worth fetching ahead of them.
+    in_place: bool,
+}
+
 /// Makes pairs of the scanlines `lines` of the frame, as many at a time as the horizontal pass takes. The last may
 /// be fewer: their pairs are with whatever was staged before, which no weight but zero meets.
-///
-/// `view` shows the source, or some lines of it, from the frame's scanline beside it on. For `blending` see
-/// [`Resampler::stage`].
 fn pair_up(
     resampler: &Resampler,
-    view: Option<(PixelView<'_>, usize)>,
-    blending: Option<Reference>,
+    shown: Option<&Shown<'_>>,
     lines: Range<usize>,
-    fetch_ahead: bool,
     staged: &mut Staged,
     pairs: &mut [Pair],
 ) {
@@ -181,9 +189,8 @@ fn pair_up(
     let source_lines = resampler.source_lines();
     let group = 2 * resampler.group();
     let length = resampler.group() * resampler.pair_samples();
-    let fetched = view
-        .filter(|_| fetch_ahead)
-        .and_then(|(view, origin)| resampler.shown(&view).map(|view| (view, origin)));
+    let fetched = shown.filter(|shown| shown.in_place);
+    let fetched = fetched.and_then(|shown| Some((resampler.shown(&shown.view)?, shown.first)));
     // Planes of which the horizontal pass reads most where they lie.
     let planes = fetched.filter(|(view, _)| {
         let width = view.width();
@@ -209,13 +216,13 @@ fn pair_up(
         in_place.clear();
         for (line, y) in together.enumerate() {
             let out = staged.line_mut(line);
-            match (&view, &planes) {
-                (_, Some((planes, origin))) if is_whole => {
-                    memory_of(planes, y - origin, &mut in_place);
-                    resampler.stage_rest(planes, y - origin, out);
+            match (shown, &planes) {
+                (_, Some((planes, first))) if is_whole => {
+                    memory_of(planes, y - first, &mut in_place);
+                    resampler.stage_rest(planes, y - first, out);
                 }
-                (Some((view, origin)), _) if source_lines.contains(&y) => {
-                    resampler.stage(view, y - origin, blending, out);
+                (Some(shown), _) if source_lines.contains(&y) => {
+                    resampler.stage(&shown.view, y - shown.first, shown.blending, out);
                 }
                 _ => resampler.stage_margin(out),
             }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::chunk::{Arrival, Chunk, common, room_for_copy};
+use super::chunk::{Arrival, Chunk, common, read, room_for_copy, room_for_pairs};
 use super::resampler::Resampler;
 use super::source::{Failure, Source, lock};
 use crate::error::{Error, Result};
@@ -36,8 +36,9 @@ impl<'a, 'b, E> LongWindows<'a, 'b, E> {
             .max(1)
             .next_multiple_of(resampler.group())
             .min(resampler.frame_pairs());
-        let mut chunk = Chunk::new(resampler, arrival, chunk_pairs)?;
+        let mut chunk = Chunk::new(arrival);
         chunk.copy = room_for_copy(resampler, arrival, chunk_pairs)?;
+        chunk.pairs = Some(room_for_pairs(resampler, chunk_pairs)?);
         Ok(Self {
             resampler,
             source,
@@ -81,11 +82,12 @@ impl<'a, 'b, E> LongWindows<'a, 'b, E> {
         if let (Source::Scanlines(scanlines), Arrival::InOrder { .. }) = (self.source, self.arrival)
         {
             let lines = common(&lines, &resampler.source_lines());
-            self.chunk.read(&mut **lock(scanlines), lines.len())?;
+            let room = self.chunk.copy.as_deref_mut().unwrap_or_default();
+            read(&mut **lock(scanlines), lines.len(), room)?;
         }
         self.chunk
             .stage(resampler, self.source, lines, &mut self.staged)?;
-        let scanlines = (0..pairs.len()).map(|index| self.chunk.pair(index));
+        let scanlines = (0..pairs.len()).map(|index| self.chunk.pair(resampler, index));
         let scanlines = memory::collect(scanlines, "pairs of scanlines")?;
         for (index, position) in (self.position..vertical.height()).enumerate() {
             if vertical.pairs(position).start >= pairs.end {
