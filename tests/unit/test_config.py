@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from transformers import Qwen2VLImageProcessor
+from transformers import Qwen2VLImageProcessor, Qwen3_5Config
 from transformers.models.qwen2_vl import Qwen2VLImageProcessorPil
 
 from qvl_fast import ImageConfig, ImageProcessor, ModelConfig
@@ -127,9 +127,35 @@ def test_presets_hold_the_values_of_the_checkpoints():
         image_mean=(0.5, 0.5, 0.5),
         image_std=(0.5, 0.5, 0.5),
     )
-    for name, image in {"qwen2-vl": qwen2, "qwen2.5-vl": qwen2, "qwen3-vl": qwen3}.items():
+    images = {"qwen2-vl": qwen2, "qwen2.5-vl": qwen2, "qwen3-vl": qwen3, "qwen3.5": qwen3}
+    for name, image in images.items():
         assert ModelConfig.preset(name).image == image
         assert ModelConfig.preset(name).name == name
+
+
+@pytest.mark.parametrize("model_type", ["qwen3_5", "qwen3_5_moe", "qwen4_exp"])
+def test_a_checkpoint_of_qwen3_5_has_every_part_of_the_preset(model_type, tmp_path):
+    preset = ModelConfig.preset("qwen3.5")
+    rope = {
+        "rope_theta": 10_000_000,
+        "mrope_section": [11, 11, 10],
+        "partial_rotary_factor": 0.25,
+    }
+    settings = {
+        "model_type": model_type,
+        "text_config": {"head_dim": 256, "rope_parameters": rope},
+        "vision_config": {"model_type": model_type, "out_hidden_size": 4096},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    write(tmp_path, "separate", SETTINGS["Qwen3-VL"])
+    video = {
+        "size": {"longest_edge": 25165824, "shortest_edge": 4096},
+        "video_processor_type": "Qwen3VLVideoProcessor",
+    }
+    (tmp_path / "video_preprocessor_config.json").write_text(json.dumps(video))
+    found = ModelConfig.from_pretrained(tmp_path)
+    assert dataclasses.replace(found, name="qwen3.5") == preset
+    assert preset.placeholder.token_id == Qwen3_5Config().image_token_id
 
 
 def test_class_defaults_are_those_of_transformers():

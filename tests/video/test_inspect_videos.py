@@ -37,7 +37,7 @@ def test_what_is_shown_is_what_the_processors_give(clip, capsys, options, settin
     path = clip("h264 b-frames")
     assert main(["inspect", str(path), *options]) == 0
     lines = table(capsys.readouterr().out, "bound by")
-    assert [line["config"] for line in lines] == ["qwen2-vl", "qwen2.5-vl", "qwen3-vl"]
+    assert [line["config"] for line in lines] == ["qwen2-vl", "qwen2.5-vl", "qwen3-vl", "qwen3.5"]
     for line in lines:
         batch = VideoProcessor(line["config"], return_tensors="np", **settings)(path)
         grid = batch.video_grid_thw[0].tolist()
@@ -81,9 +81,9 @@ def test_images_and_videos_have_tables_of_their_own(clip, tmp_path, capsys):
     bad.write_bytes(b"no video")
     assert main(["inspect", str(clip("vp9 odd")), str(bad), str(image)]) == 1
     shown = capsys.readouterr()
-    assert len(table(shown.out, "bound by")) == 3
+    assert len(table(shown.out, "bound by")) == 4
     first, _, _ = shown.out.partition("bound by")
-    assert first.count(str(image)) == 3
+    assert first.count(str(image)) == 4
     assert shown.err.startswith(f"failed: 1\n  {bad}: cannot be decoded: Invalid data")
 
 
@@ -93,7 +93,7 @@ def test_pixels_are_not_decoded(clip, capsys, monkeypatch):
     path = clip("h264")
     monkeypatch.setattr(DecodingPass, "frame", lambda *_: pytest.fail("decoded"))
     assert main(["inspect", str(path)]) == 0
-    assert len(table(capsys.readouterr().out, "bound by")) == 3
+    assert len(table(capsys.readouterr().out, "bound by")) == 4
 
 
 def test_a_configuration_without_videos(clip, tmp_path, capsys):

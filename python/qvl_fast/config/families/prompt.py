@@ -19,6 +19,7 @@ Settings = Mapping[str, Any]
 
 _IMAGE = Placeholder(token="<image>")
 _QWEN = Placeholder(token="<|image_pad|>", token_id=151655)
+_QWEN3_5 = replace(_QWEN, token_id=248056)  # Its vocabulary is another.
 _BLIP = replace(_IMAGE, place="front")
 _FAKE = "<fake_token_around_image>"
 
@@ -36,6 +37,9 @@ _PLACEHOLDERS: Mapping[str, Placeholder] = {
     "Qwen3VLProcessor": _QWEN,
 }
 
+# The model types with the vocabulary of Qwen3.5.
+_QWEN3_5_TYPES = ("qwen3_5", "qwen3_5_moe", "qwen4_exp")
+
 # The class of the processor by the model type. Of some it is not known how they write a prompt.
 _MODEL_TYPES: Mapping[str, str] = {
     "llava": "LlavaProcessor",
@@ -52,9 +56,7 @@ _MODEL_TYPES: Mapping[str, str] = {
     "qwen2_5_vl": "Qwen2_5_VLProcessor",
     "qwen3_vl": "Qwen3VLProcessor",
     "qwen3_vl_moe": "Qwen3VLProcessor",
-    "qwen3_5": "Qwen3VLProcessor",
-    "qwen3_5_moe": "Qwen3VLProcessor",
-    "qwen4_exp": "Qwen3VLProcessor",
+    **dict.fromkeys(_QWEN3_5_TYPES, "Qwen3VLProcessor"),
 }
 
 # The processor of presets.
@@ -73,7 +75,8 @@ _PRESETS: Mapping[str, str] = {
     "idefics": "IdeficsProcessor",
 }
 PLACEHOLDERS: Mapping[str, Placeholder] = {
-    preset: _PLACEHOLDERS[kind] for preset, kind in _PRESETS.items()
+    **{preset: _PLACEHOLDERS[kind] for preset, kind in _PRESETS.items()},
+    "qwen3.5": _QWEN3_5,
 }
 VIDEO_PLACEHOLDERS: Mapping[str, VideoPlaceholder] = {
     "llava-onevision": VideoPlaceholder(token="<video>"),
@@ -114,6 +117,8 @@ def placeholder(
     default = _PLACEHOLDERS.get(kind)
     if default is None:
         return None
+    if model.get("model_type") in _QWEN3_5_TYPES:
+        default = _QWEN3_5
     tokenizer = _Tokenizer.of(directory)
     if kind == "InternVLProcessor":
         default = replace(
