@@ -84,7 +84,7 @@ def test_images_and_videos_have_tables_of_their_own(clip, tmp_path, capsys):
     assert len(table(shown.out, "bound by")) == 4
     first, _, _ = shown.out.partition("bound by")
     assert first.count(str(image)) == 4
-    assert shown.err.startswith(f"failed: 1\n  {bad}: cannot be decoded: Invalid data")
+    assert shown.err.startswith(f"failed: 1\n  {bad}: Invalid data")
 
 
 def test_pixels_are_not_decoded(clip, capsys, monkeypatch):

@@ -109,9 +109,7 @@ def refusing(
             isinstance(failure, OSError) and failure.errno is not None
         ):
             raise  # the system's, about the path or what a PIL image is still to be read from
-        reason = _reason(failure)
-        message = f"{error.kind} {describe(source)} cannot be decoded: {reason}"
-        raise error(message, source=source, reason=reason) from failure
+        raise error.undecodable(source, _reason(failure)) from failure
 
 
 class _Watched:
