@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from PIL import Image
 
 from qvl_fast._input.errors import ImageError, SourceError, raised_elsewhere, reading
-from qvl_fast._input.names import describe
 from qvl_fast._input.paths import checked_path
 
 if TYPE_CHECKING:
