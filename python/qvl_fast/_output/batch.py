@@ -8,7 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from qvl_fast._input.arrays import is_array
-from qvl_fast._output.torch import as_tensor
+from qvl_fast._output.torch import as_tensor, is_torch_dtype
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from qvl_fast._input.video.metadata import VideoMetadata
 
 T = TypeVar("T")
+_SECONDS = "second_per_grid_ts"
 
 
 class BatchRows(dict[str, T]):
@@ -39,7 +40,7 @@ class BatchRows(dict[str, T]):
 
     def to(
         self,
-        device: str | torch.device | None = None,
+        device: str | int | torch.device | torch.dtype | None = None,
         dtype: torch.dtype | None = None,
         *,
         non_blocking: bool = False,
@@ -47,17 +48,23 @@ class BatchRows(dict[str, T]):
         """A batch of tensors on a device; entries that are neither arrays nor tensors stay.
 
         Args:
-            device: where to; where they are by default.
-            dtype: of what is of a float type. Grids and uint8 rows keep theirs.
+            device: where to; where they are by default. A type instead is ``dtype``.
+            dtype: of what is of a float type. Grids and uint8 rows keep theirs, and so do
+                ``second_per_grid_ts``, of which position ids are made.
             non_blocking: whether not to wait for the copy; needs :meth:`pin_memory`.
 
         Raises:
             ImportError: torch is not installed.
         """
+        where: Any = device
+        if is_torch_dtype(device):
+            where, dtype = None, device
 
-        def moved(tensor: torch.Tensor) -> torch.Tensor:
-            kind = dtype if tensor.is_floating_point() else None
-            return tensor.to(device=device, dtype=kind, non_blocking=non_blocking)
+        def moved(name: str, tensor: torch.Tensor) -> torch.Tensor:
+            casts = tensor.is_floating_point() and name != _SECONDS
+            return tensor.to(
+                device=where, dtype=dtype if casts else None, non_blocking=non_blocking
+            )
 
         return self._mapped(moved)
 
@@ -69,7 +76,7 @@ class BatchRows(dict[str, T]):
             RuntimeError: torch has no accelerator.
         """
 
-        def pinned(tensor: torch.Tensor) -> torch.Tensor:
+        def pinned(_: str, tensor: torch.Tensor) -> torch.Tensor:
             return tensor.pin_memory()
 
         return self._mapped(pinned)
@@ -99,11 +106,13 @@ class BatchRows(dict[str, T]):
         grids: Any = self.get(self._LINES[0])
         return [] if grids is None else [prod(grid) for grid in grids.tolist()]
 
-    def _mapped(self, function: Callable[[torch.Tensor], torch.Tensor]) -> BatchRows[torch.Tensor]:
+    def _mapped(
+        self, function: Callable[[str, torch.Tensor], torch.Tensor]
+    ) -> BatchRows[torch.Tensor]:
         result: Any = copy(self)
         for name, value in self.items():
             if is_array(value):
-                result[name] = function(as_tensor(value))
+                result[name] = function(name, as_tensor(value))
         return result
 
 
@@ -194,7 +203,7 @@ class VideoRows(_Videos[T]):
             see :func:`qvl_fast.video_timestamps`.
     """
 
-    _LINES = ("video_grid_thw", "second_per_grid_ts")
+    _LINES = ("video_grid_thw", _SECONDS)
 
 
 class VideoPlanes(_Videos[T]):
