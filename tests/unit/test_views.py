@@ -309,3 +309,16 @@ def test_frames_of_a_video_that_are_tiles():
     assert len(views) == 2
     for frame, one in zip(clip, views, strict=False):
         assert np.array_equal(one.seen.pixels, qvl_fast.resize(frame, 448, 448))
+
+
+def test_views_are_compared_as_objects_and_printed_in_a_line():
+    rows = qvl_fast.ImageProcessor(PLAIN, return_tensors="np")(GREY)
+    views = [view(GREY, PLAIN, boxes=[[0, 0, 50, 50]]) for _ in range(2)]
+    same = rows.pixel_values, rows.pixel_values, rows.image_grid_thw, PLAIN
+    for first, second in (views, [each.seen for each in views], [diff(*same) for _ in range(2)]):
+        assert first == first  # noqa: PLR0124
+        assert first != second
+        assert len({first, second}) == 2
+        assert "\n" not in repr(first)
+        assert len(repr(first)) < 1000
+    assert repr(views[0].seen) == "Seen('qwen2.5-vl', original=(280, 420), resized=(280, 420))"

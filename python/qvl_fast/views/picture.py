@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _BUDGETS = (64, 256, 1024, 4096)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class View:
     """What a model sees of an image. Notebooks show it as a page.
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from qvl_fast.config import ModelConfig, RopeConfig
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Seen:
     """An image, or a frame of a video, as one model sees it.
 
@@ -47,6 +47,10 @@ class Seen:
     positions: NDArray[np.int64] | None = None
     windows: NDArray[np.int64] | None = None
     overview: Seen | None = None
+
+    def __repr__(self) -> str:
+        resized = self.pixels.shape[:2]
+        return f"Seen({self.config.name!r}, original={self.original}, resized={resized})"
 
     @property
     def patch_size(self) -> int:
