@@ -316,7 +316,7 @@ def test_views_are_compared_as_objects_and_printed_in_a_line():
     views = [view(GREY, PLAIN, boxes=[[0, 0, 50, 50]]) for _ in range(2)]
     same = rows.pixel_values, rows.pixel_values, rows.image_grid_thw, PLAIN
     for first, second in (views, [each.seen for each in views], [diff(*same) for _ in range(2)]):
-        assert first == first  # noqa: PLR0124
+        assert first == first
         assert first != second
         assert len({first, second}) == 2
         assert "\n" not in repr(first)
