@@ -289,6 +289,37 @@ def test_bad_json_is_refused_by_its_name(text, message, file, tmp_path):
         ModelConfig.from_pretrained(tmp_path)
 
 
+def test_bytes_that_are_no_text_are_refused_by_their_file(tmp_path):
+    (tmp_path / "preprocessor_config.json").write_bytes(b'{"patch_size": "\xff"}')
+    with pytest.raises(ValueError, match=r"preprocessor_config\.json is not JSON"):
+        ModelConfig.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"vision_config": [1]}, r"vision_config must be an object, got \[1\]"),
+        ({"text_config": "x"}, "text_config must be an object, got 'x'"),
+        ({"rope_parameters": 5}, "rope_parameters must be an object, got 5"),
+        ({"rope_scaling": True}, "rope_scaling must be an object, got True"),
+        ({"vision_config": {"rope_parameters": [1]}}, "rope_parameters must be an object"),
+        ({"partial_rotary_factor": "x"}, "partial_rotary_factor must be a number, got 'x'"),
+        ({"head_dim": 1.5}, r"head_dim must be an integer, got 1\.5"),
+    ],
+)
+def test_a_section_of_another_type_is_named(settings, message, tmp_path):
+    write(tmp_path, "separate", {})
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen3_5", **settings}))
+    with pytest.raises(TypeError, match=message):
+        ModelConfig.from_pretrained(tmp_path)
+
+
+def test_a_crop_without_its_sides_is_named(tmp_path):
+    settings = {"image_processor_type": "LlavaNextImageProcessor", "crop_size": {"height": 336}}
+    with pytest.raises(ValueError, match=r"crop_size must be the size \(224, 224\), got .*336"):
+        ModelConfig.from_pretrained(write(tmp_path, "separate", settings))
+
+
 def test_nested_image_processor_must_be_an_object(tmp_path):
     (tmp_path / "processor_config.json").write_text('{"image_processor": "Qwen2VL"}')
     with pytest.raises((ValueError, TypeError), match=r"image_processor.*Qwen2VL"):

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
-from qvl_fast.config.checks import checkpoint_directory, listed, read_json
+from qvl_fast.config.checks import (
+    checkpoint_directory,
+    listed,
+    positive_integer,
+    positive_number,
+    read_json,
+    section,
+)
 from qvl_fast.config.families import (
     IMAGES,
     PLACEHOLDERS,
@@ -286,9 +293,9 @@ def _model_parts(config: Mapping[str, Any]) -> tuple[TowerConfig | None, RopeCon
     preset = _MODEL_TYPES.get(config.get("model_type", ""))
     if preset is None or preset.rope is None:
         return None, None
-    vision: Mapping[str, Any] = config.get("vision_config") or {}
-    text: Mapping[str, Any] = config.get("text_config") or config  # Older files are flat.
-    rope: Mapping[str, Any] = text.get("rope_parameters") or text.get("rope_scaling") or {}
+    vision = section(config, "vision_config")
+    text = section(config, "text_config") or config  # Older files are flat.
+    rope = section(text, "rope_parameters", "rope_scaling")
     tower = TowerConfig.from_dict(vision, config["model_type"])
     default = _ROPE_DEFAULTS[config["model_type"]]
     head_dim = text.get("head_dim") or default.head_dim
@@ -296,8 +303,8 @@ def _model_parts(config: Mapping[str, Any]) -> tuple[TowerConfig | None, RopeCon
     if head_dim is None and heads and width:
         head_dim = width // heads
     if default.rotated is not None:
-        share = rope.get(_SHARE, text.get(_SHARE, default.rotated))
-        head_dim = int(head_dim * share)
+        share = positive_number(_SHARE, rope.get(_SHARE, text.get(_SHARE, default.rotated)))
+        head_dim = int(positive_integer("head_dim", head_dim) * share)
     scaling = rope.get("rope_type", rope.get("type", "default"))
     theta = rope.get("rope_theta", text.get("rope_theta"))
     per_second = preset.rope.tokens_per_second and vision.get("tokens_per_second", 4)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from math import isqrt
 from typing import Any, Self
 
-from qvl_fast.config.checks import listed, positive_integer, positive_number
+from qvl_fast.config.checks import listed, positive_integer, positive_number, section
 
 _BLOCK_LISTS = ("full_attention_blocks", "deepstack_blocks")
 
@@ -137,7 +137,7 @@ class TowerConfig:
 
 def _rope_theta(settings: Mapping[str, Any]) -> float:
     """The base of the wavelengths, where transformers looks for it."""
-    rope: Mapping[str, Any] = settings.get("rope_scaling") or settings.get("rope_parameters") or {}
+    rope = section(settings, "rope_scaling", "rope_parameters")
     # A checkpoint without a type of its own, or with the language models' "default", is axial.
     kind = rope.get("rope_type", rope.get("type", "axial"))
     if kind not in ("axial", "default"):

@@ -9,7 +9,7 @@ from math import isqrt
 from pathlib import Path
 from typing import Any, cast
 
-from qvl_fast.config.checks import integer, positive_integer, read_json
+from qvl_fast.config.checks import integer, positive_integer, read_json, section
 from qvl_fast.config.image import ImageConfig
 from qvl_fast.config.layout import AnyresTokens, Layout, Pinpoints, TileTokens, Tokens
 from qvl_fast.config.placeholder import Placeholder, VideoPlaceholder
@@ -188,7 +188,7 @@ class _Tokenizer:
         settings = read_json(directory / "tokenizer_config.json") or {}
         extra: Any = settings.get("extra_special_tokens")
         named: dict[str, Any] = {**settings, **(extra if isinstance(extra, dict) else {})}
-        decoder: Settings = settings.get("added_tokens_decoder") or {}
+        decoder = section(settings, "added_tokens_decoder")
         ids = {_content(token): int(number) for number, token in decoder.items()}
         added: Any = (read_json(directory / "tokenizer.json") or {}).get("added_tokens") or []
         return cls(named, ids | {token["content"]: token["id"] for token in added})
@@ -264,7 +264,7 @@ def _number(name: str, processor: Settings, model: Settings, default: int) -> in
 
 def _features(tile: tuple[int, int] | None, processor: Settings, model: Settings) -> int | None:
     """Patches of a tile; None if their side is not known."""
-    vision: Settings = model.get("vision_config") or {}
+    vision = section(model, "vision_config")
     patch = processor.get("patch_size") or vision.get("patch_size")
     if patch is None or tile is None:
         return None
@@ -336,7 +336,7 @@ def _check_agreement(image: ImageConfig, model: Settings) -> None:
         ValueError: names what differs.
     """
     layout = image.layout
-    vision: Settings = model.get("vision_config") or {}
+    vision = section(model, "vision_config")
     side = vision.get("image_size")
     if isinstance(side, int) and layout.tile != (side, side):
         raise ValueError(
