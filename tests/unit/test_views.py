@@ -201,6 +201,17 @@ def test_answers_are_drawn_and_those_that_cannot_be_are_listed():
         view(GREY, PLAIN, [[0, 0, 999, 999]])
 
 
+@pytest.mark.parametrize("config", ["qwen2.5-vl", "qwen3-vl", "glm-4.1v"])
+def test_smaller_budgets_are_of_tokens(config):
+    image = np.zeros((1000, 1500, 3), np.uint8)
+    shown = view(image, config)
+    tokens = [seen.tokens[0] * seen.tokens[1] for seen in shown.smaller]
+    assert len(tokens) == 3
+    for budget, used in zip((64, 256, 1024), tokens, strict=True):
+        assert 0.8 * budget < used <= budget
+    assert view(image, "siglip2-naflex").smaller == []  # which no bound makes smaller
+
+
 def test_the_page_holds_its_data_and_nothing_else_of_the_world():
     shown = view(GREY, "qwen2.5-vl", [[0, 0, 40, 40]])
     (image,) = data_of(shown.html)["images"]

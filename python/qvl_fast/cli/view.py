@@ -40,7 +40,10 @@ def view(
     if not is_page and len(files) > 1:
         raise CommandError(f"argument --out: several images make a page, so {out} must be .html")
     if max_pixels:
-        config = with_budget(config, max_pixels)
+        try:
+            config = with_budget(config, max_pixels)
+        except ValueError as error:
+            raise CommandError(f"argument --max-pixels: {error}") from None
     answer = boxes.read_text(encoding="utf-8", errors="replace") if boxes else None
     views: list[View] = []
     failures: list[Failure] = []

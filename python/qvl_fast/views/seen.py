@@ -14,6 +14,7 @@ from qvl_fast._input.pixels import read_rgb
 from qvl_fast._input.source import prepare
 from qvl_fast.index.mrope import mrope_position_ids
 from qvl_fast.index.plans import plan
+from qvl_fast.processors.base import check_areas
 from qvl_fast.processors.functional import image_size
 from qvl_fast.processors.image import ImageProcessor
 from qvl_fast.processors.inverse import unpatchify
@@ -202,7 +203,12 @@ def decoded(image: ImageSource) -> ImageSource:
 
 
 def with_budget(config: ModelConfig, max_pixels: int) -> ModelConfig:
-    """The same model with another bound of the resized image."""
+    """The same model with another bound of the resized image.
+
+    Raises:
+        ValueError: its images have no such bound.
+    """
     image = config.image
+    check_areas(image.layout, {"max_pixels": max_pixels})
     bounds = {"min_pixels": min(image.min_pixels, max_pixels), "max_pixels": max_pixels}
     return replace(config, image=image.override(**bounds))
