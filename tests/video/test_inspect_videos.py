@@ -1,5 +1,6 @@
 """``qvl-fast inspect`` with videos: what is shown equals what the processors give."""
 
+import json
 import re
 
 import numpy as np
@@ -94,6 +95,16 @@ def test_pixels_are_not_decoded(clip, capsys, monkeypatch):
     monkeypatch.setattr(DecodingPass, "frame", lambda *_: pytest.fail("decoded"))
     assert main(["inspect", str(path)]) == 0
     assert len(table(capsys.readouterr().out, "bound by")) == 4
+
+
+def test_tokens_that_only_the_model_knows(clip, tmp_path, capsys):
+    for kind, name in (("image", "preprocessor"), ("video", "video_preprocessor")):
+        settings = {f"{kind}_processor_type": f"LlavaOnevision{kind.title()}Processor"}
+        (tmp_path / f"{name}_config.json").write_text(json.dumps(settings))
+    assert main(["inspect", str(clip("h264")), "--config", str(tmp_path)]) == 0
+    (line,) = table(capsys.readouterr().out, "bound by")
+    assert line["tokens"] == "-"
+    assert int(line["rows"]) > 0
 
 
 def test_a_configuration_without_videos(clip, tmp_path, capsys):

@@ -228,10 +228,12 @@ def _part(config: Any, kind: type[Part], name: str) -> Part:
         missing += listed(having)
     elif isinstance(config, ModelConfig):
         part = getattr(config, name)
-        missing = (
-            f"config {config.name!r} does not describe the {name}: the checkpoint had no "
-            f"config.json of a known model type ({listed(_MODEL_TYPES)})"
-        )
+        missing = f"config {config.name!r} does not describe the {name}"
+        if name in ("tower", "rope") and config.name not in _MODELS:
+            missing += (
+                ": the checkpoint had no config.json of a known model type "
+                f"({listed(_MODEL_TYPES)})"
+            )
     elif hasattr(config, "to_dict") and not isinstance(config, type):
         part = _stock_parts(config).get(name)
         missing = f"config, a {type(config).__name__}, does not describe the {name}"
