@@ -118,6 +118,17 @@ def test_a_batch_of_text_alone():
     assert len(batch) == 2  # Who trains takes a batch that is empty or false for none.
 
 
+@pytest.mark.parametrize(
+    "names", [("input_ids", "attention_mask"), ("attention_mask", "input_ids")]
+)
+def test_masks_of_a_tokenizer_stay(names):
+    sequences = {"input_ids": ([5, 6, 7], [8]), "attention_mask": ([0, 1, 1], [1])}
+    samples = [{name: sequences[name][number] for name in names} for number in range(2)]
+    batch = Collate()(samples)
+    assert batch["attention_mask"].tolist() == [[0, 1, 1], [1, 0, 0]]
+    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 0, 0]]
+
+
 @pytest.mark.parametrize("form", [None, "rows"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_samples_of_every_family_are_as_images_of_one_call(family, form):
