@@ -335,6 +335,8 @@ def test_a_state_of_other_batches_is_refused():
     batches = iter(TokenBatchSampler([1, 2, 3], 3))
     with pytest.raises(ValueError, match=r"state_dict .* 2 batches in epoch 0.* 7"):
         batches.load_state_dict({"epoch": 0, "yielded": 7})
+    with pytest.raises(ValueError, match=r"yielded .*-1"):
+        batches.load_state_dict({"epoch": 0, "yielded": -1})
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

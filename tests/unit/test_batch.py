@@ -69,6 +69,23 @@ def test_to_moves_everything_and_casts_what_is_of_a_float_type(form):
     assert raw.to(dtype=torch.float16).pixel_values.dtype is torch.uint8
 
 
+def test_an_entry_may_be_assigned_to_as_an_attribute():
+    batch = process(IMAGES)
+    batch.pixel_values = batch.pixel_values.half()
+    assert batch["pixel_values"].dtype is torch.float16
+    assert pickle.loads(pickle.dumps(batch)).pixel_values.dtype is torch.float16
+    batch.note = "no entry"
+    assert "note" not in batch
+
+
+def test_rows_that_are_not_those_of_the_grids_are_not_split():
+    batch = process(IMAGES)
+    batch["pixel_values"] = batch.pixel_values[:-1]
+    with pytest.raises(ValueError, match=r"pixel_values must be the \d+ that its items have, got"):
+        batch.split()
+    assert ImageRows(input_ids=[1]).split() == []
+
+
 def test_a_type_alone_is_taken_as_batches_of_transformers_take_it():
     batch, stock = process(IMAGES), BatchFeature(process(IMAGES))
     ours, theirs = batch.to(torch.bfloat16), stock.to(torch.bfloat16)

@@ -22,8 +22,9 @@ _SECONDS = "second_per_grid_ts"
 class BatchRows(dict[str, T]):
     """The rows and grids of a batch: a dict that works as ``model(**batch)``.
 
-    It pickles, and takes further entries such as ``input_ids``. Its entries are attributes too. As
-    of any dict, its length is the number of entries; that of images is the length of their grids.
+    It pickles, and takes further entries such as ``input_ids``. Its entries are attributes too,
+    which may be assigned to. As of any dict, its length is the number of entries; that of images is
+    the length of their grids.
     """
 
     _ROWS: ClassVar[str]
@@ -37,6 +38,12 @@ class BatchRows(dict[str, T]):
             raise AttributeError(
                 f"{type(self).__name__!r} object has no attribute or entry {name!r}"
             ) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self:
+            self[name] = value
+        else:
+            super().__setattr__(name, value)
 
     def to(
         self,
@@ -82,11 +89,20 @@ class BatchRows(dict[str, T]):
         return self._mapped(pinned)
 
     def split(self) -> list[Self]:
-        """A batch for each item, of views; further entries are left out."""
+        """A batch for each item, of views; further entries are left out.
+
+        Raises:
+            ValueError: the grids stand for more or fewer rows than there are.
+        """
         result: list[Self] = []
-        rows: Any = self[self._ROWS]
+        rows: Any = self.get(self._ROWS, ())
+        counts = self._counts()
+        if sum(counts) != len(rows):
+            raise ValueError(
+                f"{self._ROWS} must be the {sum(counts)} that its items have, got {len(rows)}"
+            )
         first = 0
-        for place, count in enumerate(self._counts()):
+        for place, count in enumerate(counts):
             parts = {self._ROWS: rows[first : first + count]}
             for name in self._LINES:
                 if name in self:

@@ -142,7 +142,7 @@ class Batches(Iterator[list[int]]):
         Raises:
             ValueError: the state is of other batches than this sampler makes.
         """
-        self._start(state_dict["epoch"], state_dict["yielded"])
+        self._start(state_dict["epoch"], integer("yielded", state_dict["yielded"], 0))
         self._sampler.set_epoch(self._epoch)
 
     def _start(self, epoch: int, yielded: int) -> None:
