@@ -103,15 +103,14 @@ def model_seq_len() -> int:
 
 def world_size() -> int:
     """How many processes of one program torchrun runs: ``WORLD_SIZE``."""
-    return _processes("WORLD_SIZE")
+    return _processes(os.environ.get("WORLD_SIZE", ""))
 
 
 def local_world_size() -> int:
     """How many of them it runs on this machine: ``LOCAL_WORLD_SIZE``."""
-    return _processes("LOCAL_WORLD_SIZE")
+    return _processes(os.environ.get("LOCAL_WORLD_SIZE", ""))
 
 
-def _processes(name: str) -> int:
+def _processes(value: str) -> int:
     """A number that is torchrun's; anything else is somebody else's."""
-    value = os.environ.get(name, "")
     return int(value) if re.fullmatch("[1-9][0-9]{0,8}", value) else 1
