@@ -314,6 +314,21 @@ def test_a_section_of_another_type_is_named(settings, message, tmp_path):
         ModelConfig.from_pretrained(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("file", "settings"),
+    [
+        ("tokenizer.json", {"added_tokens": [{}]}),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"5": {"id": 5}}}),
+        ("tokenizer_config.json", {"image_token": [1]}),
+    ],
+)
+def test_a_token_without_a_text_is_refused(file, settings, tmp_path):
+    write(tmp_path, "separate", SETTINGS["Qwen3-VL"])
+    (tmp_path / file).write_text(json.dumps(settings))
+    with pytest.raises(ValueError, match="a token must be a text or have one as its content"):
+        ModelConfig.from_pretrained(tmp_path)
+
+
 def test_a_crop_without_its_sides_is_named(tmp_path):
     settings = {"image_processor_type": "LlavaNextImageProcessor", "crop_size": {"height": 336}}
     with pytest.raises(ValueError, match=r"crop_size must be the size \(224, 224\), got .*336"):

@@ -128,8 +128,8 @@ def placeholder(
             after=tokenizer.named.get("end_image_token", default.after),
         )
     elif default.place == "here":
-        token: Any = tokenizer.named.get("image_token", processor.get("image_token", default.token))
-        default = replace(default, token=_content(token))
+        token = tokenizer.named.get("image_token") or processor.get("image_token")
+        default = replace(default, token=_content(token or default.token))
     own = model.get("image_token_id", model.get("image_token_index"))
     return replace(
         default,
@@ -157,7 +157,8 @@ def video_placeholder(
     if kind not in ("LlavaOnevisionProcessor", "InternVLProcessor"):
         return None
     tokenizer = _Tokenizer.of(directory)
-    token = _content(tokenizer.named.get("video_token", processor.get("video_token", "<video>")))
+    named = tokenizer.named.get("video_token") or processor.get("video_token")
+    token = _content(named or "<video>")
     own = model.get("video_token_id", model.get("video_token_index"))
     return VideoPlaceholder(
         token=token,
@@ -191,14 +192,17 @@ class _Tokenizer:
         decoder = section(settings, "added_tokens_decoder")
         ids = {_content(token): int(number) for number, token in decoder.items()}
         added: Any = (read_json(directory / "tokenizer.json") or {}).get("added_tokens") or []
-        return cls(named, ids | {token["content"]: token["id"] for token in added})
+        more: dict[str, Any] = {_content(token): dict(token).get("id") for token in added}
+        return cls(named, ids | more)
 
 
 def _content(token: Any) -> str:
     """A token of a JSON file, which may say how it is to be found in texts too."""
     if isinstance(token, dict):
-        return str(cast("Settings", token)["content"])
-    return str(token)
+        token = cast("Settings", token).get("content")
+    if not isinstance(token, str):
+        raise ValueError(f"a token must be a text or have one as its content, got {token!r:.80}")
+    return token
 
 
 def with_tokens(image: ImageConfig, kind: str, processor: Settings, model: Settings) -> ImageConfig:
