@@ -106,7 +106,8 @@ def rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotate queries or keys.
 
     Args:
-        states: ``(..., D)``, any float type; it is computed in that of ``cos`` and cast back.
+        states: ``(..., D)``, any float type; it is computed in that of ``cos`` and cast back. Of
+            Qwen3.5, the first D channels of a head.
         cos: what :func:`vision_rotary` or :func:`mrope_rotary` gives, broadcast against ``states``.
         sin: likewise.
 
