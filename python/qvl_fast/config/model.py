@@ -332,6 +332,9 @@ _QWEN3 = ImageConfig(
 
 _QWEN2_VIDEO = VideoConfig(min_pixels=_QWEN2.min_pixels, max_pixels=_QWEN2.max_pixels)
 _QWEN3_VIDEO = replace(QWEN3_VL_DEFAULTS, min_pixels=4096, max_pixels=25_165_824)
+_QWEN3_ROPE = RopeConfig(
+    videos_in_groups=True, theta=5_000_000.0, sections=(24, 20, 20), interleaved=True
+)
 
 PRESETS: Mapping[str, ModelConfig] = {
     config.name: config
@@ -360,9 +363,7 @@ PRESETS: Mapping[str, ModelConfig] = {
             image=_QWEN3,
             video=_QWEN3_VIDEO,
             tower=TOWERS["qwen3-vl"],
-            rope=RopeConfig(
-                videos_in_groups=True, theta=5_000_000.0, sections=(24, 20, 20), interleaved=True
-            ),
+            rope=_QWEN3_ROPE,
             grounding=GroundingConfig(scale=1000, markup="json"),
         ),
         ModelConfig(
@@ -371,13 +372,7 @@ PRESETS: Mapping[str, ModelConfig] = {
             image=_QWEN3,
             video=_QWEN3_VIDEO,
             tower=TOWERS["qwen3.5"],
-            rope=RopeConfig(
-                videos_in_groups=True,
-                head_dim=64,
-                theta=10_000_000.0,
-                sections=(11, 11, 10),
-                interleaved=True,
-            ),
+            rope=replace(_QWEN3_ROPE, head_dim=64, theta=10_000_000.0, sections=(11, 11, 10)),
             grounding=GroundingConfig(scale=1000, markup="json"),
         ),
     )

@@ -63,8 +63,8 @@ def register(*, default: bool = False, device_policy: DevicePolicy | None = None
     """
     if device_policy is not None:
         check_choice("device_policy", device_policy, DevicePolicy)
-    for drop_in in _DROP_INS:
-        check_steps(_stock(drop_in), _DROP_INS[drop_in])
+    for drop_in, steps in _DROP_INS.items():
+        check_steps(_stock(drop_in), steps)
     unregister()
     set_device_policy(device_policy)
     for registry in _REGISTRIES:

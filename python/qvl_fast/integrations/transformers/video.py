@@ -40,9 +40,7 @@ _infer_channels: Any = infer_channel_dimension_format
 STEPS: Steps = {
     "_prepare_input_videos": {"videos", "do_convert_rgb", "input_data_format", "device"},
     "_preprocess": SETTINGS | {"videos", "cap_pixels_per_frame"},
-    "resize": {
-        *("videos", "size", "resample", "factor", "temporal_factor", "cap_pixels_per_frame"),
-    },
+    "resize": {"videos", "size", "resample", "factor", "temporal_factor", "cap_pixels_per_frame"},
 }
 # In transformers the arguments of a class are found beside it, by these names.
 Qwen2VLVideoProcessorInitKwargs = _Qwen2VLStock.valid_kwargs
