@@ -12,6 +12,7 @@ from PIL import Image
 import qvl_fast
 from qvl_fast import ModelConfig, boxes, diff, view
 from qvl_fast.config import FAMILIES
+from qvl_fast.processors.writing import Stream
 from qvl_fast.views import gallery, view_frames
 
 GREY = np.full((280, 420, 3), 100, np.uint8)  # 10 x 15 tokens of Qwen2.5-VL, not resized.
@@ -117,7 +118,7 @@ def test_families_that_cut_images_show_their_tiles(config, tiles):
 
 
 @pytest.mark.parametrize("config", ["qwen2-vl", "qwen2.5-vl", "qwen3-vl"])
-def test_frames_of_a_video(config):
+def test_frames_of_a_video(config, monkeypatch):
     clip = np.random.default_rng(0).integers(0, 256, (5, 112, 168, 3), np.uint8)
     known = {"total_num_frames": 50, "fps": 10.0, "frames_indices": [0, 10, 20, 30, 40]}
     views = view_frames((clip, known), config)
@@ -141,7 +142,17 @@ def test_frames_of_a_video(config):
             second_per_grid_ts=batch.get("second_per_grid_ts"),
         )
         assert (views[4].seen.positions == ids[:, 0, 1 + 2 * tokens :].T).all()
-    assert len(view_frames((clip, known), config, most_groups=1)) == 2
+    asked = []
+    monkeypatch.setattr(
+        Stream, "frame", lambda stream, number: asked.append(number) or clip[number]
+    )
+    shown = view_frames((clip, known), config, most_groups=2)
+    assert sorted(asked) == [0, 1, 2, 3]
+    for ours, whole in zip(shown, views[:4], strict=True):
+        assert ours.name == whole.name
+        assert (ours.seen.pixels == whole.seen.pixels).all()
+        assert (ours.seen.positions == whole.seen.positions).all()
+        assert ours.seen.windows is None or (ours.seen.windows == whole.seen.windows).all()
     assert len(data_of(gallery(views))["images"]) == 6
 
 
