@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from qvl_fast.cli.errors import CommandError
 from qvl_fast.cli.report import show_failures
+from qvl_fast.cli.text import printable
 from qvl_fast.store.sources import Failure, is_video
 from qvl_fast.views import View, gallery, view_frames
 from qvl_fast.views import view as view_image
@@ -63,6 +65,6 @@ def view(
                 views[0].save(out)
         except ValueError as error:
             raise CommandError(f"argument --out: {error}") from None
-        print(out)
+        print(printable(out, sys.stdout))
     show_failures(failures)
     return 1 if failures else 0
