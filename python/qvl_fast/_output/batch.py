@@ -8,7 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from qvl_fast._input.arrays import is_array
-from qvl_fast._output.torch import as_tensor
+from qvl_fast._output.torch import as_tensor, is_torch_dtype
 
 if TYPE_CHECKING:
     import torch
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from qvl_fast._input.video.metadata import VideoMetadata
 
 T = TypeVar("T")
+_SECONDS = "second_per_grid_ts"
 
 
 class BatchRows(dict[str, T]):
     """The rows and grids of a batch: a dict that works as ``model(**batch)``.
 
-    It pickles, and takes further entries such as ``input_ids``. Its entries are attributes too. As
-    of any dict, its length is the number of entries; that of images is the length of their grids.
+    It pickles, and takes further entries such as ``input_ids``. Its entries are attributes too,
+    which may be assigned to. As of any dict, its length is the number of entries; that of images is
+    the length of their grids.
     """
 
     _ROWS: ClassVar[str]
@@ -37,9 +39,15 @@ class BatchRows(dict[str, T]):
                 f"{type(self).__name__!r} object has no attribute or entry {name!r}"
             ) from None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self:
+            self[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def to(
         self,
-        device: str | torch.device | None = None,
+        device: str | int | torch.device | torch.dtype | None = None,
         dtype: torch.dtype | None = None,
         *,
         non_blocking: bool = False,
@@ -47,17 +55,23 @@ class BatchRows(dict[str, T]):
         """A batch of tensors on a device; entries that are neither arrays nor tensors stay.
 
         Args:
-            device: where to; where they are by default.
-            dtype: of what is of a float type. Grids and uint8 rows keep theirs.
+            device: where to; where they are by default. A type instead is ``dtype``.
+            dtype: of what is of a float type. Grids and uint8 rows keep theirs, and so do
+                ``second_per_grid_ts``, of which position ids are made.
             non_blocking: whether not to wait for the copy; needs :meth:`pin_memory`.
 
         Raises:
             ImportError: torch is not installed.
         """
+        where: Any = device
+        if is_torch_dtype(device):
+            where, dtype = None, device
 
-        def moved(tensor: torch.Tensor) -> torch.Tensor:
-            kind = dtype if tensor.is_floating_point() else None
-            return tensor.to(device=device, dtype=kind, non_blocking=non_blocking)
+        def moved(name: str, tensor: torch.Tensor) -> torch.Tensor:
+            casts = tensor.is_floating_point() and name != _SECONDS
+            return tensor.to(
+                device=where, dtype=dtype if casts else None, non_blocking=non_blocking
+            )
 
         return self._mapped(moved)
 
@@ -69,17 +83,26 @@ class BatchRows(dict[str, T]):
             RuntimeError: torch has no accelerator.
         """
 
-        def pinned(tensor: torch.Tensor) -> torch.Tensor:
+        def pinned(_: str, tensor: torch.Tensor) -> torch.Tensor:
             return tensor.pin_memory()
 
         return self._mapped(pinned)
 
     def split(self) -> list[Self]:
-        """A batch for each item, of views; further entries are left out."""
+        """A batch for each item, of views; further entries are left out.
+
+        Raises:
+            ValueError: the grids stand for more or fewer rows than there are.
+        """
         result: list[Self] = []
-        rows: Any = self[self._ROWS]
+        rows: Any = self.get(self._ROWS, ())
+        counts = self._counts()
+        if sum(counts) != len(rows):
+            raise ValueError(
+                f"{self._ROWS} must be the {sum(counts)} that its items have, got {len(rows)}"
+            )
         first = 0
-        for place, count in enumerate(self._counts()):
+        for place, count in enumerate(counts):
             parts = {self._ROWS: rows[first : first + count]}
             for name in self._LINES:
                 if name in self:
@@ -99,11 +122,13 @@ class BatchRows(dict[str, T]):
         grids: Any = self.get(self._LINES[0])
         return [] if grids is None else [prod(grid) for grid in grids.tolist()]
 
-    def _mapped(self, function: Callable[[torch.Tensor], torch.Tensor]) -> BatchRows[torch.Tensor]:
+    def _mapped(
+        self, function: Callable[[str, torch.Tensor], torch.Tensor]
+    ) -> BatchRows[torch.Tensor]:
         result: Any = copy(self)
         for name, value in self.items():
             if is_array(value):
-                result[name] = function(as_tensor(value))
+                result[name] = function(name, as_tensor(value))
         return result
 
 
@@ -196,7 +221,7 @@ class VideoRows(_Videos[T]):
             see :func:`qvl_fast.video_timestamps`.
     """
 
-    _LINES = ("video_grid_thw", "second_per_grid_ts")
+    _LINES = ("video_grid_thw", _SECONDS)
 
 
 class VideoPlanes(_Videos[T]):

@@ -24,7 +24,7 @@ from qvl_fast.cli.options import (
 )
 from qvl_fast.cli.text import printable
 from qvl_fast.config import PRESETS, TOWERS, ModelConfig
-from qvl_fast.processors.base import Reference
+from qvl_fast.processors.base import Reference, check_areas
 from qvl_fast.processors.image import ImageProcessor
 from qvl_fast.processors.video import VideoProcessor
 
@@ -267,6 +267,7 @@ def _processor(args: argparse.Namespace) -> ImageProcessor:
     bounds = {"min_pixels": args.min_pixels, "max_pixels": args.max_pixels}
     given = {name: value for name, value in bounds.items() if value is not None}
     try:
+        check_areas(args.config.image.layout, given)
         config = args.config.image.override(**given)
     except ValueError as error:
         options = " and ".join("--" + name.replace("_", "-") for name in given)
@@ -336,6 +337,7 @@ def _with_video_settings(config: ModelConfig, args: argparse.Namespace) -> Model
     options = {"fps": args.fps, "num_frames": args.num_frames, "max_pixels": args.max_video_pixels}
     given = {name: value for name, value in options.items() if value is not None}
     try:
+        check_areas(config.video.layout, given)
         return replace(config, video=config.video.override(**given))
     except ValueError as error:
         raise CommandError(f"settings of videos for {config.name}: {error}") from None

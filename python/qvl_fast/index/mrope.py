@@ -68,7 +68,8 @@ def mrope_position_ids(
 
     Text counts on in all three. A run of image or video tokens is spread over the grid of the next
     image or video, starting from the current count. Semantics: ``get_rope_index`` of Qwen2VLModel,
-    Qwen2_5_VLModel or Qwen3VLModel, by ``config``, in a version of transformers: ``positions``.
+    Qwen2_5_VLModel or Qwen3VLModel, which Qwen3_5Model shares, by ``config``, in a version of
+    transformers: ``positions``.
 
     Args:
         mm_token_type_ids: integers ``(B, S)``: 0 text, 1 image, 2 video; see

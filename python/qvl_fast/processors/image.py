@@ -15,12 +15,13 @@ from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import DType, Rows, Temporal, check_form, hand_out
 from qvl_fast.config import AnyImageConfig, ImageConfig, image_config
 from qvl_fast.config.checks import check_choice, positive_integer
-from qvl_fast.config.layout import AnyresTokens, Area, Halved, PatchBudget, TileTokens
+from qvl_fast.config.layout import AnyresTokens, PatchBudget, TileTokens
 from qvl_fast.processors.base import (
     Decode,
     Form,
     Processor,
     Reference,
+    check_areas,
     native_layout,
 )
 from qvl_fast.processors.writing import Batch
@@ -102,8 +103,10 @@ class ImageProcessor(Processor[ImageConfig]):
         **overrides: Any,
     ) -> None:
         check_choice("decode", decode, Decode)
+        settings = image_config(config)
+        check_areas(overrides.get("layout", settings.layout), overrides)
         self._make(
-            image_config(config).override(**overrides),
+            settings.override(**overrides),
             reference=reference,
             dtype=dtype,
             temporal=temporal,
@@ -198,8 +201,7 @@ class ImageProcessor(Processor[ImageConfig]):
         check_form(form, self.dtype)
         bounds = {"min_pixels": min_pixels, "max_pixels": max_pixels, "size": size}
         given = {name: value for name, value in bounds.items() if value is not None}
-        if given and not isinstance(self.config.layout.fit, (Area, Halved)):
-            raise ValueError(f"{min(given)} must be None for fit {self.config.layout.fit!r}")
+        check_areas(self.config.layout, given)
         layout = self._layout
         if given:
             config = self.config.override(**given)

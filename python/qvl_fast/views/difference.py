@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from qvl_fast.processors.base import Reference
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Diff:
     """How two sets of rows of one image differ.
 
@@ -38,7 +38,7 @@ class Diff:
     """
 
     equal: bool
-    patches: NDArray[np.int64]
+    patches: NDArray[np.int64] = field(repr=False)
     levels: float
     seen: Seen = field(repr=False)
 

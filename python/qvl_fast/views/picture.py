@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from qvl_fast._input.names import describe
 from qvl_fast.config import model_config, positive_integer
+from qvl_fast.config.layout import Area
 from qvl_fast.views import page
 from qvl_fast.views.drawing import draw, png
 from qvl_fast.views.places import Place, places_of
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _BUDGETS = (64, 256, 1024, 4096)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class View:
     """What a model sees of an image. Notebooks show it as a page.
 
@@ -114,11 +115,15 @@ def view(
     source = decoded(image)
     seen = see(source, model)
     rows, columns = seen.tokens
-    budgets = [tokens for tokens in _BUDGETS if tokens < rows * columns]
+    budgets: list[int] = []
+    if isinstance(fit := model.image.layout.fit, Area):
+        frames = model.image.temporal_patch_size if fit.frames else 1
+        area = frames * model.image.factor**2
+        budgets = [tokens * area for tokens in _BUDGETS if tokens < rows * columns]
     return View(
         name=_name(image),
         seen=seen,
-        smaller=[see(source, with_budget(model, tokens)) for tokens in budgets],
+        smaller=[see(source, with_budget(model, pixels)) for pixels in budgets],
         places=[] if boxes is None else places_of(boxes, seen),
         scores=None if scores is None else _scaled(scores, rows * columns),
     )

@@ -78,9 +78,10 @@ def accelerate(model: nn.Module, *, attention: Choice = "auto") -> Accelerated:
     """
     found = [module for module in model.modules() if _model_type(module)]
     if not found:
+        has_tower = any(isinstance(module, Visual) for module in model.modules())
         raise ValueError(
             f"model must hold a vision module of {listed(_MODULES.values())}, and this "
-            f"{type(model).__name__} holds none"
+            f"{type(model).__name__} holds {'a tower of ours already' if has_tower else 'none'}"
         )
     # All towers before the first change: if one is refused, nothing has happened.
     visuals = [Visual(_tower(module, attention)) for module in found]

@@ -16,12 +16,19 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from qvl_fast.config.checks import check_choice
 from qvl_fast.environment import DevicePolicy
+from qvl_fast.integrations.transformers import image, video
 from qvl_fast.integrations.transformers.image import Qwen2VLImageProcessor
-from qvl_fast.integrations.transformers.stock import set_device_policy
+from qvl_fast.integrations.transformers.stock import Steps, check_steps, set_device_policy
 from qvl_fast.integrations.transformers.video import Qwen2VLVideoProcessor, Qwen3VLVideoProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_DROP_INS: Mapping[type, Steps] = {
+    Qwen2VLImageProcessor: image.STEPS,
+    Qwen2VLVideoProcessor: video.STEPS,
+    Qwen3VLVideoProcessor: video.STEPS,
+}
 
 # What one asks for with `backend=`, and where the classes are that one gets without asking.
 _BACKEND = "qvl_fast"
@@ -52,9 +59,12 @@ def register(*, default: bool = False, device_policy: DevicePolicy | None = None
 
     Raises:
         ValueError: an unknown policy.
+        RuntimeError: the installed transformers computes in other steps than ours stand in for.
     """
     if device_policy is not None:
         check_choice("device_policy", device_policy, DevicePolicy)
+    for drop_in, steps in _DROP_INS.items():
+        check_steps(_stock(drop_in), steps)
     unregister()
     set_device_policy(device_policy)
     for registry in _REGISTRIES:
@@ -127,10 +137,14 @@ class _Registry(NamedTuple):
                 classes[backend] = stock_of[classes[backend]]
 
 
+def _stock(drop_in: type) -> type:
+    return getattr(transformers, drop_in.__name__)
+
+
 def _registry(auto: Any, kind: str, *drop_ins: type) -> _Registry:
     entries: dict[type, type] = {}
     for drop_in in drop_ins:
-        stock = getattr(transformers, drop_in.__name__)
+        stock = _stock(drop_in)
         entries[stock] = _entry(stock, drop_in)
     mapping, names = (getattr(auto, f"{kind}_PROCESSOR_MAPPING{end}") for end in ("", "_NAMES"))
     return _Registry(mapping, names, entries, {})
