@@ -94,7 +94,7 @@ impl<'a, E> Frame<'a, E> {
 
     /// Whether its scanlines have to be read in order.
     fn in_order(&self) -> bool {
-        matches!(self.arrival, Arrival::InOrder { .. })
+        matches!(self.arrival, Arrival::InOrder(_))
     }
 
     /// The slot of a chunk.
@@ -493,7 +493,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
     }
 
     /// Takes the scanlines of a chunk through the horizontal pass.
-    fn stage(&self, frame: usize, chunk: usize, scratch: &mut Scratch) -> Result<()> {
+    fn stage(&self, frame: usize, chunk: usize, scratch: &mut Scratch) -> Result<(), Failure<E>> {
         let Partition {
             resampler,
             chunk_pairs,
