@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::resampler::Resampler;
 use super::source::{Failure, Scanlines, Source, lock};
 use super::stage::{memory_of, turned};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::filter::Reference;
 use crate::kernels::Pair;
 use crate::kernels::staged::Staged;
@@ -19,25 +19,17 @@ pub(super) enum Arrival {
     InPlace,
     /// They lie across the memory that they are in, and are turned first.
     Sideways,
-    /// They are read in order.
-    InOrder {
-        /// Bytes of a pixel.
-        bytes: usize,
-        /// See [`Scanlines::blended_by`].
-        blending: Option<Reference>,
-    },
+    /// They are asked for.
+    Asked,
+    /// They are read in order, with so many bytes of a pixel.
+    InOrder(usize),
 }
 
 impl Arrival {
     pub(super) fn of<E>(source: &Source<'_, E>) -> Self {
         match source {
-            Source::Scanlines(scanlines) => {
-                let scanlines = lock(scanlines);
-                Self::InOrder {
-                    bytes: scanlines.pixel_bytes(),
-                    blending: scanlines.blended_by(),
-                }
-            }
+            Source::Scanlines(scanlines) => Self::InOrder(lock(scanlines).pixel_bytes()),
+            Source::Strips(_) => Self::Asked,
             Source::Pixels(pixels) if pixels.view().is_sideways() => Self::Sideways,
             Source::Pixels(_) => Self::InPlace,
         }
@@ -46,9 +38,9 @@ impl Arrival {
     /// Bytes that a pixel takes in a chunk, at most.
     fn copied_bytes(self) -> usize {
         match self {
-            Self::InPlace => 0,
+            Self::InPlace | Self::Asked => 0,
             Self::Sideways => 4,
-            Self::InOrder { bytes, .. } => bytes,
+            Self::InOrder(bytes) => bytes,
         }
     }
 }
@@ -110,36 +102,38 @@ impl Chunk {
         source: &Source<'_, E>,
         lines: Range<usize>,
         staged: &mut Staged,
-    ) -> Result<()> {
+    ) -> Result<(), Failure<E>> {
         let source_lines = resampler.source_lines();
+        let first = source_lines.start;
         let shown = common(&lines, &source_lines);
         let (height, width) = (shown.len(), resampler.pass.width.source);
         let samples = self.copy.as_deref_mut().unwrap_or_default();
-        let copied = |view, blending| Shown {
-            view,
-            first: shown.start,
-            blending,
-            in_place: false,
-        };
+        let within = shown.start.saturating_sub(first)..shown.end.saturating_sub(first);
+        let strip;
         let shown = match (source, self.arrival) {
             _ if shown.is_empty() => None,
-            (_, Arrival::InOrder { bytes, blending }) => {
-                let mut view = PixelView::packed(&samples[..], height, width, bytes)?;
-                if blending.is_none() {
-                    view = view.without_padding(3);
+            (_, Arrival::InOrder(bytes)) => {
+                let view = PixelView::packed(&samples[..], height, width, bytes)?;
+                Some(Shown::copied(view, shown.start, None))
+            }
+            (Source::Strips(strips), _) => {
+                strip = strips.strip(within)?;
+                let view = strip.view();
+                if view.size() != (height, width) {
+                    let size = view.size();
+                    let reason = format!("must be of size {:?}, got {size:?}", (height, width));
+                    return Err(Error::invalid("lines", reason).into());
                 }
-                Some(copied(view, blending))
+                Some(Shown::copied(view, shown.start, strips.blended_by()))
             }
             (Source::Pixels(pixels), Arrival::Sideways) => {
-                let first = source_lines.start;
-                let turned_lines = shown.start - first..shown.end - first;
-                let channels = turned(&pixels.view(), turned_lines, samples)?;
+                let channels = turned(&pixels.view(), within, samples)?;
                 let view = PixelView::packed(&samples[..], height, width, channels)?;
-                Some(copied(view, None))
+                Some(Shown::copied(view, shown.start, None))
             }
-            (Source::Pixels(pixels), Arrival::InPlace) => Some(Shown {
+            (Source::Pixels(pixels), _) => Some(Shown {
                 view: pixels.view(),
-                first: source_lines.start,
+                first,
                 blending: None,
                 in_place: true,
             }),
@@ -173,6 +167,21 @@ struct Shown<'a> {
     blending: Option<Reference>,
     /// Whether it lies where the kernels may read it, and where memory is worth fetching ahead of them.
     in_place: bool,
+}
+
+impl<'a> Shown<'a> {
+    /// A copy of the frame's scanlines from `first` on.
+    fn copied(view: PixelView<'a>, first: usize, blending: Option<Reference>) -> Self {
+        Self {
+            view: match blending {
+                Some(_) => view,
+                None => view.without_padding(3),
+            },
+            first,
+            blending,
+            in_place: false,
+        }
+    }
 }
 
 /// Makes pairs of the scanlines `lines` of the frame, as many at a time as the horizontal pass takes. The last may

@@ -17,7 +17,6 @@ const CHUNK_BYTES: usize = 256 << 10;
 pub(super) struct LongWindows<'a, 'b, E> {
     resampler: &'a Resampler,
     source: &'a Source<'b, E>,
-    arrival: Arrival,
     chunk: Chunk,
     chunk_pairs: usize,
     staged: Staged,
@@ -42,7 +41,6 @@ impl<'a, 'b, E> LongWindows<'a, 'b, E> {
         Ok(Self {
             resampler,
             source,
-            arrival,
             chunk,
             chunk_pairs,
             staged: resampler.horizontal.staged()?,
@@ -79,8 +77,7 @@ impl<'a, 'b, E> LongWindows<'a, 'b, E> {
         let vertical = &resampler.vertical;
         let pairs = self.next..(self.next + self.chunk_pairs).min(resampler.frame_pairs());
         let lines = 2 * pairs.start..resampler.pass.height.frame.min(2 * pairs.end);
-        if let (Source::Scanlines(scanlines), Arrival::InOrder { .. }) = (self.source, self.arrival)
-        {
+        if let Source::Scanlines(scanlines) = self.source {
             let lines = common(&lines, &resampler.source_lines());
             let room = self.chunk.copy.as_deref_mut().unwrap_or_default();
             read(&mut **lock(scanlines), lines.len(), room)?;

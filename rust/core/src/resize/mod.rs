@@ -25,7 +25,7 @@ pub(crate) use cache::resampler;
 pub(crate) use pace::Pace;
 pub(crate) use resampler::Method;
 pub(crate) use room::Ahead;
-pub use source::{Failure, Pixels, Scanlines, Source};
+pub use source::{Failure, Pixels, Scanlines, Source, Strips};
 pub(crate) use tasks::{BandWriter, Bands, Tasks};
 
 use crate::error::{Error, Result};

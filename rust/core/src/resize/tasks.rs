@@ -94,7 +94,7 @@ impl<'a, E> Frame<'a, E> {
 
     /// Whether its scanlines have to be read in order.
     fn in_order(&self) -> bool {
-        matches!(self.arrival, Arrival::InOrder { .. })
+        matches!(self.arrival, Arrival::InOrder(_))
     }
 
     /// The slot of a chunk.

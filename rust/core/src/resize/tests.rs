@@ -127,6 +127,41 @@ impl Scanlines<&'static str> for InOrder<'_> {
     }
 }
 
+/// Copies of some scanlines at a time, with a fourth byte of no meaning.
+struct Copies<'a>(PixelView<'a>);
+
+struct Copied {
+    pixels: Vec<u8>,
+    size: (usize, usize),
+}
+
+impl Pixels for Copied {
+    fn view(&self) -> PixelView<'_> {
+        PixelView::packed(&self.pixels[..], self.size.0, self.size.1, 4).unwrap()
+    }
+}
+
+impl Strips<&'static str> for Copies<'_> {
+    fn size(&self) -> (usize, usize) {
+        self.0.size()
+    }
+
+    fn blended_by(&self) -> Option<Reference> {
+        None
+    }
+
+    fn strip(&self, lines: Range<usize>) -> Result<Box<dyn Pixels + '_>, Failure<&'static str>> {
+        let size = (lines.len(), self.0.width());
+        let line = |y| {
+            let line = self.0.scanline(y);
+            (0..size.1)
+                .flat_map(move |x| [line.sample(x, 0), line.sample(x, 1), line.sample(x, 2), 99])
+        };
+        let pixels = lines.flat_map(line).collect();
+        Ok(Box::new(Copied { pixels, size }))
+    }
+}
+
 fn tables(source: (usize, usize), target: (usize, usize), reference: Reference) -> Arc<Resampler> {
     let method = Method::new(reference, Isa::best());
     Arc::new(Resampler::new(Pass::resize(source, target), 1, method).unwrap())
@@ -246,11 +281,13 @@ proptest! {
         resize(&view, target, reference, Isa::best(), &mut expected).unwrap();
         let resampler = tables(source, target, reference);
         let in_order = InOrder { pixels: &pixels, size: source, next: 0 };
-        for frames in [vec![Source::pixels(view)], vec![Source::scanlines(in_order)]] {
+        let ways = [Source::pixels(view), Source::scanlines(in_order), Source::strips(Copies(view))];
+        for source in ways {
             let mut out = vec![0; expected.len()];
             let bands = Bands { first: 0, parts: out.chunks_mut(band * 3 * target.1).collect() };
             let packed = Packed { isa: Isa::best(), width: target.1, out: PhantomData };
             let ahead = Ahead::of(threads);
+            let frames = vec![source];
             let tasks = Tasks::new(Arc::clone(&resampler), packed, frames, band, bands, &ahead);
             parallel::run(threads, &tasks.unwrap(), || Ok(())).unwrap();
             prop_assert!(out == expected);
@@ -286,7 +323,7 @@ proptest! {
         ((rows, columns), (tile_h, tile_w)) in ((1usize..4, 1usize..4), (1usize..60, 1usize..60)),
         trimmed in 0usize..20,
         (filter, reference) in (Filter::any(), Reference::any()),
-        (threads, in_order, planar) in (1usize..4, any::<bool>(), any::<bool>()),
+        (threads, way, planar) in (1usize..4, 0..3, any::<bool>()),
         orientation in 1u8..9,
         seed in any::<u32>(),
     ) {
@@ -333,10 +370,11 @@ proptest! {
             .collect();
         for isa in Isa::available() {
             let method = Method { filter, margin: MARGIN, ..Method::new(reference, isa) };
-            let source = if in_order {
-                Source::scanlines(InOrder { pixels: &pixels, size, next: 0 })
-            } else {
-                Source::pixels(viewed(&pixels, planar.then_some(&planes), size))
+            let view = viewed(&pixels, planar.then_some(&planes), size);
+            let source = match way {
+                0 => Source::scanlines(InOrder { pixels: &pixels, size, next: 0 }),
+                1 => Source::strips(Copies(view)),
+                _ => Source::pixels(view),
             };
             let out = picture(pass, orientation, method, source, 7, threads);
             prop_assert!(out == expected, "{:?} {:?}", isa, pass);

@@ -99,7 +99,7 @@ impl<W: BandWriter, E> Tasks<'_, W, E> {
     }
 
     /// Takes the scanlines of a chunk through the horizontal pass.
-    fn stage(&self, frame: usize, chunk: usize, scratch: &mut Scratch) -> Result<()> {
+    fn stage(&self, frame: usize, chunk: usize, scratch: &mut Scratch) -> Result<(), Failure<E>> {
         let Partition {
             resampler,
             chunk_pairs,
