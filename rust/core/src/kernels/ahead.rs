@@ -10,10 +10,9 @@ const CACHE_LINE: usize = 64;
 /// between groups of columns come in unnoticed, the fewer at a time the better.
 pub(super) struct Ahead<'a> {
     scanlines: &'a [Bytes<'a>],
-    /// The scanline, and where in it the cache line is, that is fetched next: they are fetched side by side.
-    scanline: usize,
+    /// Where in every scanline the cache line is that is fetched next: they are fetched side by side.
     at: usize,
-    /// Cache lines of all scanlines, for so many steps.
+    /// Cache lines of a scanline, for so many steps.
     count: usize,
     steps: usize,
     /// What is yet to be fetched of the steps so far, in parts of a cache line: as many as there are steps.
@@ -26,9 +25,8 @@ impl<'a> Ahead<'a> {
         let longest = scanlines.iter().map(|line| line.len()).max().unwrap_or(0);
         Self {
             scanlines,
-            scanline: 0,
             at: 0,
-            count: longest.div_ceil(CACHE_LINE) * scanlines.len(),
+            count: longest.div_ceil(CACHE_LINE),
             steps: steps.max(1),
             due: 0,
         }
@@ -40,10 +38,10 @@ impl<'a> Ahead<'a> {
         self.due += self.count;
         while self.due >= self.steps {
             self.due -= self.steps;
-            prefetch(self.scanlines[self.scanline].as_ptr().wrapping_add(self.at));
-            let is_last = self.scanline + 1 == self.scanlines.len();
-            self.scanline = if is_last { 0 } else { self.scanline + 1 };
-            self.at += usize::from(is_last) * CACHE_LINE;
+            for scanline in self.scanlines {
+                prefetch(scanline.as_ptr().wrapping_add(self.at));
+            }
+            self.at += CACHE_LINE;
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::isa::{Backend, Isa};
 use super::taps::{Taps, Weights, halves};
+use super::turned::{COLUMN, COLUMN_STRIDE};
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::vector;
 use super::{Pair, scalar};
@@ -145,6 +146,18 @@ impl Vertical {
                 self.combine(position, &lines[start - first..end - first], at, out);
             }
         }
+    }
+
+    /// Combines columns of turned scanlines, those of [`Vertical::pairs`] of `position`.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    pub(super) fn run_columns(
+        &self,
+        position: usize,
+        columns: &[[Pair; COLUMN]],
+        out: &mut [u8; COLUMN_STRIDE],
+    ) {
+        let weights = self.weights(position, self.pairs(position));
+        vector::combine_columns(self.isa, columns, weights, self.precision, out);
     }
 
     /// Combines what `lines`, those of `position`, have from `at` on.

@@ -2,15 +2,15 @@
 
 use std::ops::Range;
 
-use super::{COLUMN, LINES};
+use super::{COLUMN, COLUMN_STRIDE, LINES};
 use crate::error::Result;
 use crate::filter::Axis;
 use crate::kernels::Pair;
 use crate::kernels::ahead::Ahead;
 use crate::kernels::isa::Isa;
-use crate::kernels::turn::{ROWS, SAMPLES, turn};
+use crate::kernels::turn::{SAMPLES, turn};
 use crate::kernels::vertical::Vertical;
-use crate::memory::{self, Buffer};
+use crate::memory;
 
 /// Pairs of columns of a strip, where a window is no longer: half of a first-level cache.
 const STRIP: usize = 64;
@@ -65,10 +65,10 @@ impl Pairs {
     }
 
     /// Room for the longest strip.
-    pub(super) fn room(&self) -> Result<Buffer<Pair>> {
+    pub(super) fn room(&self) -> Result<Vec<[Pair; COLUMN]>> {
         let longest = self.strips.iter().map(|strip| strip.pairs.len()).max();
-        let pairs = (longest.unwrap_or(0) + BLOCK).saturating_mul(COLUMN);
-        Buffer::new(pairs, "turned scanlines")
+        let pairs = longest.unwrap_or(0) + BLOCK;
+        memory::filled(pairs, [[0; 2]; COLUMN], "turned scanlines")
     }
 
     /// Writes the columns that come out to `combined`, of scanlines in `planes` that are `stride` apart.
@@ -77,7 +77,7 @@ impl Pairs {
         planes: &[u8],
         stride: usize,
         mut ahead: Ahead<'_>,
-        columns: &mut [Pair],
+        columns: &mut [[Pair; COLUMN]],
         combined: &mut [u8],
     ) {
         let mut turned = 0..0;
@@ -86,18 +86,17 @@ impl Pairs {
             let start = strip.pairs.start;
             let first = turned.end.max(start);
             let kept = turned.end.saturating_sub(start);
-            let place = (turned.end - turned.start - kept) * COLUMN;
-            columns.copy_within(place..place + kept * COLUMN, 0);
+            let place = turned.end - turned.start - kept;
+            columns.copy_within(place..place + kept, 0);
             let blocks = strip.pairs.end.saturating_sub(first).div_ceil(BLOCK);
-            self.turn_blocks(planes, stride, first, blocks, &mut columns[kept * COLUMN..]);
+            self.turn_blocks(planes, stride, first, blocks, &mut columns[kept..]);
             turned = start..first + blocks * BLOCK;
-            let pairs: Vec<&[Pair]> = columns.chunks_exact(COLUMN).collect();
-            for x in strip.out.clone() {
+            let combined = combined.as_chunks_mut::<COLUMN_STRIDE>().0;
+            for (x, out) in strip.out.clone().zip(&mut combined[strip.out.start..]) {
                 ahead.step();
                 let Range { start, end } = self.vertical.pairs(x);
-                let pairs = &pairs[start - turned.start..end - turned.start];
-                self.vertical
-                    .run(x, pairs, &mut combined[x * COLUMN..][..COLUMN]);
+                let columns = &columns[start - turned.start..end - turned.start];
+                self.vertical.run_columns(x, columns, out);
             }
         }
     }
@@ -109,14 +108,13 @@ impl Pairs {
         stride: usize,
         first: usize,
         blocks: usize,
-        columns: &mut [Pair],
+        columns: &mut [[Pair; COLUMN]],
     ) {
-        for line in (0..LINES).step_by(ROWS) {
-            for channel in 0..3 {
-                let rows = &planes[(3 * line + channel) * stride + 2 * first..];
-                let columns = &mut columns[channel * LINES + line..];
-                turn(self.isa, rows, 3 * stride, blocks, columns, COLUMN);
-            }
+        let columns = columns.as_flattened_mut();
+        for channel in 0..3 {
+            let rows = &planes[channel * stride + 2 * first..];
+            let columns = &mut columns[channel * LINES..];
+            turn(self.isa, rows, 3 * stride, blocks, columns, COLUMN);
         }
     }
 }
