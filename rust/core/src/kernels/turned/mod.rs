@@ -13,6 +13,8 @@
 
 mod pairs;
 
+use bytemuck::{Pod, Zeroable};
+
 use super::ahead::Ahead;
 #[cfg(target_arch = "x86_64")]
 use super::isa::Backend;
@@ -37,6 +39,11 @@ pub(super) const COLUMN: usize = 3 * LINES;
 /// Samples from a column that comes out to the next: whole registers.
 pub(super) const COLUMN_STRIDE: usize = COLUMN.next_multiple_of(super::WIDEST);
 
+/// A pair of columns, of every scanline.
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub(super) struct Column([Pair; COLUMN]);
+
 /// The tables of an axis.
 #[derive(Debug)]
 pub(super) struct Turned {
@@ -58,7 +65,7 @@ enum Windows {
 #[derive(Debug)]
 pub(super) struct Room {
     /// What [`Pairs`] turns scanlines to.
-    pairs: Vec<[Pair; COLUMN]>,
+    pairs: Vec<Column>,
     /// What [`Quads`] does.
     #[cfg(target_arch = "x86_64")]
     quads: Vec<Quad>,

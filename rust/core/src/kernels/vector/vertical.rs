@@ -6,7 +6,8 @@ use crate::kernels::aarch64::vertical;
 use crate::kernels::isa::{Backend, Isa};
 use crate::kernels::scalar;
 use crate::kernels::taps::Weights;
-use crate::kernels::turned::{COLUMN, COLUMN_STRIDE};
+use crate::kernels::turned::{COLUMN, COLUMN_STRIDE, Column};
+use crate::kernels::vertical::Windows;
 
 /// Combines what `lines` have from `at` on. [`crate::kernels::vertical::Vertical`] has checked that they have as
 /// much as `out`.
@@ -47,28 +48,32 @@ pub(in crate::kernels) fn combine(
     }
 }
 
-/// Combines turned columns, which lie one after another: what the registers of a processor hold of a scanline is
-/// all of a column.
+/// Combines `windows` of turned `columns`, one after another: what the registers of a processor hold of scanlines is
+/// all of a column. Does a `step` before each.
 pub(in crate::kernels) fn combine_columns(
     isa: Isa,
-    columns: &[[Pair; COLUMN]],
-    weights: Weights<'_>,
-    precision: u32,
-    out: &mut [u8; COLUMN_STRIDE],
+    windows: Windows<'_>,
+    columns: &[Column],
+    step: impl FnMut(),
+    out: &mut [[u8; COLUMN_STRIDE]],
 ) {
-    let wide = is_wide(weights, columns.len());
-    let columns = columns.iter().map(|column| &column[..]);
-    // SAFETY: the processor has the instructions of an `Isa`; there are as many weights as columns.
+    let wide = !windows.weights.high.is_empty();
+    // SAFETY: the processor has the instructions of an `Isa`.
     unsafe {
         match (isa.backend(), wide) {
             #[cfg(target_arch = "x86_64")]
-            (Backend::Avx2, false) => column_with_avx2::<false>(columns, weights, precision, out),
+            (Backend::Avx2, false) => columns_with_avx2::<false>(windows, columns, step, out),
             #[cfg(target_arch = "x86_64")]
-            (Backend::Avx2, true) => column_with_avx2::<true>(columns, weights, precision, out),
+            (Backend::Avx2, true) => columns_with_avx2::<true>(windows, columns, step, out),
             #[cfg(target_arch = "aarch64")]
             (Backend::Neon, _) => {
-                let out = &mut out[..COLUMN];
-                vertical::combine::<12, 12>(columns, weights, precision, 0, out);
+                for (index, out) in out.iter_mut().enumerate() {
+                    step();
+                    let (columns, weights) = windows.nth(index, columns);
+                    let columns = bytemuck::cast_slice(columns).chunks_exact(COLUMN);
+                    let out = &mut out[..COLUMN];
+                    vertical::combine::<12, 12>(columns, weights, windows.precision, 0, out);
+                }
             }
             _ => unreachable!("no other backend turns scanlines to pairs"),
         }
@@ -169,20 +174,24 @@ kernel!(
     "avx512f,avx512bw,avx512vnni"
 );
 
-/// # Safety
-/// As many columns as weights.
+/// See [`combine_columns`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-unsafe fn column_with_avx2<'a, const WIDE: bool>(
-    columns: impl Iterator<Item = &'a [Pair]>,
-    weights: Weights<'_>,
-    precision: u32,
-    out: &mut [u8; COLUMN_STRIDE],
+fn columns_with_avx2<const WIDE: bool>(
+    windows: Windows<'_>,
+    columns: &[Column],
+    mut step: impl FnMut(),
+    out: &mut [[u8; COLUMN_STRIDE]],
 ) {
     const REGISTERS: usize = COLUMN / crate::kernels::x86_64::avx2::SUMS;
-    let out = out.as_chunks_mut().0;
-    // SAFETY: by the contract above.
-    unsafe { with_avx2::block::<WIDE, REGISTERS>(columns, weights, precision, 0, out) };
+    for (index, out) in out.iter_mut().enumerate() {
+        step();
+        let (columns, weights) = windows.nth(index, columns);
+        let columns = bytemuck::cast_slice(columns).chunks_exact(COLUMN);
+        let out = out.as_chunks_mut().0;
+        // SAFETY: as many columns as weights.
+        unsafe { with_avx2::block::<WIDE, REGISTERS>(columns, weights, windows.precision, 0, out) };
+    }
 }
 
 /// Two weights side by side in a word, the first in the lower half.
