@@ -67,6 +67,7 @@ pub(in crate::kernels) fn combine_columns(
             (Backend::Avx2, true) => columns_with_avx2::<true>(windows, columns, step, out),
             #[cfg(target_arch = "aarch64")]
             (Backend::Neon, _) => {
+                let mut step = step;
                 for (index, out) in out.iter_mut().enumerate() {
                     step();
                     let (columns, weights) = windows.nth(index, columns);
