@@ -6,13 +6,17 @@ use crate::pixels::Bytes;
 /// Bytes that a processor fetches at once.
 const CACHE_LINE: usize = 64;
 
+/// Scanlines that are fetched side by side. Of one after another, or of 48 planes at once, memory is slower to come.
+const TOGETHER: usize = 4;
+
 /// Scanlines that are staged soon. Asked for all at once they would have to be waited for; a few cache lines
 /// between groups of columns come in unnoticed, the fewer at a time the better.
 pub(super) struct Ahead<'a> {
+    /// What is yet to be fetched, some scanlines side by side.
     scanlines: &'a [Bytes<'a>],
-    /// Where in every scanline the cache line is that is fetched next: they are fetched side by side.
+    /// Where in these the cache lines are that are fetched next.
     at: usize,
-    /// Cache lines of a scanline, for so many steps.
+    /// Cache lines of all, for so many steps.
     count: usize,
     steps: usize,
     /// What is yet to be fetched of the steps so far, in parts of a cache line: as many as there are steps.
@@ -20,13 +24,13 @@ pub(super) struct Ahead<'a> {
 }
 
 impl<'a> Ahead<'a> {
-    /// Fetches `scanlines` side by side, in `steps` steps.
+    /// Fetches `scanlines`, of one length, in `steps` steps.
     pub(super) fn new(scanlines: &'a [Bytes<'a>], steps: usize) -> Self {
-        let longest = scanlines.iter().map(|line| line.len()).max().unwrap_or(0);
+        let longest = scanlines.first().map_or(0, |line| line.len());
         Self {
             scanlines,
             at: 0,
-            count: longest.div_ceil(CACHE_LINE),
+            count: longest.div_ceil(CACHE_LINE) * scanlines.len().div_ceil(TOGETHER),
             steps: steps.max(1),
             due: 0,
         }
@@ -38,10 +42,15 @@ impl<'a> Ahead<'a> {
         self.due += self.count;
         while self.due >= self.steps {
             self.due -= self.steps;
-            for scanline in self.scanlines {
+            let together = TOGETHER.min(self.scanlines.len());
+            for scanline in &self.scanlines[..together] {
                 prefetch(scanline.as_ptr().wrapping_add(self.at));
             }
             self.at += CACHE_LINE;
+            if together > 0 && self.at >= self.scanlines[0].len() {
+                self.scanlines = &self.scanlines[together..];
+                self.at = 0;
+            }
         }
     }
 }
