@@ -12,11 +12,13 @@ const TOGETHER: usize = 4;
 /// Scanlines that are staged soon. Asked for all at once they would have to be waited for; a few cache lines
 /// between groups of columns come in unnoticed, the fewer at a time the better.
 pub(super) struct Ahead<'a> {
-    /// What is yet to be fetched, some scanlines side by side.
-    scanlines: &'a [Bytes<'a>],
-    /// Where in these the cache lines are that are fetched next.
+    /// What is fetched now, side by side, and afterwards.
+    now: &'a [Bytes<'a>],
+    later: &'a [Bytes<'a>],
+    /// Where in these scanlines the cache lines are that are fetched next, and where they end.
     at: usize,
-    /// Cache lines of all, for so many steps.
+    end: usize,
+    /// Cache lines that are so far into their scanlines, for so many steps.
     count: usize,
     steps: usize,
     /// What is yet to be fetched of the steps so far, in parts of a cache line: as many as there are steps.
@@ -26,11 +28,14 @@ pub(super) struct Ahead<'a> {
 impl<'a> Ahead<'a> {
     /// Fetches `scanlines`, of one length, in `steps` steps.
     pub(super) fn new(scanlines: &'a [Bytes<'a>], steps: usize) -> Self {
-        let longest = scanlines.first().map_or(0, |line| line.len());
+        let end = scanlines.first().map_or(0, |line| line.len());
+        let (now, later) = scanlines.split_at(TOGETHER.min(scanlines.len()));
         Self {
-            scanlines,
+            now,
+            later,
             at: 0,
-            count: longest.div_ceil(CACHE_LINE) * scanlines.len().div_ceil(TOGETHER),
+            end,
+            count: end.div_ceil(CACHE_LINE) * scanlines.len().div_ceil(TOGETHER),
             steps: steps.max(1),
             due: 0,
         }
@@ -42,13 +47,12 @@ impl<'a> Ahead<'a> {
         self.due += self.count;
         while self.due >= self.steps {
             self.due -= self.steps;
-            let together = TOGETHER.min(self.scanlines.len());
-            for scanline in &self.scanlines[..together] {
+            for scanline in self.now {
                 prefetch(scanline.as_ptr().wrapping_add(self.at));
             }
             self.at += CACHE_LINE;
-            if together > 0 && self.at >= self.scanlines[0].len() {
-                self.scanlines = &self.scanlines[together..];
+            if self.at >= self.end {
+                (self.now, self.later) = self.later.split_at(TOGETHER.min(self.later.len()));
                 self.at = 0;
             }
         }
