@@ -6,14 +6,19 @@ use crate::pixels::Bytes;
 /// Bytes that a processor fetches at once.
 const CACHE_LINE: usize = 64;
 
+/// Scanlines that are fetched side by side. Of one after another, or of 48 planes at once, memory is slower to come.
+const TOGETHER: usize = 4;
+
 /// Scanlines that are staged soon. Asked for all at once they would have to be waited for; a few cache lines
 /// between groups of columns come in unnoticed, the fewer at a time the better.
 pub(super) struct Ahead<'a> {
-    scanlines: &'a [Bytes<'a>],
-    /// The scanline, and where in it the cache line is, that is fetched next: they are fetched side by side.
-    scanline: usize,
+    /// What is fetched now, side by side, and afterwards.
+    now: &'a [Bytes<'a>],
+    later: &'a [Bytes<'a>],
+    /// Where in these scanlines the cache lines are that are fetched next, and where they end.
     at: usize,
-    /// Cache lines of all scanlines, for so many steps.
+    end: usize,
+    /// Cache lines that are so far into their scanlines, for so many steps.
     count: usize,
     steps: usize,
     /// What is yet to be fetched of the steps so far, in parts of a cache line: as many as there are steps.
@@ -21,14 +26,16 @@ pub(super) struct Ahead<'a> {
 }
 
 impl<'a> Ahead<'a> {
-    /// Fetches `scanlines` side by side, in `steps` steps.
+    /// Fetches `scanlines`, of one length, in `steps` steps.
     pub(super) fn new(scanlines: &'a [Bytes<'a>], steps: usize) -> Self {
-        let longest = scanlines.iter().map(|line| line.len()).max().unwrap_or(0);
+        let end = scanlines.first().map_or(0, |line| line.len());
+        let (now, later) = scanlines.split_at(TOGETHER.min(scanlines.len()));
         Self {
-            scanlines,
-            scanline: 0,
+            now,
+            later,
             at: 0,
-            count: longest.div_ceil(CACHE_LINE) * scanlines.len(),
+            end,
+            count: end.div_ceil(CACHE_LINE) * scanlines.len().div_ceil(TOGETHER),
             steps: steps.max(1),
             due: 0,
         }
@@ -40,10 +47,14 @@ impl<'a> Ahead<'a> {
         self.due += self.count;
         while self.due >= self.steps {
             self.due -= self.steps;
-            prefetch(self.scanlines[self.scanline].as_ptr().wrapping_add(self.at));
-            let is_last = self.scanline + 1 == self.scanlines.len();
-            self.scanline = if is_last { 0 } else { self.scanline + 1 };
-            self.at += usize::from(is_last) * CACHE_LINE;
+            for scanline in self.now {
+                prefetch(scanline.as_ptr().wrapping_add(self.at));
+            }
+            self.at += CACHE_LINE;
+            if self.at >= self.end {
+                (self.now, self.later) = self.later.split_at(TOGETHER.min(self.later.len()));
+                self.at = 0;
+            }
         }
     }
 }

@@ -64,7 +64,7 @@ impl Columns {
         let spread = spread.max().unwrap_or(0);
         let sets = axis.most_taps().div_ceil(cut.taps());
         let per_load = (lane_bytes.saturating_sub(spread) / cut.taps()).min(sets);
-        if per_load == 0 {
+        if per_load < 2.min(sets) {
             return Ok(None);
         }
         let last_load = (sets - 1) / per_load * cut.taps() * per_load;

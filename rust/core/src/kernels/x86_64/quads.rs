@@ -19,7 +19,7 @@ use crate::filter::Axis;
 use crate::kernels::ahead::Ahead;
 use crate::kernels::scalar;
 use crate::kernels::taps;
-use crate::kernels::turned::{COLUMN, LINES};
+use crate::kernels::turned::{COLUMN_STRIDE, LINES};
 use crate::memory;
 use crate::pixels::Bytes;
 
@@ -120,7 +120,7 @@ impl Quads {
         assert!(stride >= self.reach() && planes.len() >= 3 * LINES * stride);
         assert!(in_place.is_empty() || in_place.len() == 3 * LINES);
         assert!(ring.len().is_power_of_two() && ring.len() >= self.ring());
-        assert!(out.len() >= self.starts.len() * COLUMN);
+        assert!(out.len() >= self.starts.len() * COLUMN_STRIDE);
         let every = |plane: &dyn Fn(usize) -> *const u8| {
             [0, 1, 2].map(|channel| std::array::from_fn(|line| plane(3 * line + channel)))
         };
@@ -160,7 +160,7 @@ impl Quads {
         let ring = ring.as_mut_ptr();
         let mut turned = 0;
         let records = self.weights.chunks_exact(self.quads * DIGITS);
-        let columns = out.as_chunks_mut::<COLUMN>().0.iter_mut();
+        let columns = out.as_chunks_mut::<COLUMN_STRIDE>().0.iter_mut();
         for ((start, record), out) in self.starts.iter().zip(records).zip(columns) {
             let start = *start as usize;
             while turned < start + self.quads {
