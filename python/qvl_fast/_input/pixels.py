@@ -69,6 +69,7 @@ class Pieces:
     """
 
     def __init__(self, image: Image.Image) -> None:
+        image.load()  # once, before several threads ask for lines
         self.size = image.height, image.width
         self.has_alpha = image.mode == "RGBA"
         self._image = image
