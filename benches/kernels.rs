@@ -26,8 +26,12 @@ type Size = (usize, usize);
 const SOURCE: Size = (1080, 1920);
 const TARGET: Size = (728, 1316);
 
-/// Other sizes: hardly smaller, and a photograph that shrinks four times.
-const SIZES: [(Size, Size); 2] = [((480, 640), (476, 644)), ((3072, 4096), (868, 1148))];
+/// Other sizes: hardly smaller, and photographs that shrink to less than a third and to less than a quarter.
+const SIZES: [(Size, Size); 3] = [
+    ((480, 640), (476, 644)),
+    ((3072, 4096), (868, 1148)),
+    ((1200, 1600), (224, 224)),
+];
 
 const LAYOUT: PatchLayout = PatchLayout {
     patch: 14,

@@ -1,5 +1,7 @@
 //! Weights as multiply-adds take them.
 
+use std::ops::Range;
+
 /// Bits of the lower half of a weight that does not fit in 16.
 pub(super) const LOW_BITS: u32 = 11;
 
@@ -14,6 +16,21 @@ pub(super) struct Weights<'a> {
     pub(super) low: &'a [Taps],
     /// Empty unless the weights are wide.
     pub(super) high: &'a [Taps],
+}
+
+impl Weights<'_> {
+    /// Those of some of the pairs.
+    #[inline(always)]
+    pub(super) fn part(self, pairs: Range<usize>) -> Self {
+        Self {
+            whole: &self.whole[pairs.clone()],
+            high: match self.high {
+                [] => &[],
+                high => &high[pairs.clone()],
+            },
+            low: &self.low[pairs],
+        }
+    }
 }
 
 /// A weight as one 16-bit number, or as two of which the second counts `2^LOW_BITS` times.

@@ -27,7 +27,6 @@ const SMALL_CACHE: usize = if cfg!(target_arch = "aarch64") {
 pub(crate) struct Vertical {
     isa: Isa,
     precision: u32,
-    wide: bool,
     bounds: Vec<Bounds>,
     /// The weights, in the order of the output positions.
     whole: Vec<[i32; 2]>,
@@ -38,20 +37,20 @@ pub(crate) struct Vertical {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
+struct Bounds {
     /// The first pair of scanlines.
-    pub(super) start: usize,
+    start: usize,
     /// Its weights in `Vertical::whole`.
     first: usize,
-    pub(super) count: usize,
+    count: usize,
 }
 
 /// Windows of as many pairs each, side by side.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Windows<'a> {
-    pub(super) bounds: &'a [Bounds],
+    bounds: &'a [Bounds],
     /// The pair that columns begin with.
-    pub(super) first: usize,
+    first: usize,
     /// Those of all windows.
     pub(super) weights: Weights<'a>,
     pub(super) precision: u32,
@@ -66,17 +65,7 @@ impl<'a> Windows<'a> {
         columns: &'b [Column],
     ) -> (&'b [Column], Weights<'a>) {
         let Bounds { start, count, .. } = self.bounds[index];
-        let range = index * count..(index + 1) * count;
-        let Weights { whole, low, high } = self.weights;
-        let weights = Weights {
-            whole: &whole[range.clone()],
-            high: if high.is_empty() {
-                high
-            } else {
-                &high[range.clone()]
-            },
-            low: &low[range],
-        };
+        let weights = self.weights.part(index * count..(index + 1) * count);
         (&columns[start - self.first..][..count], weights)
     }
 }
@@ -155,7 +144,6 @@ impl Vertical {
         Ok(Self {
             isa,
             precision,
-            wide,
             bounds,
             whole,
             low,
@@ -209,7 +197,6 @@ impl Vertical {
 
     /// Makes `positions`, one after another in `out`, of `columns` of turned scanlines from the pair `first` on. Does
     /// a `step` before each.
-    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     pub(super) fn run_columns(
         &self,
         positions: Range<usize>,
@@ -218,21 +205,21 @@ impl Vertical {
         step: impl FnMut(),
         out: &mut [[u8; COLUMN_STRIDE]],
     ) {
-        let Some(Bounds {
-            first: begin,
-            count,
-            ..
-        }) = self.bounds.get(positions.start)
-        else {
-            return;
-        };
+        let bounds = &self.bounds[positions];
+        let all = bounds.first().map_or(0..0, |window| {
+            window.first..window.first + window.count * bounds.len()
+        });
         let windows = Windows {
-            bounds: &self.bounds[positions.clone()],
+            bounds,
             first,
-            weights: self.weights_in(*begin..begin + count * positions.len()),
+            weights: self.all_weights().part(all),
             precision: self.precision,
         };
-        vector::combine_columns(self.isa, windows, columns, step, out);
+        match self.isa.backend() {
+            Backend::Scalar => unreachable!("it turns no scanlines"),
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+            _ => vector::combine_columns(self.isa, windows, columns, step, out),
+        }
     }
 
     /// Combines what `lines`, those of `position`, have from `at` on.
@@ -280,18 +267,15 @@ impl Vertical {
     /// The weights that output `position` gives some of its pairs.
     fn weights(&self, position: usize, pairs: Range<usize>) -> Weights<'_> {
         let Bounds { start, first, .. } = self.bounds[position];
-        self.weights_in(pairs.start - start + first..pairs.end - start + first)
+        let pairs = pairs.start - start + first..pairs.end - start + first;
+        self.all_weights().part(pairs)
     }
 
-    fn weights_in(&self, range: Range<usize>) -> Weights<'_> {
+    fn all_weights(&self) -> Weights<'_> {
         Weights {
-            whole: &self.whole[range.clone()],
-            high: if self.wide {
-                &self.high[range.clone()]
-            } else {
-                &[]
-            },
-            low: &self.low[range],
+            whole: &self.whole,
+            low: &self.low,
+            high: &self.high,
         }
     }
 }

@@ -45,15 +45,16 @@ pub(in crate::kernels) struct Columns {
 impl Columns {
     /// The tables of `axis`, or None if neighbouring columns lie too far apart.
     pub(in crate::kernels) fn new(axis: &Axis, isa: Isa) -> Result<Option<Self>> {
-        // Columns of a group, of which `lane_columns` share a lane of `lane_bytes` each.
-        let (columns, lane_columns, lane_bytes) = match isa.backend() {
+        // Columns of a group, of which `lane_columns` share a lane of `lane_bytes` each, and the sets of a load with
+        // which they are as fast as scanlines that are turned.
+        let (columns, lane_columns, lane_bytes, fewest) = match isa.backend() {
             Backend::Scalar => return Ok(None),
             #[cfg(target_arch = "x86_64")]
-            Backend::Avx2 => (avx2::SUMS, avx2::SUMS / 2, avx2::BYTES / 2),
+            Backend::Avx2 => (avx2::SUMS, avx2::SUMS / 2, avx2::BYTES / 2, 2),
             #[cfg(target_arch = "x86_64")]
-            Backend::Avx512 => (avx512::SUMS, avx512::SUMS, avx512::BYTES),
+            Backend::Avx512 => (avx512::SUMS, avx512::SUMS, avx512::BYTES, 1),
             #[cfg(target_arch = "aarch64")]
-            Backend::Neon => (neon::SUMS, neon::SUMS, neon::BYTES),
+            Backend::Neon => (neon::SUMS, neon::SUMS, neon::BYTES, 2),
         };
         let (width, cut) = (axis.len(), Cut::of(axis, isa));
         // Columns after the last are computed from the samples of the last, with weights of zero.
@@ -64,7 +65,7 @@ impl Columns {
         let spread = spread.max().unwrap_or(0);
         let sets = axis.most_taps().div_ceil(cut.taps());
         let per_load = (lane_bytes.saturating_sub(spread) / cut.taps()).min(sets);
-        if per_load < 2.min(sets) {
+        if per_load < sets.min(fewest) {
             return Ok(None);
         }
         let last_load = (sets - 1) / per_load * cut.taps() * per_load;
