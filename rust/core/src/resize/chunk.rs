@@ -8,7 +8,7 @@ use super::stage::{memory_of, turned};
 use crate::error::Result;
 use crate::filter::Reference;
 use crate::kernels::Pair;
-use crate::kernels::staged::Staged;
+use crate::kernels::staged::{InPlace, Staged};
 use crate::memory::Buffer;
 use crate::pixels::{Bytes, PixelFormat, PixelView};
 
@@ -181,15 +181,12 @@ fn pair_up(
     let source_lines = resampler.source_lines();
     let group = 2 * resampler.group();
     let length = resampler.group() * resampler.pair_samples();
-    let fetched = view
-        .filter(|_| fetch_ahead)
-        .and_then(|(view, origin)| resampler.shown(&view).map(|view| (view, origin)));
-    // Planes of which the horizontal pass reads most where they lie.
-    let planes = fetched.filter(|(view, _)| {
+    let shown = view.and_then(|(view, origin)| resampler.shown(&view).map(|view| (view, origin)));
+    let format = view.map_or(PixelFormat::Other, |(view, _)| view.format());
+    // Scanlines of which the horizontal pass reads most where they lie.
+    let unstaged = shown.filter(|(view, _)| {
         let width = view.width();
-        view.format() == PixelFormat::Planes
-            && width == resampler.columns.len()
-            && resampler.horizontal.in_place(width) > 0
+        width == resampler.columns.len() && resampler.horizontal.in_place(format, width) > 0
     });
     let mut in_place: Vec<Bytes<'_>> = Vec::new();
     let mut ahead: Vec<Bytes<'_>> = Vec::new();
@@ -206,28 +203,31 @@ fn pair_up(
             margins = Some(at.clone());
         }
         let is_whole = together.len() == group && common(&together, &source_lines) == together;
+        let unstaged = unstaged.filter(|_| is_whole);
         in_place.clear();
+        if let Some((view, origin)) = &unstaged {
+            let first = first - origin;
+            memory_of(view, first..first + group, &mut in_place);
+        }
         for (line, y) in together.enumerate() {
             let out = staged.line_mut(line);
-            match (&view, &planes) {
-                (_, Some((planes, origin))) if is_whole => {
-                    memory_of(planes, y - origin, &mut in_place);
-                    resampler.stage_rest(planes, y - origin, out);
-                }
+            match (&view, &unstaged) {
+                (_, Some((view, origin))) => resampler.stage_rest(view, y - origin, out),
                 (Some((view, origin)), _) if source_lines.contains(&y) => {
                     resampler.stage(view, y - origin, blending, out);
                 }
                 _ => resampler.stage_margin(out),
             }
         }
-        ahead.clear();
-        if let Some((view, origin)) = &fetched {
-            let next = first + group.max(AHEAD);
-            for y in next..next + group {
-                memory_of(view, y.saturating_sub(*origin), &mut ahead);
-            }
+        if let Some((view, origin)) = shown.as_ref().filter(|_| fetch_ahead) {
+            let next = (first + group.max(AHEAD)).saturating_sub(*origin);
+            memory_of(view, next..next + group, &mut ahead);
         }
+        let in_place = InPlace {
+            format,
+            memory: &in_place,
+        };
         let out = &mut pairs[at];
-        resampler.horizontal.run(staged, &in_place, &ahead, out);
+        resampler.horizontal.run(staged, in_place, &ahead, out);
     }
 }
