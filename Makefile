@@ -208,7 +208,7 @@ $(VENV)/bench.stamp: $(VENV)/run.stamp
 	@touch $@
 
 $(VENV)/docs.stamp: $(VENV)/run.stamp
-	$(BIN)/pip install --quiet --editable '.[cli,docs]'
+	$(BIN)/pip install --quiet --editable '.[cli,docs,transformers]'
 	@touch $@
 
 $(VENV)/maturin.stamp: $(BIN)/python requirements.lock

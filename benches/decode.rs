@@ -13,7 +13,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use qvl_core::decode::{Header, Scanlines, header};
+use qvl_core::decode::{Decoder, Header, header};
 
 const RUNS: usize = 9;
 const PORTION: usize = 16;
@@ -47,13 +47,13 @@ fn main() {
     }
 }
 
-fn open<'file>(file: &'file [u8], header: &Header) -> Scanlines<'file> {
-    Scanlines::open(file, header, None)
+fn open<'file>(file: &'file [u8], header: &Header) -> Decoder<'file> {
+    Decoder::open(file, header, None)
         .expect("memory")
         .expect("a usual file")
 }
 
-fn rest(lines: &mut Scanlines<'_>, count: usize) {
+fn rest(lines: &mut Decoder<'_>, count: usize) {
     let length = lines.width() * lines.channels();
     let mut portion = vec![0; PORTION * length];
     for first in (0..count).step_by(PORTION) {

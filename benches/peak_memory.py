@@ -1,6 +1,6 @@
 """Memory that an image takes on its way to float32 rows or planes, beside itself and these.
 
-    python benches/peak_memory.py [--families] [--size 3072 4096] [--record FILE]
+    python benches/peak_memory.py [--families] [--size 3072 4096] [--threads 1] [--record FILE]
 
 Rows of Qwen2.5-VL from every form of an image; with ``--families``, planes of the other families.
 
@@ -38,7 +38,7 @@ MOST = {
     "JPEG upside down, made small": 6,
     "PNG": 6,
 }
-"""MiB that each form may take on its way to rows."""
+"""MiB that each form may take on its way to rows, on one thread."""
 
 FAMILIES = (
     "clip-224",
@@ -50,7 +50,9 @@ FAMILIES = (
     "siglip-384",
 )
 MOST_OF_FAMILIES = 8
-"""MiB that an array or a file of any size may take on its way to planes."""
+"""MiB that an array or a file of any size may take on its way to planes, on one thread."""
+MOST_OF_A_THREAD = 3
+"""MiB that each further thread may take."""
 
 
 def picture(height: int, width: int) -> np.ndarray:
@@ -99,11 +101,11 @@ def small(image):
     return image[:56, :56].copy()
 
 
-def measured(config: str, form: str, size: tuple[int, int], folder: Path) -> float:
+def measured(config: str, form: str, size: tuple[int, int], folder: Path, threads: int) -> float:
     """MiB beside the image and its rows or planes. What made a file was another process."""
     image = made(form, size, folder)
     budget = {"max_pixels": 1280 * 28 * 28} if form.endswith("made small") else {}
-    processor = qvl_fast.ImageProcessor(config, num_threads=1, **budget)
+    processor = qvl_fast.ImageProcessor(config, num_threads=threads, **budget)
     processor(small(image), return_tensors="np")
     qvl_fast.release_memory()
     results = []
@@ -120,6 +122,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--families", action="store_true")
     parser.add_argument("--size", type=int, nargs=2, default=(3072, 4096), metavar="PIXELS")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--record", type=Path)
     options = parser.parse_args()
     size = tuple(options.size)
@@ -127,6 +130,8 @@ def main() -> None:
     if options.families:
         cases = itertools.product(FAMILIES, ("array", "JPEG", "PNG"))
         most = dict.fromkeys(cases, MOST_OF_FAMILIES)
+    further = MOST_OF_A_THREAD * (options.threads - 1)
+    most = {case: limit + further for case, limit in most.items()}
     result = {config: {} for config, _ in most}
     for form in dict.fromkeys(form for _, form in most):
         with (
@@ -136,7 +141,7 @@ def main() -> None:
             if form.startswith(("JPEG", "PNG")):
                 pool.apply(made, (form, size, Path(folder)))
             for config in [config for config, other in most if other == form]:
-                taken = pool.apply(measured, (config, form, size, Path(folder)))
+                taken = pool.apply(measured, (config, form, size, Path(folder), options.threads))
                 result[config][form] = taken
                 limit = most[config, form]
                 print(
@@ -145,7 +150,7 @@ def main() -> None:
                     flush=True,
                 )
     if options.record:
-        record = {"pixels": size, "MiB beside image and rows": result}
+        record = {"pixels": size, "threads": options.threads, "MiB beside image and rows": result}
         options.record.write_text(json.dumps(record, indent=1) + "\n")
     if any(result[config][form] > limit for (config, form), limit in most.items()):
         raise SystemExit(1)

@@ -29,7 +29,7 @@ TOWERS = {
     "qwen2-vl": "`qwen2-vl`",
     "qwen2.5-vl": "`qwen2.5-vl`",
     "qwen3-vl": "`qwen3-vl`",
-    "qwen3.5": "as `qwen3-vl`, without DeepStack",
+    "qwen3.5": "`qwen3.5`",
     "clip-224": "as `clip-vit-l-336`",
     "llava-1.5": "`llava-1.5`",
     "llava-1.5-pad": "`llava-1.5`",

@@ -24,7 +24,7 @@ from qvl_fast.integrations.torch_data import (
 )
 
 # Texts are tokenised to their bytes; special tokens follow.
-START, END, IMAGE, VIDEO, PAD = range(256, 261)
+START, END, IMAGE, VIDEO, STOP, PAD = range(256, 262)
 PROMPT = [START, IMAGE, END, *b"What is this? "]
 
 
@@ -42,7 +42,7 @@ class Captions(Dataset):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         sample = self.transform({"image": self.files[index]})
         counts = sample["image_grid_thw"].prod(1) // self.processor.config.merge_size**2
-        answer = list(self.files[index].stem.encode())
+        answer = [*self.files[index].stem.encode(), STOP]
         ids, _ = qvl_fast.expand_placeholders(PROMPT + answer, IMAGE, counts, return_tensors="pt")
         labels = ids.clone()
         labels[: -len(answer)] = -100  # The loss is of the answer alone.
@@ -50,7 +50,7 @@ class Captions(Dataset):
 
     def lengths(self) -> torch.Tensor:
         """Tokens of each sample, without decoding an image."""
-        texts = [len(PROMPT) - 1 + len(file.stem.encode()) for file in self.files]
+        texts = [len(PROMPT) + len(file.stem.encode()) for file in self.files]
         return torch.tensor(texts) + torch.from_numpy(image_lengths(self.files, self.processor))
 
 

@@ -24,7 +24,7 @@ CAMPAIGNS = {
     "file_drop_in": ("--file-drop-in-cases", 100, "image drop-in on files"),
     "video_drop_in": ("--video-drop-in-cases", 50, "video drop-ins"),
     "family": ("--family-cases", 3, "families"),
-    "conversation": ("--conversation-cases", 100, "prepare and count_tokens by three roads"),
+    "conversation": ("--conversation-cases", 100, "prepare and count_tokens in three ways"),
 }
 CHUNK = 25
 # Folders of photographs, from the repository's root, and how many each has at least. The second is
@@ -89,6 +89,20 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.write_line(line)
     if file := config.getoption("--record"):
         file.write_text(f"{datetime.now(UTC):%Y-%m-%d}: {line}\n", encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def torchcodec():
+    """``torchcodec(path)``: its decoder, which takes FFmpeg's libraries of the system.
+
+    Those who compare with a library that reads files by it ask for this, too.
+    """
+    import torchcodec
+
+    if torchcodec.ffmpeg_major_version is None:
+        pytest.skip("torchcodec finds no FFmpeg, which .ci/run installs")
+    decoder = torchcodec.decoders.VideoDecoder
+    return lambda path: decoder(path, dimension_order="NHWC", num_ffmpeg_threads=1)
 
 
 @pytest.fixture

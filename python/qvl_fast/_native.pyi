@@ -157,7 +157,7 @@ def sample_frames(
     """
 
 def resize_into(image: NDArray[np.uint8], out: NDArray[np.uint8], reference: str, isa: str) -> None:
-    """Resize images ``(T, H, W, C)`` to the size of ``out``, ``(height, width, 3)``."""
+    """Resize an image ``(H, W, C)`` to the size of ``out``, ``(height, width, 3)``."""
 
 def arrow_pixels(
     schema: object, array: object, mode: str, height: int, width: int

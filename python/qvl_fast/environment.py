@@ -101,7 +101,16 @@ def model_seq_len() -> int:
         raise ValueError(f"MODEL_SEQ_LEN must be a number, got {value!r:.80}") from None
 
 
+def world_size() -> int:
+    """How many processes of one program torchrun runs: ``WORLD_SIZE``."""
+    return _processes(os.environ.get("WORLD_SIZE", ""))
+
+
 def local_world_size() -> int:
-    """How many processes of one program torchrun runs on this machine: ``LOCAL_WORLD_SIZE``."""
-    value = os.environ.get("LOCAL_WORLD_SIZE", "")
+    """How many of them it runs on this machine: ``LOCAL_WORLD_SIZE``."""
+    return _processes(os.environ.get("LOCAL_WORLD_SIZE", ""))
+
+
+def _processes(value: str) -> int:
+    """A number that is torchrun's; anything else is somebody else's."""
     return int(value) if re.fullmatch("[1-9][0-9]{0,8}", value) else 1

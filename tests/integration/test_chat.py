@@ -1,4 +1,4 @@
-"""`prepare` and `count_tokens` equal the stock processors by each of the three roads.
+"""`prepare` and `count_tokens` equal the stock processors in each of the three ways.
 
 ``--conversation-cases`` and ``--campaign-seed`` choose how many random conversations, and which.
 """
@@ -319,9 +319,9 @@ VIDEO = Path(__file__).parents[3] / "shared/data/cookbook/v_rBMQFpHspmo.mp4"
 
 @pytest.mark.skipif(not VIDEO.exists(), reason="the cookbook's video is not there")
 @pytest.mark.parametrize("road", ROADS)
+@pytest.mark.usefixtures("torchcodec")
 def test_video_files(name, tiny_processor, road):
     pytest.importorskip("av")
-    pytest.importorskip("torchcodec.decoders", exc_type=(ImportError, RuntimeError))
     size = {"shortest_edge": 4 * 64 * 64, "longest_edge": 8 * 128 * 128}
     sampling = {"fps": 0.2, "do_sample_frames": True}
     processor = tiny_processor(name, {}, {"size": size, **sampling})

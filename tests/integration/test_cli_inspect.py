@@ -42,6 +42,7 @@ def test_known_sizes_under_every_preset(tmp_path, capsys):
         [path, "480 x 640", "qwen2-vl", "476 x 644", "1 x 34 x 46", "1564", "391"],
         [path, "480 x 640", "qwen2.5-vl", "476 x 644", "1 x 34 x 46", "1564", "391"],
         [path, "480 x 640", "qwen3-vl", "480 x 640", "1 x 30 x 40", "1200", "300"],
+        [path, "480 x 640", "qwen3.5", "480 x 640", "1 x 30 x 40", "1200", "300"],
     ]
 
 
@@ -84,7 +85,7 @@ def test_pixels_are_not_decoded(tmp_path, capsys, suffix):
     with pytest.raises(ValueError, match="truncated"):
         ImageProcessor("qwen2-vl")(path, return_tensors="np")
     assert main(["inspect", str(path)]) == 0
-    assert [line[1] for line in table(capsys.readouterr().out)] == ["200 x 200"] * 3
+    assert [line[1] for line in table(capsys.readouterr().out)] == ["200 x 200"] * 4
 
 
 def test_bad_files_are_listed_and_the_others_shown(tmp_path, capsys):
@@ -95,7 +96,7 @@ def test_bad_files_are_listed_and_the_others_shown(tmp_path, capsys):
     missing = tmp_path / "missing.png"
     assert main(["inspect", str(text), good, str(missing), str(tmp_path), narrow]) == 1
     captured = capsys.readouterr()
-    assert [line[0] for line in table(captured.out)] == [good] * 3
+    assert [line[0] for line in table(captured.out)] == [good] * 4
     count, *failures = captured.err.splitlines()
     assert count == "failed: 4"
     assert failures[0].startswith(f"  {text}: cannot identify image file")

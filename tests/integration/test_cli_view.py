@@ -1,7 +1,10 @@
 """``qvl-fast view`` and ``qvl-fast diff``."""
 
 import json
+import os
 import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,3 +94,14 @@ def test_what_transformers_decodes_otherwise_is_found(tmp_path, capsys):
     assert main(["diff", str(tmp_path / "alpha.png"), "-o", str(out)]) == 1
     assert "60 of 64 patches differ" in capsys.readouterr().out
     assert out.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are texts there")
+def test_names_that_are_no_text_are_shown_with_escapes(files, tmp_path, capsys):
+    image = Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\xff\n.png"))
+    image.write_bytes(files[0].read_bytes())
+    assert main(["diff", str(image), "-o", str(image.with_suffix(".bmp"))]) == 0
+    assert main(["view", str(image), "-o", str(image.with_suffix(".html"))]) == 0
+    compared, written = capsys.readouterr().out.splitlines()
+    assert compared == rf"{tmp_path}/a\xff\n.png: equal"
+    assert written == rf"{tmp_path}/a\xff\n.html"

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import inspect
 import io
 import re
 from contextlib import redirect_stdout
@@ -12,7 +13,9 @@ import pytest
 import torch
 from pages import PAGES, ROOT, blocks, labelled_blocks
 from PIL import Image
+from qwen_vl_utils import fetch_image
 from transformers import (
+    AutoProcessor,
     LlavaNextConfig,
     LlavaNextForConditionalGeneration,
     LlavaNextImageProcessor,
@@ -21,15 +24,29 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
 )
 
-import qvl_fast
 from qvl_fast import ImageError, ImageProcessor, ImageRows, fingerprint
+from qvl_fast.integrations.qwen_vl_utils import installation
 from qvl_fast.integrations.transformers import unregister
 
 # Pages whose results are looked at beyond what the pages themselves assert; see below.
 LOOKED_AT = {"families.md", "messages.md", "serving.md", "training.md", "transformers.md"}
-# Labels of blocks that are run where their surroundings are: test_data_recipes.py, test_ray.py and
-# test_serving.py.
-ELSEWHERE = {"datasets", "ray", "sglang", "vllm", "webdataset"}
+# Labels of blocks that are run where their surroundings are: below, test_data_recipes.py,
+# test_ray.py and test_serving.py.
+ELSEWHERE = {"datasets", "ray", "sglang", "verl", "vllm", "webdataset"}
+
+# The modules whose names are for users.
+PUBLIC = (
+    "qvl_fast",
+    "qvl_fast.models",
+    "qvl_fast.models.adapters",
+    "qvl_fast.boxes",
+    "qvl_fast.store",
+    "qvl_fast.views",
+    "qvl_fast.integrations.transformers",
+    "qvl_fast.integrations.qwen_vl_utils",
+    "qvl_fast.integrations.torch_data",
+    "qvl_fast.integrations.ray",
+)
 
 
 @pytest.fixture(scope="module")
@@ -140,11 +157,42 @@ def test_the_versions_of_the_exactness_page_are_those_that_are_tested():
     assert dict(table) == {name: version(name).partition("+")[0] for name, _ in table}
 
 
-def test_every_public_function_is_named():
-    page = (ROOT / "docs" / "names.md").read_text(encoding="utf-8")
-    public = {name for name in qvl_fast.__all__ if callable(getattr(qvl_fast, name))}
-    functions = {name for name in public if name.islower()}
-    assert functions - set(re.findall(r"\w+", page)) == set()
+@pytest.mark.parametrize("module", PUBLIC)
+def test_every_public_name_is_on_the_page_of_names(module):
+    page, api = (
+        (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("names.md", "api.md")
+    )
+    assert f".. automodule:: {module}\n" in api
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`]+`", page))))
+    assert set(importlib.import_module(module).__all__) - named == set()
+
+
+def calls(module):
+    """What users call: name, function and docstring, with those of what a class derives from."""
+    for name, found in ((name, getattr(module, name)) for name in module.__all__):
+        if inspect.isfunction(found):
+            yield name, found, found.__doc__ or ""
+        if not inspect.isclass(found) or issubclass(found, Exception):
+            continue
+        ours = [base for base in found.__mro__ if base.__module__.startswith("qvl_fast")]
+        if not issubclass(found, dict):
+            yield name, found, "".join(base.__doc__ or "" for base in ours)
+        for key in {key for base in ours for key in vars(base) if not key.startswith("_")}:
+            members = [vars(base)[key] for base in ours if key in vars(base)]
+            method = getattr(found, key)
+            if inspect.isfunction(method) or inspect.ismethod(method):
+                yield f"{name}.{key}", method, "".join(each.__doc__ or "" for each in members)
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_docstrings_name_every_argument(module):
+    missing = [
+        f"{name}: {argument}"
+        for name, function, text in calls(importlib.import_module(module))
+        for argument in inspect.signature(function).parameters
+        if argument != "self" and not re.search(rf"\b{argument}\b", text)
+    ]
+    assert missing == []
 
 
 def test_families():
@@ -181,7 +229,7 @@ def test_every_variable_of_the_environment_is_told_of():
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_training():
     names = {}
-    loading, collating, stepping, storing, dropping, comparing = blocks("training.md")
+    loading, collating, stepping, trainer, storing, dropping, comparing = blocks("training.md")
     run([loading, collating], names)
     batch, plan = names["collate"](names["samples"][:2])
     # With the stock model's own positions and plan, from the same ids, the loss is the same.
@@ -194,12 +242,27 @@ def test_training():
     run([stepping], names)
     assert len(names["losses"]) == 2
     assert names["losses"][0] == found.item()
+    last = batch["attention_mask"].sum(1, keepdim=True) - 1
+    assert (batch["labels"].gather(1, last) == names["tokenizer"].eos_token_id).all()
+    run([trainer], names)
+    assert names["trainer"].state.global_step == 2
     assert run([storing], names) == "3 True\n"
     run([dropping, comparing], names)
     assert [len(names[part]) for part in ("rows", "grids")] == [0, 0]
     pixels = ImageProcessor(names["processor"].config, dtype="uint8")("samples/coffee.png")
     assert names["text"] == fingerprint(pixels.pixel_values, names["processor"].config)
     assert names["frames"][0].shape == (2, 392, 588, 3)
+
+
+def test_the_module_that_verl_imports():
+    try:
+        run(blocks("training.md", "verl"), {})
+        processor = AutoProcessor.from_pretrained("path/to/Qwen2.5-VL-7B-Instruct")
+        assert type(processor.image_processor).__module__.startswith("qvl_fast")
+        assert fetch_image.__code__.co_filename == installation.__file__
+    finally:
+        unregister()
+        installation.uninstall()
 
 
 def test_transformers():

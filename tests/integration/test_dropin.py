@@ -478,6 +478,17 @@ def test_png_files_that_no_decoder_turns_are_decoded_here(chunks, is_ours, tmp_p
     assert read_by_stock == ([] if is_ours else [str(path)])
 
 
+def test_what_leaves_files_to_stock_is_in_the_log(tmp_path, caplog):
+    caplog.set_level(logging.DEBUG, stock.__name__)
+    path = tmp_path / "narrow.png"
+    Image.fromarray(PIXELS).resize((2, 1000)).save(path)
+    with pytest.raises(ValueError, match="aspect ratio"):
+        Qwen2VLImageProcessor()(str(path))
+    [record] = [record for record in caplog.records if record.levelno == logging.DEBUG]
+    assert record.getMessage() == "files are left to transformers"
+    assert "aspect ratio" in str(record.exc_info[1])
+
+
 def test_files_in_another_order_of_channels_are_as_in_stock(files):
     want = outcome(
         lambda: transformers.Qwen2VLImageProcessor()(files[1], input_data_format="channels_last")

@@ -214,6 +214,31 @@ def test_what_is_registered_makes_drop_ins():
     assert made.patch_size == 16
 
 
+def test_stock_classes_of_other_steps_are_refused(monkeypatch):
+    before = state()
+
+    def with_more(self, images, do_pad, **settings):
+        """A setting more, of which ours would know nothing."""
+
+    image, video = transformers.Qwen2VLImageProcessor, transformers.Qwen3VLVideoProcessor
+    backend = next(kind for kind in image.__mro__ if "_prepare_images_structure" in vars(kind))
+    for kind, name, changed in (
+        (image, "_preprocess", with_more),
+        (video, "resize", with_more),
+        (backend, "_prepare_images_structure", None),
+    ):
+        with monkeypatch.context() as patch:
+            if changed is None:
+                patch.delattr(kind, name)
+            else:
+                patch.setattr(kind, name, changed)
+            message = rf"{'no' if changed is None else 'another'} {name}, on which ours relies"
+            with pytest.raises(RuntimeError, match=message):
+                register(default=True)
+        assert state() == before
+    register(default=True)
+
+
 def test_a_policy_for_devices(monkeypatch):
     monkeypatch.setenv("QVL_FAST_DEVICE_POLICY", "stock")
     image = np.zeros((56, 56, 3), np.uint8)

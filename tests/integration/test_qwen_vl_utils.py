@@ -189,6 +189,7 @@ VIDEO = Path(__file__).parents[3] / "shared/data/cookbook/v_rBMQFpHspmo.mp4"
         {"min_frames": 9, "video_end": 5, "resized_height": 90, "resized_width": 120},
     ],
 )
+@pytest.mark.usefixtures("torchcodec")
 def test_files(sampling, monkeypatch):
     pytest.importorskip("av")
     monkeypatch.setattr(vision_process, "FORCE_QWENVL_VIDEO_READER", "torchcodec")

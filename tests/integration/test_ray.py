@@ -50,6 +50,19 @@ def test_arrays(kind):
         assert grid.tolist() == item.image_grid_thw[0].tolist()
 
 
+@pytest.mark.parametrize("form", ["arrays", "bytes", "multimodal_data"])
+def test_no_column_is_written_over(form):
+    stage = RowStage(PROCESSOR, form=form)
+    made = stage({"bytes": column(BYTES[:1])})
+    for name in made:
+        message = f"batch must not have the columns {name} before this stage"
+        with pytest.raises(ValueError, match=message):
+            stage({"bytes": column(BYTES[:1]), name: np.arange(1)})
+    # The column of the images goes, whatever its name.
+    again = RowStage(PROCESSOR, form=form, column="error")({"error": column(BYTES[:1])})
+    assert again.keys() == made.keys()
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "uint8"])
 def test_bytes_are_read_again(dtype):
     processor = ImageProcessor("qwen2.5-vl", dtype=dtype, **SMALL)

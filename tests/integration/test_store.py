@@ -138,6 +138,54 @@ def test_what_is_no_store_is_refused(folder, tmp_path):
         Dataset(folder)[3]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rows": "8"},
+        {"first_row": 1.5},
+        {"grid": [1, 2]},
+        {"grid": None},
+        {"path": 5},
+        {"size": True},
+    ],
+)
+def test_an_index_of_other_types_is_refused(changes, folder):
+    content = json.loads((folder / "index.json").read_text())
+    content["items"][0] |= changes
+    (folder / "index.json").write_text(json.dumps(content))
+    with pytest.raises(StoreError, match=r"index\.json is no index of qvl-fast"):
+        Dataset(folder)
+
+
+def test_a_folder_in_which_all_failed_is_an_empty_store(tmp_path):
+    for name, paths in (("none", []), ("missing", [tmp_path / "missing.png"])):
+        failures = write_shards(paths, tmp_path / name, ImageProcessor("qwen2.5-vl"))
+        assert [failure.path for failure in failures] == paths
+        assert len(Dataset(tmp_path / name)) == 0
+
+
+def test_paths_that_cannot_be_looked_at_are_failures(images, tmp_path):
+    (tmp_path / "circle").symlink_to("circle")
+    bad = [tmp_path / ("x" * 300), tmp_path / "circle" / "x.png", tmp_path / "nul\0.png"]
+    failures = write_shards([*bad, *images], tmp_path / "out", ImageProcessor("qwen2.5-vl"))
+    assert {failure.path for failure in failures} == set(bad)
+    assert len(Dataset(tmp_path / "out")) == 4
+
+
+@pytest.mark.parametrize(
+    ("paths", "options", "message"),
+    [
+        ("photos", {}, "paths must be several, such as a list of one, got 'photos'"),
+        ([], {"shard_size": 1.5}, r"shard_size must be an integer, got 1\.5"),
+        ([], {"shard_size": -1}, "shard_size must be between 1 and .* got -1"),
+    ],
+)
+def test_arguments_that_are_none(paths, options, message, tmp_path):
+    with pytest.raises((TypeError, ValueError), match=message):
+        write_shards(paths, tmp_path / "out", ImageProcessor("qwen2.5-vl"), **options)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_processor_of_another_form_is_refused(images, tmp_path):
     with pytest.raises(ValueError, match="processor must be made with form='rows', got 'planes'"):
         write_shards(images, tmp_path / "out", ImageProcessor("internvl"))

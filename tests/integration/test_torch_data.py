@@ -118,6 +118,17 @@ def test_a_batch_of_text_alone():
     assert len(batch) == 2  # Who trains takes a batch that is empty or false for none.
 
 
+@pytest.mark.parametrize(
+    "names", [("input_ids", "attention_mask"), ("attention_mask", "input_ids")]
+)
+def test_masks_of_a_tokenizer_stay(names):
+    sequences = {"input_ids": ([5, 6, 7], [8]), "attention_mask": ([0, 1, 1], [1])}
+    samples = [{name: sequences[name][number] for name in names} for number in range(2)]
+    batch = Collate()(samples)
+    assert batch["attention_mask"].tolist() == [[0, 1, 1], [1, 0, 0]]
+    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 0, 0]]
+
+
 @pytest.mark.parametrize("form", [None, "rows"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_samples_of_every_family_are_as_images_of_one_call(family, form):
@@ -200,6 +211,44 @@ def test_seed_and_epoch_decide_the_order():
     assert list(chain.from_iterable(plain)) == list(range(500))
 
 
+def test_an_epoch_is_packed_once(monkeypatch):
+    packings = []
+    pack = batching.pack
+    monkeypatch.setattr(batching, "pack", lambda *a, **k: packings.append(1) or pack(*a, **k))
+    sampler = TokenBatchSampler(LENGTHS, 100, window=500)
+    assert len(packings) == 1  # which refuses what no batch can hold
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        batches = list(sampler)
+        for batch in batches:
+            batch.clear()  # Accelerate adds to the batches that it gets.
+        assert {len(sampler) for _ in range(3)} == {len(batches)}
+        assert sorted(chain.from_iterable(sampler)) == list(range(500))
+        assert len(packings) == 2 + epoch
+
+
+def test_several_processes_must_say_who_takes_what(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(ValueError, match=r"rank and num_replicas must be given where 4 processes"):
+        TokenBatchSampler(LENGTHS, 100)
+    whole = list(TokenBatchSampler(LENGTHS, 100, rank=0, num_replicas=1))
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    with pytest.raises(ValueError, match="where 2 processes"):
+        TokenBatchSampler(LENGTHS, 100)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 1)
+    assert list(TokenBatchSampler(LENGTHS, 100)) == whole
+
+
+def test_accelerate_shares_the_batches_of_a_sampler_that_shares_none():
+    from accelerate.data_loader import BatchSamplerShard
+
+    sampler = TokenBatchSampler(LENGTHS, 100, rank=0, num_replicas=1)
+    shards = [BatchSamplerShard(sampler, 3, rank, even_batches=False) for rank in range(3)]
+    assert sorted(chain.from_iterable(chain.from_iterable(shards))) == list(range(500))
+    assert sum(map(len, shards)) == len(sampler)
+
+
 def test_ranks_share_the_batches_evenly():
     whole = list(TokenBatchSampler(LENGTHS, 100, seed=5))
     shares = [
@@ -217,6 +266,8 @@ def test_ranks_share_the_batches_evenly():
         ({"capacity": 0}, "capacity .*0"),
         ({"lengths": [[1]]}, r"lengths .*\(1, 1\)"),
         ({"rank": 2, "num_replicas": 2}, "rank .*below num_replicas 2.*2"),
+        ({"rank": 1}, "rank and num_replicas must be given together, got 1 and None"),
+        ({"num_replicas": 2}, "rank and num_replicas must be given together, got None and 2"),
         ({"window": 0}, "window .*0"),
         ({"seed": -1}, "seed .*-1"),
     ],
@@ -284,6 +335,8 @@ def test_a_state_of_other_batches_is_refused():
     batches = iter(TokenBatchSampler([1, 2, 3], 3))
     with pytest.raises(ValueError, match=r"state_dict .* 2 batches in epoch 0.* 7"):
         batches.load_state_dict({"epoch": 0, "yielded": 7})
+    with pytest.raises(ValueError, match=r"yielded .*-1"):
+        batches.load_state_dict({"epoch": 0, "yielded": -1})
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

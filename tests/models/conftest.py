@@ -1,7 +1,5 @@
 """Pairs of towers with the same random weights, and batches for them."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 import transformers
@@ -21,7 +19,6 @@ WHOLE_MODELS = {
     "qwen3-vl-tiny": "Qwen3VL",
     "qwen3.5-tiny": "Qwen3_5",
 }
-SHAPES = {**TOWERS, "qwen3.5-tiny": replace(TOWERS["qwen3-vl-tiny"], deepstack_blocks=())}
 IMAGE, VIDEO, START, END = 101, 102, 103, 104
 IMAGES = [[1, 4, 6], [1, 8, 10], [1, 4, 4]]
 VIDEOS = [[2, 4, 4]]
@@ -95,7 +92,7 @@ def make_model(make_pair):
 
     def make(name, visual=None):
         if visual is None:
-            visual, _ = make_pair(SHAPES[name])
+            visual, _ = make_pair(TOWERS[name])
         rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]}
         text = {
             "hidden_size": 64,
@@ -138,7 +135,7 @@ def make_inputs(make_rows):
     """``make_inputs(name)``: two padded texts with three images and a video."""
 
     def make(name):
-        config = SHAPES[name]
+        config = TOWERS[name]
 
         def item(grid, token):
             t, h, w = grid

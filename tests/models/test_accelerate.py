@@ -13,7 +13,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.utils.logging import warning_once
 
-from qvl_fast.integrations.transformers import accelerate
+from qvl_fast.integrations.transformers import accelerate, loaded_models
+from qvl_fast.models import Visual
 
 FAMILIES = ("qwen2-vl-tiny", "qwen2.5-vl-tiny", "qwen3-vl-tiny", "qwen3.5-tiny")
 # The layers of attention in the text of all, and in the tower of all.
@@ -400,3 +401,26 @@ def test_what_is_refused_stays_as_it_was(make_model):
     with pytest.raises(ValueError, match="on the meta device"):
         accelerate(torch.nn.ModuleList([good, bad]))
     assert type(good.model.visual) is stock
+
+
+def test_a_folded_tower_leaves_nothing_behind(make_model, make_inputs):
+    name = "qwen3-vl-tiny"
+    model, inputs = make_model(name), make_inputs(name)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with torch.no_grad():
+        stock, handle = model(**inputs).logits, accelerate(model)
+        ours = model(**inputs).logits
+        tower = vars(model.model.visual)[loaded_models._VISUAL].tower
+        tower.fold_normalization("qwen3-vl")
+        with pytest.raises(TypeError, match="takes uint8 pixels since fold_normalization"):
+            model(**inputs)
+        again = accelerate(model)
+        assert torch.equal(model(**inputs).logits, ours)
+        again.undo()
+        handle.undo()
+        assert torch.equal(model(**inputs).logits, stock)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    model.model.visual = Visual(tower)
+    assert model.state_dict().keys() == before.keys()
+    with pytest.raises(ValueError, match="holds a tower of ours already"):
+        accelerate(model)

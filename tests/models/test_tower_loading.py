@@ -152,8 +152,9 @@ def test_presets_are_the_shapes_of_their_generation():
     sizes = {name: (c.depth, c.width, c.mlp_width, c.out_width) for name, c in TOWERS.items()}
     assert sizes["qwen2-vl-2b"] == (32, 1280, 5120, 1536)
     assert sizes["qwen2.5-vl-72b"] == (32, 1280, 3456, 8192)
-    assert sizes["qwen3-vl-4b"] == (24, 1024, 4096, 2560)
-    for family in ("qwen2-vl", "qwen2.5-vl", "qwen3-vl"):
+    assert sizes["qwen3-vl-4b"] == sizes["qwen3.5-4b"] == (24, 1024, 4096, 2560)
+    assert sizes["qwen3.5"] == (27, 1152, 4304, 4096)
+    for family in ("qwen2-vl", "qwen2.5-vl", "qwen3-vl", "qwen3.5"):
         assert ModelConfig.preset(family).tower == TOWERS[family]
     with pytest.raises(ValueError, match=r"preset must be one of .*qwen2-vl-2b.*, got 'qwen9'"):
         TowerConfig.preset("qwen9")

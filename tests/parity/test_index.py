@@ -15,6 +15,8 @@ from transformers import (
     Qwen2_5_VLModel,
     Qwen2VLConfig,
     Qwen2VLModel,
+    Qwen3_5Config,
+    Qwen3_5Model,
     Qwen3VLConfig,
     Qwen3VLModel,
 )
@@ -155,10 +157,14 @@ def models():
             tiny(Qwen3VLModel, Qwen3VLConfig, **small, **deep),
             {"videos_in_groups": True},
         ),
+        "qwen3.5": (
+            tiny(Qwen3_5Model, Qwen3_5Config, **small, num_position_embeddings=4),
+            {"videos_in_groups": True},
+        ),
     }
 
 
-NAMES = ("qwen2-vl", "qwen2.5-vl", "qwen3-vl")
+NAMES = ("qwen2-vl", "qwen2.5-vl", "qwen3-vl", "qwen3.5")
 PADDINGS = ("none", "all kept", "left", "right", "either", "interior")
 
 

@@ -10,12 +10,19 @@ from transformers import (
     Qwen2VLConfig,
     Qwen2VLForConditionalGeneration,
     Qwen2VLImageProcessor,
+    Qwen3_5Config,
+    Qwen3_5ForConditionalGeneration,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
 )
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLRotaryEmbedding
 from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VLRotaryEmbedding
+from transformers.models.qwen3_5.modeling_qwen3_5 import Qwen3_5TextRotaryEmbedding
+from transformers.models.qwen3_5_moe.configuration_qwen3_5_moe import Qwen3_5MoeConfig
+from transformers.models.qwen3_5_moe.modeling_qwen3_5_moe import Qwen3_5MoeTextRotaryEmbedding
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextRotaryEmbedding
+from transformers.models.qwen4_exp.configuration_qwen4_exp import Qwen4ExpConfig
+from transformers.models.qwen4_exp.modeling_qwen4_exp import Qwen4ExpTextRotaryEmbedding
 from transformers.vision_utils import get_vision_attention_seqlens
 
 from qvl_fast import ModelConfig, RopeConfig, mrope_rotary, plan
@@ -44,6 +51,11 @@ KINDS = {
             "deepstack_visual_indexes": [0],
         },
     ),
+    "qwen3.5": (
+        Qwen3_5Config,
+        Qwen3_5ForConditionalGeneration,
+        {**SMALL, "out_hidden_size": 32, "num_position_embeddings": 49},
+    ),
 }
 IMAGES = torch.tensor([[1, 6, 10], [1, 4, 4]])
 VIDEOS = torch.tensor([[3, 6, 8]])
@@ -66,6 +78,10 @@ def tiny_config(name):
     }
     if name == "qwen3-vl":
         text["head_dim"] = 16
+    if name == "qwen3.5":  # It rotates a quarter of the channels.
+        text |= {"head_dim": 64, "layer_types": ["linear_attention", "full_attention"]}
+        text |= {f"linear_{of}_head_dim": 16 for of in ("key", "value")}
+        text |= {f"linear_num_{of}_heads": 2 for of in ("key", "value")}
     vision = {"depth": 2, "num_heads": 2, "patch_size": PATCH, **vision}
     return config(
         text_config=text,
@@ -200,24 +216,28 @@ def index_part(tower):
 
 def test_the_saved_model_is_described(model):
     model, config = model
-    name = {"qwen2_vl": "qwen2-vl", "qwen2_5_vl": "qwen2.5-vl", "qwen3_vl": "qwen3-vl"}[
-        model.config.model_type
-    ]
+    name = {
+        "qwen2_vl": "qwen2-vl",
+        "qwen2_5_vl": "qwen2.5-vl",
+        "qwen3_vl": "qwen3-vl",
+        "qwen3_5": "qwen3.5",
+    }[model.config.model_type]
+    is_new = name.startswith("qwen3")
     assert config.image.patch_size == PATCH
     assert index_part(config.tower) == {
         "patch_size": PATCH,
         "merge_size": 2,
         "window_size": 16 if name == "qwen2.5-vl" else None,
-        "position_table_side": 7 if name == "qwen3-vl" else None,
+        "position_table_side": 7 if is_new else None,
     }
     assert config.rope == RopeConfig(
         merge_size=2,
         tokens_per_second=4 if name == "qwen2.5-vl" else None,
-        videos_in_groups=name == "qwen3-vl",
+        videos_in_groups=is_new,
         head_dim=16,
         theta=12345.0,
         sections=(2, 3, 3),
-        interleaved=name == "qwen3-vl",
+        interleaved=is_new,
     )
 
 
@@ -286,9 +306,45 @@ FILES = {
         "model_type": "qwen3_vl",
         "text_config": {"hidden_size": 2560, "num_attention_heads": 32, "rope_theta": 5000000},
     },
+    "Qwen3.5-9B": {
+        "model_type": "qwen3_5",
+        "text_config": {
+            "head_dim": 256,
+            "hidden_size": 4096,
+            "num_attention_heads": 16,
+            "rope_parameters": {
+                "mrope_interleaved": True,
+                "mrope_section": [11, 11, 10],
+                "partial_rotary_factor": 0.25,
+                "rope_theta": 10000000,
+                "rope_type": "default",
+            },
+        },
+        "vision_config": {
+            "deepstack_visual_indexes": [],
+            "model_type": "qwen3_5",
+            "num_position_embeddings": 2304,
+            "out_hidden_size": 4096,
+            "patch_size": 16,
+        },
+    },
+    "Qwen3.5, the share beside parameters": {
+        "model_type": "qwen3_5_moe",
+        "text_config": {
+            "head_dim": 32,
+            "partial_rotary_factor": 0.5,
+            "rope_parameters": {"rope_theta": 5.0, "mrope_section": [3, 3, 2]},
+        },
+    },
+    "Qwen4": {
+        "model_type": "qwen4_exp",
+        "text_config": {"rope_parameters": {"rope_theta": 7.0, "partial_rotary_factor": 0.25}},
+    },
     "Qwen2-VL, nothing": {"model_type": "qwen2_vl"},
     "Qwen2.5-VL, nothing": {"model_type": "qwen2_5_vl"},
     "Qwen3-VL, nothing": {"model_type": "qwen3_vl"},
+    "Qwen3.5, nothing": {"model_type": "qwen3_5"},
+    "Qwen3.5 of experts, nothing": {"model_type": "qwen3_5_moe"},
     "Qwen2-VL, theta beside parameters": {
         "model_type": "qwen2_vl",
         "text_config": {
@@ -299,10 +355,13 @@ FILES = {
         },
     },
 }
-ROTARY = {
-    "qwen2_vl": Qwen2VLRotaryEmbedding,
-    "qwen2_5_vl": Qwen2_5_VLRotaryEmbedding,
-    "qwen3_vl": Qwen3VLTextRotaryEmbedding,
+STOCK = {
+    "qwen2_vl": (Qwen2VLConfig, Qwen2VLRotaryEmbedding),
+    "qwen2_5_vl": (Qwen2_5_VLConfig, Qwen2_5_VLRotaryEmbedding),
+    "qwen3_vl": (Qwen3VLConfig, Qwen3VLTextRotaryEmbedding),
+    "qwen3_5": (Qwen3_5Config, Qwen3_5TextRotaryEmbedding),
+    "qwen3_5_moe": (Qwen3_5MoeConfig, Qwen3_5MoeTextRotaryEmbedding),
+    "qwen4_exp": (Qwen4ExpConfig, Qwen4ExpTextRotaryEmbedding),
 }
 
 
@@ -312,24 +371,21 @@ def test_files_mean_what_transformers_reads_in_them(name, tmp_path):
     Qwen2VLImageProcessor().save_pretrained(tmp_path)
     ours = ModelConfig.from_pretrained(tmp_path)
     kind = FILES[name]["model_type"]
-    config_class = {"qwen2_vl": Qwen2VLConfig, "qwen2_5_vl": Qwen2_5_VLConfig}.get(
-        kind, Qwen3VLConfig
-    )
+    is_new = kind not in ("qwen2_vl", "qwen2_5_vl")
+    config_class, rotary = STOCK[kind]
     theirs = config_class.from_pretrained(tmp_path)
     vision, text = theirs.vision_config, theirs.text_config
     assert index_part(ours.tower) == {
         "patch_size": vision.patch_size,
         "merge_size": vision.spatial_merge_size,
         "window_size": getattr(vision, "window_size", None),
-        "position_table_side": (
-            int(vision.num_position_embeddings**0.5) if kind == "qwen3_vl" else None
-        ),
+        "position_table_side": int(vision.num_position_embeddings**0.5) if is_new else None,
     }
     assert ours.rope.merge_size == vision.spatial_merge_size
     assert ours.rope.tokens_per_second == getattr(vision, "tokens_per_second", None)
-    assert ours.rope.videos_in_groups == (kind == "qwen3_vl")
+    assert ours.rope.videos_in_groups == is_new
     ids = torch.randint(0, 5000, (3, 2, 9))
-    expected = ROTARY[kind](text)(torch.zeros(1), ids)
+    expected = rotary(text)(torch.zeros(1), ids)
     for mine, stock in zip(mrope_rotary(ids, ours), expected, strict=True):
         assert mine.shape == stock.shape
         assert torch.equal(mine, stock)

@@ -9,10 +9,7 @@ from qvl_fast import VideoConfig, VideoError, VideoProcessor
 from qvl_fast.config.video import QWEN3_VL_DEFAULTS
 
 av = pytest.importorskip("av")
-try:
-    import torchcodec.decoders  # noqa: F401
-except (ImportError, RuntimeError):
-    pytest.skip("torchcodec does not find FFmpeg's libraries", allow_module_level=True)
+pytestmark = pytest.mark.usefixtures("torchcodec")
 
 CLIP = "../shared/data/cookbook/v_rBMQFpHspmo.mp4"
 

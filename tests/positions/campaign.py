@@ -33,6 +33,7 @@ FAMILIES = {
     "qwen2_vl": (RopeConfig(), "4.45"),
     "qwen2_5_vl": (RopeConfig(tokens_per_second=1), "4.49"),
     "qwen3_vl": (RopeConfig(videos_in_groups=True), "4.57"),
+    "qwen3_5": (RopeConfig(videos_in_groups=True), "5.2"),
 }
 TEXT, START, END, IMAGE, VIDEO = range(1, 6)
 

@@ -25,7 +25,7 @@ def stub(family, tokens_per_second):
     # Until 4.51 the method was the whole model's.
     models = [
         getattr(module, name + suffix)
-        for name in ("Qwen2VL", "Qwen2_5_VL", "Qwen3VL")
+        for name in ("Qwen2VL", "Qwen2_5_VL", "Qwen3VL", "Qwen3_5")
         for suffix in ("Model", "ForConditionalGeneration")
         if hasattr(module, name + suffix)
     ]

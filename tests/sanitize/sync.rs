@@ -19,7 +19,7 @@ struct Clock(AtomicUsize);
 
 impl Clock {
     fn tell(&self) {
-        self.0.fetch_add(1, Ordering::AcqRel);
+        self.0.fetch_add(1, Ordering::Release);
     }
 
     fn learn(&self) {
@@ -27,7 +27,7 @@ impl Clock {
     }
 }
 
-/// A guard of the standard library's, and the clock of its lock.
+/// A guard of the standard library's, and the clock that tells of it.
 #[derive(Debug)]
 pub(crate) struct Guard<'a, G> {
     guard: Option<G>,
@@ -36,11 +36,8 @@ pub(crate) struct Guard<'a, G> {
 
 impl<'a, G> Guard<'a, G> {
     fn new(guard: G, clock: &'a Clock) -> Self {
-        clock.learn();
-        Self {
-            guard: Some(guard),
-            clock,
-        }
+        let guard = Some(guard);
+        Self { guard, clock }
     }
 
     /// Lets go of the lock.
@@ -70,8 +67,13 @@ impl<G: DerefMut> DerefMut for Guard<'_, G> {
     }
 }
 
-/// A guard that a lock gave, poisoned or not.
+/// A guard that a lock gave, poisoned or not, to whoever now knows what was done under the lock before.
 fn guarded<G>(result: LockResult<G>, clock: &Clock) -> LockResult<Guard<'_, G>> {
+    clock.learn();
+    told_by(result, clock)
+}
+
+fn told_by<G>(result: LockResult<G>, clock: &Clock) -> LockResult<Guard<'_, G>> {
     match result {
         Ok(guard) => Ok(Guard::new(guard, clock)),
         Err(poisoned) => Err(PoisonError::new(Guard::new(poisoned.into_inner(), clock))),
@@ -118,10 +120,12 @@ impl<T> Mutex<T> {
     }
 }
 
+/// Readers tell the next writer what they did, but not each other: nothing orders them.
 #[derive(Debug, Default)]
 pub(crate) struct RwLock<T> {
     lock: std::sync::RwLock<T>,
-    clock: Clock,
+    written: Clock,
+    read: Clock,
 }
 
 pub(crate) type RwLockReadGuard<'a, T> = Guard<'a, std::sync::RwLockReadGuard<'a, T>>;
@@ -131,16 +135,21 @@ impl<T> RwLock<T> {
     pub(crate) const fn new(value: T) -> Self {
         Self {
             lock: std::sync::RwLock::new(value),
-            clock: Clock(AtomicUsize::new(0)),
+            written: Clock(AtomicUsize::new(0)),
+            read: Clock(AtomicUsize::new(0)),
         }
     }
 
     pub(crate) fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
-        guarded(self.lock.read(), &self.clock)
+        let result = self.lock.read();
+        self.written.learn();
+        told_by(result, &self.read)
     }
 
     pub(crate) fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
-        guarded(self.lock.write(), &self.clock)
+        let result = self.lock.write();
+        self.read.learn();
+        guarded(result, &self.written)
     }
 }
 
@@ -179,6 +188,7 @@ impl Condvar {
     ) -> LockResult<(MutexGuard<'a, T>, std::sync::WaitTimeoutResult)> {
         let clock = guard.clock;
         let (guard, result) = self.0.wait_timeout(guard.take().unwrap(), most).unwrap();
+        clock.learn();
         Ok((Guard::new(guard, clock), result))
     }
 }

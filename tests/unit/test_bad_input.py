@@ -57,6 +57,11 @@ def unaligned():
     return np.frombuffer(bytearray(4 * 16 * 1176 + 1), np.float32, offset=1).reshape(OUT)
 
 
+class Refusing:
+    def __index__(self):
+        raise RuntimeError("it has no value yet")
+
+
 def closed():
     file = io.BytesIO(jpeg())
     file.close()
@@ -75,6 +80,7 @@ SIDES = {
     "side str": (lambda: smart_resize("56", 5), TypeError, r"height .*'56'"),
     "side float": (lambda: smart_resize(56, 56.0), TypeError, r"width .*56\.0"),
     "side None": (lambda: smart_resize(None, 5), TypeError, r"height .*None"),
+    "side that raises": (lambda: smart_resize(Refusing(), 5), RuntimeError, "no value yet"),
     "side 2**60": (lambda: smart_resize(2**60, 2**60), ValueError, rf"height .*{2**60}"),
     "side 2**90": (lambda: smart_resize(5, 2**90), ValueError, rf"width .*{2**90}"),
     "area": (lambda: smart_resize(2**40, 2**40), ValueError, rf"height \* width .*{2**40}"),

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
+from transformers import BatchFeature
 
-from qvl_fast import ImageProcessor, ImageRows
+from qvl_fast import ImageProcessor, ImageRows, VideoProcessor
 
 IMAGES = [np.full((56 + 28 * n, 84, 3), 40 * n, np.uint8) for n in range(3)]
 process = ImageProcessor("qwen2.5-vl")
@@ -66,6 +67,43 @@ def test_to_moves_everything_and_casts_what_is_of_a_float_type(form):
     assert batch.to("meta").pixel_values.device.type == "meta"
     raw = ImageProcessor("qwen2.5-vl", dtype="uint8")(IMAGES, return_tensors=form)
     assert raw.to(dtype=torch.float16).pixel_values.dtype is torch.uint8
+
+
+def test_an_entry_may_be_assigned_to_as_an_attribute():
+    batch = process(IMAGES)
+    batch.pixel_values = batch.pixel_values.half()
+    assert batch["pixel_values"].dtype is torch.float16
+    assert pickle.loads(pickle.dumps(batch)).pixel_values.dtype is torch.float16
+    batch.note = "no entry"
+    assert "note" not in batch
+
+
+def test_rows_that_are_not_those_of_the_grids_are_not_split():
+    batch = process(IMAGES)
+    batch["pixel_values"] = batch.pixel_values[:-1]
+    with pytest.raises(ValueError, match=r"pixel_values must be the \d+ that its items have, got"):
+        batch.split()
+    assert ImageRows(input_ids=[1]).split() == []
+
+
+def test_a_type_alone_is_taken_as_batches_of_transformers_take_it():
+    batch, stock = process(IMAGES), BatchFeature(process(IMAGES))
+    ours, theirs = batch.to(torch.bfloat16), stock.to(torch.bfloat16)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert {name: value.dtype for name, value in ours.items()} == {
+        "pixel_values": torch.bfloat16,
+        "image_grid_thw": torch.int64,
+    }
+
+
+def test_seconds_are_not_rounded_with_the_rows():
+    clip = np.zeros((60, 56, 56, 3), np.uint8)
+    metadata = {"total_num_frames": 60, "fps": 29.97, "width": 56, "height": 56}
+    batch = VideoProcessor("qwen2.5-vl")(clip, video_metadata=metadata)
+    halved = ImageRows(batch).to(torch.bfloat16)  # as Collate joins them
+    for other in (batch.to(torch.bfloat16), halved):
+        assert other.pixel_values_videos.dtype is torch.bfloat16
+        assert torch.equal(other.second_per_grid_ts, batch.second_per_grid_ts)
 
 
 def collate(images):

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from transformers import Qwen2VLImageProcessor
+from transformers import Qwen2VLImageProcessor, Qwen3_5Config
 from transformers.models.qwen2_vl import Qwen2VLImageProcessorPil
 
 from qvl_fast import ImageConfig, ImageProcessor, ModelConfig
@@ -127,9 +127,35 @@ def test_presets_hold_the_values_of_the_checkpoints():
         image_mean=(0.5, 0.5, 0.5),
         image_std=(0.5, 0.5, 0.5),
     )
-    for name, image in {"qwen2-vl": qwen2, "qwen2.5-vl": qwen2, "qwen3-vl": qwen3}.items():
+    images = {"qwen2-vl": qwen2, "qwen2.5-vl": qwen2, "qwen3-vl": qwen3, "qwen3.5": qwen3}
+    for name, image in images.items():
         assert ModelConfig.preset(name).image == image
         assert ModelConfig.preset(name).name == name
+
+
+@pytest.mark.parametrize("model_type", ["qwen3_5", "qwen3_5_moe", "qwen4_exp"])
+def test_a_checkpoint_of_qwen3_5_has_every_part_of_the_preset(model_type, tmp_path):
+    preset = ModelConfig.preset("qwen3.5")
+    rope = {
+        "rope_theta": 10_000_000,
+        "mrope_section": [11, 11, 10],
+        "partial_rotary_factor": 0.25,
+    }
+    settings = {
+        "model_type": model_type,
+        "text_config": {"head_dim": 256, "rope_parameters": rope},
+        "vision_config": {"model_type": model_type, "out_hidden_size": 4096},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    write(tmp_path, "separate", SETTINGS["Qwen3-VL"])
+    video = {
+        "size": {"longest_edge": 25165824, "shortest_edge": 4096},
+        "video_processor_type": "Qwen3VLVideoProcessor",
+    }
+    (tmp_path / "video_preprocessor_config.json").write_text(json.dumps(video))
+    found = ModelConfig.from_pretrained(tmp_path)
+    assert dataclasses.replace(found, name="qwen3.5") == preset
+    assert preset.placeholder.token_id == Qwen3_5Config().image_token_id
 
 
 def test_class_defaults_are_those_of_transformers():
@@ -261,6 +287,52 @@ def test_bad_json_is_refused_by_its_name(text, message, file, tmp_path):
     (tmp_path / file).write_text(text)
     with pytest.raises(ValueError, match=f"{file}.*{message}"):
         ModelConfig.from_pretrained(tmp_path)
+
+
+def test_bytes_that_are_no_text_are_refused_by_their_file(tmp_path):
+    (tmp_path / "preprocessor_config.json").write_bytes(b'{"patch_size": "\xff"}')
+    with pytest.raises(ValueError, match=r"preprocessor_config\.json is not JSON"):
+        ModelConfig.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"vision_config": [1]}, r"vision_config must be an object, got \[1\]"),
+        ({"text_config": "x"}, "text_config must be an object, got 'x'"),
+        ({"rope_parameters": 5}, "rope_parameters must be an object, got 5"),
+        ({"rope_scaling": True}, "rope_scaling must be an object, got True"),
+        ({"vision_config": {"rope_parameters": [1]}}, "rope_parameters must be an object"),
+        ({"partial_rotary_factor": "x"}, "partial_rotary_factor must be a number, got 'x'"),
+        ({"head_dim": 1.5}, r"head_dim must be an integer, got 1\.5"),
+    ],
+)
+def test_a_section_of_another_type_is_named(settings, message, tmp_path):
+    write(tmp_path, "separate", {})
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen3_5", **settings}))
+    with pytest.raises(TypeError, match=message):
+        ModelConfig.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "settings"),
+    [
+        ("tokenizer.json", {"added_tokens": [{}]}),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"5": {"id": 5}}}),
+        ("tokenizer_config.json", {"image_token": [1]}),
+    ],
+)
+def test_a_token_without_a_text_is_refused(file, settings, tmp_path):
+    write(tmp_path, "separate", SETTINGS["Qwen3-VL"])
+    (tmp_path / file).write_text(json.dumps(settings))
+    with pytest.raises(ValueError, match="a token must be a text or have one as its content"):
+        ModelConfig.from_pretrained(tmp_path)
+
+
+def test_a_crop_without_its_sides_is_named(tmp_path):
+    settings = {"image_processor_type": "LlavaNextImageProcessor", "crop_size": {"height": 336}}
+    with pytest.raises(ValueError, match=r"crop_size must be the size \(224, 224\), got .*336"):
+        ModelConfig.from_pretrained(write(tmp_path, "separate", settings))
 
 
 def test_nested_image_processor_must_be_an_object(tmp_path):

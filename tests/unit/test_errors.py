@@ -13,7 +13,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 from PIL import GifImagePlugin, Image
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from qvl_fast import ImageError, ImageProcessor, image_size
 
@@ -178,11 +178,35 @@ def test_errors_cross_a_process_pool(tmp_path):
 
 
 def test_errors_cross_a_data_loader(tmp_path):
-    loader = DataLoader([GOOD, bad_file(tmp_path)], 2, collate_fn=process, num_workers=1)
+    path = str(bad_file(tmp_path))
+    long = f"{tmp_path}/{'./' * 200}bad.png"
+    narrow = np.zeros((2, 1000, 3), np.uint8)
+    for image in (path, long, b"no image", narrow, narrow.astype(np.float32)):
+        with pytest.raises(ImageError) as here:
+            process([GOOD, image])
+        loader = DataLoader([GOOD, image], 2, collate_fn=process, num_workers=1)
+        with pytest.raises(ImageError) as caught:
+            next(iter(loader))
+        assert (caught.value.index, caught.value.reason) == (1, here.value.reason)
+        expected = image if image is path else here.value.__notes__[0].removeprefix("images[1] is ")
+        assert caught.value.source == expected
+        assert "Traceback" in str(caught.value)
+
+
+class Sizes(Dataset):
+    """Images that are looked at and not read."""
+
+    def __getitem__(self, index):
+        return image_size(b"no image")
+
+
+def test_an_error_without_a_batch_crosses_a_data_loader():
+    with pytest.raises(ImageError) as here:
+        image_size(b"no image")
     with pytest.raises(ImageError) as caught:
-        next(iter(loader))
-    assert caught.value.index == 1
-    assert caught.value.source == repr(str(tmp_path / "bad.png"))
+        next(iter(DataLoader(Sizes(), None, sampler=[0], num_workers=1)))
+    assert (caught.value.index, caught.value.source) == (None, None)
+    assert caught.value.reason == str(here.value)
 
 
 class Bare:

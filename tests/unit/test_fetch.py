@@ -142,6 +142,13 @@ def test_only_the_public_internet_is_connected_to(server, monkeypatch):
         ("fe80::1%eth0", False),
         ("::ffff:127.0.0.1", False),
         ("2002:7f00:1::", False),  # 127.0.0.1 by 6to4
+        ("64:ff9b::7f00:1", False),  # by NAT64
+        ("64:ff9b::808:808", True),  # 8.8.8.8
+        ("64:ff9b:1::a00:1", False),
+        ("::7f00:1", False),
+        ("::ffff:0:7f00:1", False),
+        ("fec0::1", False),
+        ("ff02::1", False),
     ],
 )
 def test_public_addresses(address, public):

@@ -261,5 +261,5 @@ def test_an_image_in_several_pieces_is_read_some_lines_at_a_time():
     pieces = read_pixels(image)
     assert isinstance(pieces, Pieces)
     expected = np.asarray(image)
-    for first, last in [(0, 1), (1, 5), (5, 1000), (1000, 2099), (2099, 2100)]:
+    for first, last in [(1000, 2099), (2099, 2100), (0, 1), (5, 1000), (1, 5)]:
         assert np.array_equal(pieces.lines(first, last)[..., :3], expected[first:last])

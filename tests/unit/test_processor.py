@@ -16,6 +16,7 @@ from transformers import (
     Qwen2_5_VLModel,
     Qwen2VLConfig,
     Qwen2VLImageProcessor,
+    Qwen3_5Config,
     Qwen3VLConfig,
 )
 from transformers.models.qwen2_vl import Qwen2VLImageProcessorPil
@@ -173,7 +174,12 @@ def test_a_stock_image_processor_is_a_configuration(kind):
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [(Qwen2VLConfig, "qwen2-vl"), (Qwen2_5_VLConfig, "qwen2.5-vl"), (Qwen3VLConfig, "qwen3-vl")],
+    [
+        (Qwen2VLConfig, "qwen2-vl"),
+        (Qwen2_5_VLConfig, "qwen2.5-vl"),
+        (Qwen3VLConfig, "qwen3-vl"),
+        (Qwen3_5Config, "qwen3.5"),
+    ],
 )
 def test_a_stock_configuration_describes_tower_and_rope(kind, name, tmp_path):
     stock = kind()

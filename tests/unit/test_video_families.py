@@ -69,6 +69,8 @@ def test_what_does_not_fit_is_refused():
         processor([CLIP, CLIP[:2]])
     with pytest.raises(ValueError, match="max_pixels must be None for fit Stretch"):
         processor(CLIP, max_pixels=5000)
+    with pytest.raises(ValueError, match="cap_pixels_per_frame must be None for fit Stretch"):
+        VideoProcessor("internvl", cap_pixels_per_frame=True)
     with pytest.raises(ValueError, match="fps must be given, or num_frames, got neither"):
         of("internvl", do_sample_frames=True)(CLIP)
     with pytest.raises(ValueError, match="form must be 'rows' for this layout, got 'planes'"):

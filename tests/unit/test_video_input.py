@@ -300,6 +300,31 @@ def test_bad_frames_are_refused(qwen2_5, qwen3):
         qwen2_5(np.zeros((2, 2, 403, 3), np.uint8))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fps": 0}, "fps of video_metadata must be positive and finite, got 0"),
+        ({"fps": -3.0}, r"fps of video_metadata must be positive and finite, got -3\.0"),
+        ({"total_num_frames": 0}, "total_num_frames of video_metadata must be positive, got 0"),
+        ({"frames_indices": [-1] * 6}, "frames_indices of video_metadata must not be negative"),
+        ({"duration": -1.0}, "duration of video_metadata must not be negative"),
+    ],
+)
+def test_metadata_of_ours_is_checked_as_any_other(qwen2_5, changes, message):
+    for given in (VideoMetadata(**{**TAKEN, **changes}), {**TAKEN, **changes}):
+        with pytest.raises(ValueError, match=message):
+            qwen2_5(FRAMES[:6], video_metadata=given)
+
+
+def test_indices_of_metadata_may_be_an_array_and_files_may_last_no_time(qwen2_5):
+    given = VideoMetadata(**{**TAKEN, "frames_indices": np.array(TAKEN["frames_indices"])})
+    batch = qwen2_5(FRAMES[:6], video_metadata=given)
+    assert batch.video_metadata[0].frames_indices == TAKEN["frames_indices"]
+    still = VideoMetadata(total_num_frames=1, width=90, height=60, duration=0.0)
+    for known in (still, dict(still)):
+        assert qwen2_5.outline(known).metadata.duration == 0
+
+
 def test_metadata_that_disagrees_is_refused(qwen2_5):
     for metadata, message in [
         ({"total_num_frames": 300, "fps": 30}, "add their frames_indices"),

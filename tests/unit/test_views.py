@@ -12,6 +12,7 @@ from PIL import Image
 import qvl_fast
 from qvl_fast import ModelConfig, boxes, diff, view
 from qvl_fast.config import FAMILIES
+from qvl_fast.processors.writing import Stream
 from qvl_fast.views import gallery, view_frames
 
 GREY = np.full((280, 420, 3), 100, np.uint8)  # 10 x 15 tokens of Qwen2.5-VL, not resized.
@@ -117,7 +118,7 @@ def test_families_that_cut_images_show_their_tiles(config, tiles):
 
 
 @pytest.mark.parametrize("config", ["qwen2-vl", "qwen2.5-vl", "qwen3-vl"])
-def test_frames_of_a_video(config):
+def test_frames_of_a_video(config, monkeypatch):
     clip = np.random.default_rng(0).integers(0, 256, (5, 112, 168, 3), np.uint8)
     known = {"total_num_frames": 50, "fps": 10.0, "frames_indices": [0, 10, 20, 30, 40]}
     views = view_frames((clip, known), config)
@@ -141,7 +142,17 @@ def test_frames_of_a_video(config):
             second_per_grid_ts=batch.get("second_per_grid_ts"),
         )
         assert (views[4].seen.positions == ids[:, 0, 1 + 2 * tokens :].T).all()
-    assert len(view_frames((clip, known), config, most_groups=1)) == 2
+    asked = []
+    monkeypatch.setattr(
+        Stream, "frame", lambda stream, number: asked.append(number) or clip[number]
+    )
+    shown = view_frames((clip, known), config, most_groups=2)
+    assert sorted(asked) == [0, 1, 2, 3]
+    for ours, whole in zip(shown, views[:4], strict=True):
+        assert ours.name == whole.name
+        assert (ours.seen.pixels == whole.seen.pixels).all()
+        assert (ours.seen.positions == whole.seen.positions).all()
+        assert ours.seen.windows is None or (ours.seen.windows == whole.seen.windows).all()
     assert len(data_of(gallery(views))["images"]) == 6
 
 
@@ -199,6 +210,17 @@ def test_answers_are_drawn_and_those_that_cannot_be_are_listed():
     assert "must lie within 420 x 280" in shown.places[2].note
     with pytest.raises(boxes.BoxError):
         view(GREY, PLAIN, [[0, 0, 999, 999]])
+
+
+@pytest.mark.parametrize("config", ["qwen2.5-vl", "qwen3-vl", "glm-4.1v"])
+def test_smaller_budgets_are_of_tokens(config):
+    image = np.zeros((1000, 1500, 3), np.uint8)
+    shown = view(image, config)
+    tokens = [seen.tokens[0] * seen.tokens[1] for seen in shown.smaller]
+    assert len(tokens) == 3
+    for budget, used in zip((64, 256, 1024), tokens, strict=True):
+        assert 0.8 * budget < used <= budget
+    assert view(image, "siglip2-naflex").smaller == []  # which no bound makes smaller
 
 
 def test_the_page_holds_its_data_and_nothing_else_of_the_world():
@@ -309,3 +331,16 @@ def test_frames_of_a_video_that_are_tiles():
     assert len(views) == 2
     for frame, one in zip(clip, views, strict=False):
         assert np.array_equal(one.seen.pixels, qvl_fast.resize(frame, 448, 448))
+
+
+def test_views_are_compared_as_objects_and_printed_in_a_line():
+    rows = qvl_fast.ImageProcessor(PLAIN, return_tensors="np")(GREY)
+    views = [view(GREY, PLAIN, boxes=[[0, 0, 50, 50]]) for _ in range(2)]
+    same = rows.pixel_values, rows.pixel_values, rows.image_grid_thw, PLAIN
+    for first, second in (views, [each.seen for each in views], [diff(*same) for _ in range(2)]):
+        assert first == first
+        assert first != second
+        assert len({first, second}) == 2
+        assert "\n" not in repr(first)
+        assert len(repr(first)) < 1000
+    assert repr(views[0].seen) == "Seen('qwen2.5-vl', original=(280, 420), resized=(280, 420))"

@@ -28,13 +28,3 @@ def clip(tmp_path_factory):
         return made[name]
 
     return path
-
-
-@pytest.fixture(scope="session")
-def torchcodec():
-    """``torchcodec(path)``: its decoder, which takes FFmpeg's libraries of the system."""
-    try:
-        from torchcodec.decoders import VideoDecoder
-    except (ImportError, RuntimeError) as error:
-        pytest.skip(f"torchcodec finds no FFmpeg, which .ci/run installs: {error!s:.80}")
-    return lambda path: VideoDecoder(path, dimension_order="NHWC", num_ffmpeg_threads=1)

@@ -1,5 +1,6 @@
 """``qvl-fast inspect`` with videos: what is shown equals what the processors give."""
 
+import json
 import re
 
 import numpy as np
@@ -37,7 +38,7 @@ def test_what_is_shown_is_what_the_processors_give(clip, capsys, options, settin
     path = clip("h264 b-frames")
     assert main(["inspect", str(path), *options]) == 0
     lines = table(capsys.readouterr().out, "bound by")
-    assert [line["config"] for line in lines] == ["qwen2-vl", "qwen2.5-vl", "qwen3-vl"]
+    assert [line["config"] for line in lines] == ["qwen2-vl", "qwen2.5-vl", "qwen3-vl", "qwen3.5"]
     for line in lines:
         batch = VideoProcessor(line["config"], return_tensors="np", **settings)(path)
         grid = batch.video_grid_thw[0].tolist()
@@ -81,10 +82,10 @@ def test_images_and_videos_have_tables_of_their_own(clip, tmp_path, capsys):
     bad.write_bytes(b"no video")
     assert main(["inspect", str(clip("vp9 odd")), str(bad), str(image)]) == 1
     shown = capsys.readouterr()
-    assert len(table(shown.out, "bound by")) == 3
+    assert len(table(shown.out, "bound by")) == 4
     first, _, _ = shown.out.partition("bound by")
-    assert first.count(str(image)) == 3
-    assert shown.err.startswith(f"failed: 1\n  {bad}: cannot be decoded: Invalid data")
+    assert first.count(str(image)) == 4
+    assert shown.err.startswith(f"failed: 1\n  {bad}: Invalid data")
 
 
 def test_pixels_are_not_decoded(clip, capsys, monkeypatch):
@@ -93,7 +94,17 @@ def test_pixels_are_not_decoded(clip, capsys, monkeypatch):
     path = clip("h264")
     monkeypatch.setattr(DecodingPass, "frame", lambda *_: pytest.fail("decoded"))
     assert main(["inspect", str(path)]) == 0
-    assert len(table(capsys.readouterr().out, "bound by")) == 3
+    assert len(table(capsys.readouterr().out, "bound by")) == 4
+
+
+def test_tokens_that_only_the_model_knows(clip, tmp_path, capsys):
+    for kind, name in (("image", "preprocessor"), ("video", "video_preprocessor")):
+        settings = {f"{kind}_processor_type": f"LlavaOnevision{kind.title()}Processor"}
+        (tmp_path / f"{name}_config.json").write_text(json.dumps(settings))
+    assert main(["inspect", str(clip("h264")), "--config", str(tmp_path)]) == 0
+    (line,) = table(capsys.readouterr().out, "bound by")
+    assert line["tokens"] == "-"
+    assert int(line["rows"]) > 0
 
 
 def test_a_configuration_without_videos(clip, tmp_path, capsys):

@@ -12,17 +12,19 @@ from typing import Any, ClassVar, Self, cast
 
 from PIL import Image
 
-from qvl_fast._input.names import describe
+from qvl_fast._input.names import describe, named
 
 # The line that an exception about one image or video of a batch ends with.
 _NOTE = re.compile(r"^(?:images|videos)\[(\d+)\] is (.*)$", re.MULTILINE)
+_TRACEBACK = "Traceback (most recent call last)"
+_NOT_DECODED = "cannot be decoded: "
 
 
 class SourceError(ValueError, TypeError):
     """An image or a video that cannot be used.
 
     It is a ValueError and a TypeError, since either may be wrong with a source. It pickles, and
-    crosses a DataLoader with its index, whatever the source is.
+    crosses a DataLoader with its index and reason, whatever the source is.
 
     Attributes:
         index: the source's place in the batch; None if it was not one of a batch.
@@ -39,9 +41,8 @@ class SourceError(ValueError, TypeError):
         self, message: str, *, index: int | None = None, source: Any = None, reason: str = ""
     ) -> None:
         super().__init__(message)
-        # A DataLoader makes an exception anew from nothing but the text of its traceback.
-        if index is None and (note := _NOTE.search(message)):
-            index, source = int(note[1]), note[2]
+        if _TRACEBACK in message:
+            index, source, reason = self._read(message)
         self.index = index
         self.source = source
         self.reason = reason or message
@@ -51,18 +52,45 @@ class SourceError(ValueError, TypeError):
         """The error of a source: its kind, its name, and what is wrong with it."""
         return cls(f"{cls.kind} {describe(source)} {reason}", source=source, reason=reason)
 
+    @classmethod
+    def undecodable(cls, source: Any, reason: str) -> Self:
+        """The error of a file that a decoder does not understand, and why it does not."""
+        error = cls.about(source, _NOT_DECODED + reason)
+        error.reason = reason
+        return error
+
+    @classmethod
+    def _read(cls, traceback: str) -> tuple[int | None, str | None, str]:
+        """Index, source and reason in the text of a traceback.
+
+        A DataLoader makes the exception of a worker anew from nothing else.
+        """
+        note = _NOTE.search(traceback)
+        message = traceback[: note.start()] if note else traceback
+        reason = re.split(rf"^[\w.]*\b{cls.__name__}: ", message, flags=re.MULTILINE)[-1].strip()
+        if note is None:
+            return None, None, reason
+        reason = reason.removeprefix(f"{cls.kind} {note[2]} ").removeprefix(_NOT_DECODED)
+        return int(note[1]), named(note[2]), reason
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.args, {**vars(self), "source": _portable(self.source)}
 
 
 class ImageError(SourceError):
-    """An image that cannot be used; see :class:`SourceError`."""
+    """An image that cannot be used, a ValueError and a TypeError.
+
+    Attributes:
+        index: the image's place in the batch; None if it was not one of a batch.
+        source: the image as it was passed; in another process its path, or a short description.
+        reason: what is wrong, without the name of the image.
+    """
 
     kind = "image"
 
 
 class VideoError(SourceError):
-    """A video that cannot be used; see :class:`SourceError`."""
+    """A video that cannot be used, with the attributes of :class:`ImageError`."""
 
     kind = "video"
 

@@ -24,6 +24,9 @@ from qvl_fast.config.checks import integer, positive_integer, positive_number
 _REMOTE = re.compile("https?://", re.ASCII | re.IGNORECASE)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _CHUNK = 1 << 16
+# IPv6 addresses that stand for one of IPv4, and those that are given to hosts.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_UNICAST = ipaddress.IPv6Network("2000::/3")
 # What may stand in the path and the query of a URL; a percent sign begins what is quoted already.
 _IN_PLACE = "/?%:@!$&'()*+,;=~[]"
 
@@ -43,8 +46,8 @@ class Fetcher:
             name has a limit of its own, the system's.
         max_redirects: how many are followed.
         allow_private: whether to connect to private, loopback and link-local addresses too.
-        allow_files: whether paths and ``file://`` addresses may be opened. A server that passes on
-            what its clients send says False.
+        allow_files: whether paths and ``file://`` addresses may be opened. Say False in a server
+            that passes on what its clients send.
 
     Raises:
         ValueError: a limit is out of range.
@@ -225,9 +228,16 @@ def _parsed(address: str) -> SplitResult:
 
 def _is_public(address: str) -> bool:
     place = ipaddress.ip_address(address.partition("%")[0])
-    # What IPv6 wraps is what a connection goes to in the end.
-    wrapped = getattr(place, "ipv4_mapped", None) or getattr(place, "sixtofour", None)
-    return (wrapped or place).is_global and not place.is_multicast
+    if isinstance(place, ipaddress.IPv6Address):
+        # What it wraps is what a connection goes to in the end.
+        wrapped = place.ipv4_mapped or place.sixtofour
+        if place in _NAT64:
+            wrapped = ipaddress.IPv4Address(int(place) & 0xFFFFFFFF)
+        if wrapped is not None:
+            place = wrapped
+        elif place not in _UNICAST:
+            return False
+    return place.is_global and not place.is_multicast
 
 
 def _first_reachable(found: list[Any], deadline: float) -> socket.socket:

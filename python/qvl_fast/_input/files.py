@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from PIL import Image
 
 from qvl_fast._input.errors import ImageError, SourceError, raised_elsewhere, reading
-from qvl_fast._input.names import describe
 from qvl_fast._input.paths import checked_path
 
 if TYPE_CHECKING:
@@ -109,9 +108,7 @@ def refusing(
             isinstance(failure, OSError) and failure.errno is not None
         ):
             raise  # the system's, about the path or what a PIL image is still to be read from
-        reason = _reason(failure)
-        message = f"{error.kind} {describe(source)} cannot be decoded: {reason}"
-        raise error(message, source=source, reason=reason) from failure
+        raise error.undecodable(source, _reason(failure)) from failure
 
 
 class _Watched:

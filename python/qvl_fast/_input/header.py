@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -12,6 +11,7 @@ from PIL import ExifTags, Image
 
 from qvl_fast._input.arrays import is_array, pixel_array
 from qvl_fast._input.files import opened
+from qvl_fast.warning import warn
 
 if TYPE_CHECKING:
     from qvl_fast._input.source import File, Prepared
@@ -78,10 +78,9 @@ def channels_last(
     """
     if array.shape[-3] in channels:
         if array.shape[-1] in channels:
-            warnings.warn(
+            warn(
                 f"either the first or the last axis of {name} shape {array.shape[-3:]} could be "
-                "its channels; the first is taken, as transformers does",
-                stacklevel=6,
+                "its channels; the first is taken, as transformers does"
             )
         return np.moveaxis(array, -3, -1)
     if array.shape[-1] in channels:

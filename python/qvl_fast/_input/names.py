@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from ast import literal_eval
 from collections.abc import Mapping
 from reprlib import Repr
 from typing import Any, cast
@@ -35,3 +36,10 @@ def describe(source: Any) -> str:
         name = getattr(source, "name", None)
     # Not a repr of what has no name: it may hold an address, and be of any length.
     return _short.repr(name) if isinstance(name, str) else f"({kind})"
+
+
+def named(description: str) -> str:
+    """The path in a description, or the description if it has none, or not all of it."""
+    if description.startswith("(") or len(description) >= _short.maxstring:
+        return description
+    return str(literal_eval(description))

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 Pixels: TypeAlias = "NDArray[np.uint8]"
 
-# Of a strip that is copied at a time; it stays in cache, and Pillow's memory for it is recycled.
-_STRIP_BYTES = 1 << 20
 _PILLOW = int(PIL.__version__.split(".")[0])
 
 
@@ -62,7 +60,7 @@ def is_borrowed(image: Image.Image) -> bool:
 
 
 class Pieces:
-    """An image in several pieces of memory, of which Pillow hands out some lines at a time.
+    """An image in several pieces of memory, of which Pillow copies some lines at a time.
 
     Attributes:
         size: ``(height, width)`` in pixels.
@@ -71,25 +69,14 @@ class Pieces:
     """
 
     def __init__(self, image: Image.Image) -> None:
+        image.load()  # once, before several threads ask for lines
         self.size = image.height, image.width
         self.has_alpha = image.mode == "RGBA"
         self._image = image
-        self._strip_lines = max(1, _STRIP_BYTES // (4 * image.width))
-        self._first = 0
-        self._strip = self._crop(0, self._strip_lines)
 
     def lines(self, first: int, last: int) -> Pixels:
-        """``(last - first, W, 4)``; to be asked for in order."""
-        if last > self._first + len(self._strip):
-            # Its memory is let go of first, so that the next strip gets it.
-            del self._strip
-            self._strip = self._crop(first, max(last, first + self._strip_lines))
-            self._first = first
-        return self._strip[first - self._first : last - self._first]
-
-    def _crop(self, first: int, last: int) -> Pixels:
-        height, width = self.size
-        strip = self._image.crop((0, first, width, min(last, height)))
+        """``(last - first, W, 4)``."""
+        strip = self._image.crop((0, first, self._image.width, last))
         try:
             return _shared_pixels(strip)
         except ValueError:  # Pillow has been told to keep smaller pieces than a strip.
@@ -136,11 +123,7 @@ def pixels_of_rgb(image: Image.Image) -> Pixels | Pieces:
     try:
         return _shared_pixels(image)[..., :3]
     except ValueError:
-        pass
-    try:
         return Pieces(image)
-    except ValueError:
-        return np.asarray(image)
 
 
 def _shared_pixels(image: Image.Image) -> NDArray[np.uint8]:

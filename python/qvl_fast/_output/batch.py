@@ -8,7 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from qvl_fast._input.arrays import is_array
-from qvl_fast._output.torch import as_tensor
+from qvl_fast._output.torch import as_tensor, is_torch_dtype
 
 if TYPE_CHECKING:
     import torch
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from qvl_fast._input.video.metadata import VideoMetadata
 
 T = TypeVar("T")
+_SECONDS = "second_per_grid_ts"
 
 
 class BatchRows(dict[str, T]):
     """The rows and grids of a batch: a dict that works as ``model(**batch)``.
 
-    It pickles, and takes further entries such as ``input_ids``. Its entries are attributes too. As
-    of any dict, its length is the number of entries; that of images is the length of their grids.
+    It pickles, and takes further entries such as ``input_ids``. Its entries are attributes too,
+    which may be assigned to. As of any dict, its length is the number of entries; that of images is
+    the length of their grids.
     """
 
     _ROWS: ClassVar[str]
@@ -37,9 +39,15 @@ class BatchRows(dict[str, T]):
                 f"{type(self).__name__!r} object has no attribute or entry {name!r}"
             ) from None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self:
+            self[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def to(
         self,
-        device: str | torch.device | None = None,
+        device: str | int | torch.device | torch.dtype | None = None,
         dtype: torch.dtype | None = None,
         *,
         non_blocking: bool = False,
@@ -47,17 +55,23 @@ class BatchRows(dict[str, T]):
         """A batch of tensors on a device; entries that are neither arrays nor tensors stay.
 
         Args:
-            device: where to; where they are by default.
-            dtype: of what is of a float type. Grids and uint8 rows keep theirs.
+            device: where to; where they are by default. A type instead is ``dtype``.
+            dtype: of what is of a float type. Grids and uint8 rows keep theirs, and so do
+                ``second_per_grid_ts``, of which position ids are made.
             non_blocking: whether not to wait for the copy; needs :meth:`pin_memory`.
 
         Raises:
             ImportError: torch is not installed.
         """
+        where: Any = device
+        if is_torch_dtype(device):
+            where, dtype = None, device
 
-        def moved(tensor: torch.Tensor) -> torch.Tensor:
-            kind = dtype if tensor.is_floating_point() else None
-            return tensor.to(device=device, dtype=kind, non_blocking=non_blocking)
+        def moved(name: str, tensor: torch.Tensor) -> torch.Tensor:
+            casts = tensor.is_floating_point() and name != _SECONDS
+            return tensor.to(
+                device=where, dtype=dtype if casts else None, non_blocking=non_blocking
+            )
 
         return self._mapped(moved)
 
@@ -69,17 +83,26 @@ class BatchRows(dict[str, T]):
             RuntimeError: torch has no accelerator.
         """
 
-        def pinned(tensor: torch.Tensor) -> torch.Tensor:
+        def pinned(_: str, tensor: torch.Tensor) -> torch.Tensor:
             return tensor.pin_memory()
 
         return self._mapped(pinned)
 
     def split(self) -> list[Self]:
-        """A batch for each item, of views; further entries are left out."""
+        """A batch for each item, of views; further entries are left out.
+
+        Raises:
+            ValueError: the grids stand for more or fewer rows than there are.
+        """
         result: list[Self] = []
-        rows: Any = self[self._ROWS]
+        rows: Any = self.get(self._ROWS, ())
+        counts = self._counts()
+        if sum(counts) != len(rows):
+            raise ValueError(
+                f"{self._ROWS} must be the {sum(counts)} that its items have, got {len(rows)}"
+            )
         first = 0
-        for place, count in enumerate(self._counts()):
+        for place, count in enumerate(counts):
             parts = {self._ROWS: rows[first : first + count]}
             for name in self._LINES:
                 if name in self:
@@ -99,16 +122,20 @@ class BatchRows(dict[str, T]):
         grids: Any = self.get(self._LINES[0])
         return [] if grids is None else [prod(grid) for grid in grids.tolist()]
 
-    def _mapped(self, function: Callable[[torch.Tensor], torch.Tensor]) -> BatchRows[torch.Tensor]:
+    def _mapped(
+        self, function: Callable[[str, torch.Tensor], torch.Tensor]
+    ) -> BatchRows[torch.Tensor]:
         result: Any = copy(self)
         for name, value in self.items():
             if is_array(value):
-                result[name] = function(as_tensor(value))
+                result[name] = function(name, as_tensor(value))
         return result
 
 
 class ImageRows(BatchRows[T]):
-    """The rows and grids of a batch of images; see :class:`BatchRows`.
+    """The rows and grids of a batch of images, a dict that works as ``model(**batch)``.
+
+    Further entries such as ``input_ids`` may be added. Entries are attributes too.
 
     Attributes:
         pixel_values: ``(N, columns)``, the rows of all images one after another.
@@ -148,7 +175,7 @@ class ImagePlanes(BatchRows[T]):
 
 
 class PaddedRows(BatchRows[T]):
-    """The patches of a batch of images, of each image as many, as the stock SigLIP 2 takes them.
+    """The patches of a batch of images, equally many of each, as the stock SigLIP 2 takes them.
 
     Attributes:
         pixel_values: ``(images, patches, columns)``; zeros after those that an image has.
@@ -180,21 +207,21 @@ class _Videos(BatchRows[T]):
 
 
 class VideoRows(_Videos[T]):
-    """The rows and grids of a batch of videos; see :class:`BatchRows`.
+    """The rows and grids of a batch of videos, a dict like :class:`ImageRows`.
 
     Attributes:
         pixel_values_videos: ``(N, columns)``, the rows of all videos one after another.
         video_grid_thw: int64 ``(videos, 3)``, the grid ``(t, h, w)`` of each: groups of frames, and
             patches.
-        second_per_grid_ts: seconds from one group of frames to the next, ``(videos,)``; only where
-            the model is told so (Qwen2.5-VL).
-        video_metadata: of each video, with the frames that were taken. Like the next, no entry of
-            the dict: no model takes it.
+        second_per_grid_ts: seconds from one group of frames to the next, ``(videos,)``; only for
+            models that read it (Qwen2.5-VL).
+        video_metadata: of each video, with the frames that were taken. Like the next, not an entry
+            of the dict: no model takes it.
         timestamps: of each video, what the prompt of a Qwen3-VL says before each group of frames;
             see :func:`qvl_fast.video_timestamps`.
     """
 
-    _LINES = ("video_grid_thw", "second_per_grid_ts")
+    _LINES = ("video_grid_thw", _SECONDS)
 
 
 class VideoPlanes(_Videos[T]):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from qvl_fast import _native
 from qvl_fast._input.arrays import is_array, is_tensor, tensor_memory
 from qvl_fast._output.forms import ReturnTensors
-from qvl_fast._output.torch import import_torch
+from qvl_fast._output.torch import import_torch, is_torch_dtype
 from qvl_fast.config.checks import check_choice
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def dtype_name(dtype: DType | torch.dtype) -> DType:
     Raises:
         ValueError: rows do not have this type.
     """
-    name = str(dtype).removeprefix("torch.") if _is_torch_dtype(dtype) else dtype
+    name = str(dtype).removeprefix("torch.") if is_torch_dtype(dtype) else dtype
     check_choice("dtype", name, DType)
     return cast("DType", name)
 
@@ -174,8 +174,3 @@ def _out_array(out: Any, dtype: DType) -> NDArray[Any]:
     if dtype == "bfloat16":
         return tensor_memory("out", out.view(import_torch().int16)).view(np.uint16)
     return tensor_memory("out", out)
-
-
-def _is_torch_dtype(value: object) -> bool:
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.dtype)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -31,6 +32,12 @@ def load_torch_early() -> None:
     """Import torch where it is installed: it takes seconds, which no first call should wait for."""
     with suppress(ImportError):
         import_torch()
+
+
+def is_torch_dtype(value: Any) -> TypeGuard[torch.dtype]:
+    """Whether a value is one of torch's types, without importing it: who has one has done so."""
+    module = sys.modules.get("torch")
+    return module is not None and isinstance(value, module.dtype)
 
 
 def as_tensor(value: Any) -> torch.Tensor:

@@ -21,7 +21,7 @@ class Region:
         coordinates: x and y in turn, in the model's own numbers: two for a point, four for a box,
             more for an outline.
         label: what the model calls it, None if it does not say.
-        problem: why the coordinates cannot be meant as they stand, None if they can.
+        problem: why the coordinates cannot be right, None if they can.
     """
 
     coordinates: tuple[float, ...]
@@ -48,7 +48,7 @@ def parse(text: str, config: str | ModelConfig) -> list[Region]:
         config: a preset's name or a :class:`ModelConfig`.
 
     Returns:
-        The places in their order. Those that cannot be meant as they stand, such as a number above
+        The places in their order. Those that cannot be right, such as a number above
         1000 where a thousand is the whole image, are there too and say so in ``problem``.
 
     Raises:

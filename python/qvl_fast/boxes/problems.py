@@ -1,4 +1,4 @@
-"""Coordinates that cannot be meant as they stand."""
+"""Coordinates that cannot be right."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with one of several boxes."""
+    """What is wrong with one of several boxes.
+
+    Attributes:
+        index: its place among them.
+        reason: what is wrong, in words.
+    """
 
     index: int
     reason: str
 
 
 class BoxError(ValueError):
-    """Some of the boxes are not where they can be.
+    """Boxes that lie outside the image, have their corners swapped, or cannot be right otherwise.
 
     Attributes:
         problems: the index of each, and what is wrong with it.

@@ -113,7 +113,7 @@ def convert(
     source: Space,
     target: Space,
 ) -> NDArray[np.float64]:
-    """Places in one space, told in another.
+    """Places in one space, converted to another.
 
     Args:
         boxes: points (N, 2), boxes (N, 4) as two corners, or outlines (N, 2 * points), x before y;

@@ -46,8 +46,8 @@ def format(
 
     Raises:
         BoxError: boxes outside the image or with corners swapped, each by its index.
-        ValueError: as many labels as there are no boxes, a label that holds one of the model's
-            tags, or outlines that the model cannot write.
+        ValueError: labels and boxes differ in number, a label holds one of the model's tags, or the
+            model cannot write outlines.
         TypeError: a value has the wrong type.
 
     Example:
@@ -79,7 +79,7 @@ def translate(
         target: likewise.
 
     Raises:
-        BoxError: places that cannot be meant as they stand, each by its index.
+        BoxError: places that cannot be right, each by its index.
         ValueError, TypeError: as :func:`format`.
 
     Example:

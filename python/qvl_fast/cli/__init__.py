@@ -24,7 +24,7 @@ from qvl_fast.cli.options import (
 )
 from qvl_fast.cli.text import printable
 from qvl_fast.config import PRESETS, TOWERS, ModelConfig
-from qvl_fast.processors.base import Reference
+from qvl_fast.processors.base import Reference, check_areas
 from qvl_fast.processors.image import ImageProcessor
 from qvl_fast.processors.video import VideoProcessor
 
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("preprocess", help="images and videos to rows in safetensors")
     )
     _add_doctor(commands.add_parser("doctor", help="what this build has and finds"))
-    bench = commands.add_parser("bench", help="what things cost on this machine")
+    bench = commands.add_parser("bench", help="how fast things are on this machine")
     what = bench.add_subparsers(required=True, metavar="WHAT")
     _add_bench_images(what.add_parser("images", help="images to rows"))
     _add_bench_tower(what.add_parser("tower", help="forward passes of a vision tower"))
@@ -96,8 +96,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_inspect(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Show what a model makes of images and videos: resized size, grid, rows and tokens; of "
-        "videos also the frames that are taken, when they are, and which bound decides on their "
+        "Show what a model makes of images and videos: resized size, grid, rows and tokens; for "
+        "videos also the frames that are taken, their times, and the bound that decides their "
         "size. Pixels are not decoded. Exits with 1 if a file could not be read."
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
@@ -124,13 +124,13 @@ def _inspect(args: argparse.Namespace) -> int:
 def _add_view(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Show images as a model sees them: tokens, windows, position ids, boxes and what smaller "
-        "budgets lose; of videos the first frames. Several make one page. Exits with 1 if a file "
-        "could not be read."
+        "budgets lose; for videos the first frames. Several files make one page. Exits with 1 if a "
+        "file could not be read."
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     _add_one_config(parser)
     parser.add_argument(
-        "--max-pixels", type=positive_integer, metavar="N", help="of the resized image"
+        "--max-pixels", type=positive_integer, metavar="N", help="largest area of a resized image"
     )
     parser.add_argument(
         "--boxes", type=Path, metavar="FILE", help="the model's answer about the image, as text"
@@ -141,7 +141,7 @@ def _add_view(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("view.html"),
         metavar="FILE",
-        help="page (.html) or, of one image, picture to write; default: %(default)s",
+        help="page (.html), or picture of one image, to write; default: %(default)s",
     )
     parser.set_defaults(run=_view, parser=parser)
 
@@ -164,10 +164,10 @@ def _add_diff(parser: argparse.ArgumentParser) -> None:
         dest="other",
         choices=_STOCK,
         default="transformers",
-        help="its default backend or the one over Pillow; default: %(default)s",
+        help="its default backend, or the one that uses Pillow; default: %(default)s",
     )
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="FILE", help="picture of what differs to write"
+        "-o", "--out", type=Path, metavar="FILE", help="picture to write, of what differs"
     )
     parser.set_defaults(run=_diff, parser=parser)
 
@@ -203,20 +203,30 @@ def _add_preprocess(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--out", required=True, type=Path, help="folder to write to")
     _add_one_config(parser)
-    parser.add_argument("--reference", choices=get_args(Reference), default="torchvision")
-    parser.add_argument("--dtype", choices=get_args(DType), default="float32")
+    parser.add_argument(
+        "--reference",
+        choices=get_args(Reference),
+        default="torchvision",
+        help="whose arithmetic resizes; default: %(default)s",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=get_args(DType),
+        default="float32",
+        help="type of the rows; default: %(default)s",
+    )
     parser.add_argument(
         "--temporal",
         choices=get_args(Temporal),
         default="full",
-        help="of images; rows of videos are full",
+        help="whether rows of images are full in time; those of videos are; default: %(default)s",
     )
     for bound in ("--min-pixels", "--max-pixels"):
         parser.add_argument(
             bound,
             type=positive_integer,
             metavar="N",
-            help="of the resized image; default: the configuration's",
+            help="bound of the area of a resized image; default: the configuration's",
         )
     _add_video_settings(parser)
     parser.add_argument(
@@ -257,6 +267,7 @@ def _processor(args: argparse.Namespace) -> ImageProcessor:
     bounds = {"min_pixels": args.min_pixels, "max_pixels": args.max_pixels}
     given = {name: value for name, value in bounds.items() if value is not None}
     try:
+        check_areas(args.config.image.layout, given)
         config = args.config.image.override(**given)
     except ValueError as error:
         options = " and ".join("--" + name.replace("_", "-") for name in given)
@@ -298,7 +309,7 @@ def _add_video_settings(parser: argparse.ArgumentParser) -> None:
         "--fps",
         type=positive_rate,
         metavar="N",
-        help="frames to take of a second of video; default: the configuration's",
+        help="frames to take for each second of video; default: the configuration's",
     )
     frames.add_argument(
         "--num-frames", type=positive_integer, metavar="N", help="frames to take of a video"
@@ -307,14 +318,14 @@ def _add_video_settings(parser: argparse.ArgumentParser) -> None:
         "--max-video-pixels",
         type=positive_integer,
         metavar="N",
-        help="max_pixels of videos: of a frame or of all, as the model has it; default: the "
-        "configuration's",
+        help="max_pixels of videos, for a frame or for all together, as the model defines it; "
+        "default: the configuration's",
     )
     parser.add_argument(
         "--timeout",
         type=positive_rate,
         metavar="SECONDS",
-        help="that opening a video, and then each frame, may take before the file counts as "
+        help="longest time for opening a video, and then for each frame, before the file counts as "
         "failed; default: no limit",
     )
 
@@ -326,6 +337,7 @@ def _with_video_settings(config: ModelConfig, args: argparse.Namespace) -> Model
     options = {"fps": args.fps, "num_frames": args.num_frames, "max_pixels": args.max_video_pixels}
     given = {name: value for name, value in options.items() if value is not None}
     try:
+        check_areas(config.video.layout, given)
         return replace(config, video=config.video.override(**given))
     except ValueError as error:
         raise CommandError(f"settings of videos for {config.name}: {error}") from None
@@ -347,8 +359,8 @@ def _doctor(_: argparse.Namespace) -> int:
 
 def _add_bench_images(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Time image files to rows, against transformers where that is installed. The rows are "
-        "checked to be equal first. Needs torch."
+        "Time image files to rows, against transformers where that is installed, after checking "
+        "that the rows are equal. Needs torch."
     )
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="an image, or a folder of images"
@@ -359,9 +371,9 @@ def _add_bench_images(parser: argparse.ArgumentParser) -> None:
         type=positive_integer,
         default=2,
         metavar="N",
-        help="of both in the case of a batch; default: %(default)s",
+        help="threads of both sides in the case of a batch; default: %(default)s",
     )
-    parser.add_argument("--rounds", type=positive_integer, default=5, metavar="N")
+    _add_rounds(parser, 5)
     parser.add_argument("--record", type=Path, metavar="FILE", help="JSON to write")
     parser.set_defaults(run=_bench_images, parser=parser)
 
@@ -371,6 +383,16 @@ def _bench_images(args: argparse.Namespace) -> int:
 
     return bench_images(
         args.paths, args.config, threads=args.threads, rounds=args.rounds, record=args.record
+    )
+
+
+def _add_rounds(parser: argparse.ArgumentParser, default: int) -> None:
+    parser.add_argument(
+        "--rounds",
+        type=positive_integer,
+        default=default,
+        metavar="N",
+        help="runs of each side, of which the median counts; default: %(default)s",
     )
 
 
@@ -386,7 +408,9 @@ def _add_bench_tower(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="one of %(choices)s; default: %(default)s",
     )
-    parser.add_argument("--depth", type=positive_integer, metavar="N", help="blocks, if not all")
+    parser.add_argument(
+        "--depth", type=positive_integer, metavar="N", help="number of blocks; default: all"
+    )
     parser.add_argument(
         "--images",
         nargs="+",
@@ -396,13 +420,19 @@ def _add_bench_tower(parser: argparse.ArgumentParser) -> None:
         help="batches of N images of H x W pixels; default: 1x1080x1920 8x448x448",
     )
     parser.add_argument("--device", default="cpu", help="such as cuda; default: %(default)s")
-    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "float16", "bfloat16"),
+        default="float32",
+        help="type of weights and rows; default: %(default)s",
+    )
     parser.add_argument(
         "--attention",
         choices=("auto", "flash-attn-3", "flash-attn", "varlen-flash", "varlen-cudnn", "sdpa"),
         default="auto",
+        help="kernel of attention; default: %(default)s",
     )
-    parser.add_argument("--rounds", type=positive_integer, default=3, metavar="N")
+    _add_rounds(parser, 3)
     parser.set_defaults(run=_bench_tower, parser=parser)
 
 

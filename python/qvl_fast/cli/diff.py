@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from qvl_fast.bench.stock_images import stock_processor
 from qvl_fast.cli.errors import CommandError
+from qvl_fast.cli.text import printable
 from qvl_fast.processors.functional import image_size
 from qvl_fast.processors.image import ImageProcessor
 from qvl_fast.views import diff as difference
@@ -42,7 +44,7 @@ def diff(file: Path, config: ModelConfig, reference: Reference, *, out: Path | N
             reference=reference,
             original=original,
         )
-        print(f"{file}: {found}")
+        print(f"{printable(file, sys.stdout)}: {found}")
         if out is not None:
             found.save(out)
     except ValueError as error:

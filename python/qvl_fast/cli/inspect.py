@@ -13,7 +13,7 @@ from qvl_fast.processors.video import VideoProcessor
 from qvl_fast.store.sources import Failure, is_video
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from qvl_fast.config import ModelConfig
@@ -90,13 +90,13 @@ def _image_lines(file: Path, processors: dict[str, ImageProcessor]) -> Iterator[
             _by(*resized),
             _by(1, *(side // patch for side in resized)) if tile is None else f"tiles {_by(*tile)}",
             str(rows),
-            _tokens(processor, height, width),
+            _tokens(processor.num_tokens, height, width),
         )
 
 
-def _tokens(processor: ImageProcessor, height: int, width: int) -> str:
+def _tokens(count: Callable[..., int], *sizes: object) -> str:
     try:
-        return str(processor.num_tokens(height, width))
+        return str(count(*sizes))
     except ValueError:  # What becomes of a tile is up to the model.
         return "-"
 
@@ -124,7 +124,7 @@ def _video_lines(
             _by(*outline.grid),
             "-" if seconds is None else f"{seconds:.3f}",
             str(rows),
-            str(processor.num_tokens(whole)),
+            _tokens(processor.num_tokens, whole),
         )
 
 

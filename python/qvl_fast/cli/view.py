@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from qvl_fast.cli.errors import CommandError
 from qvl_fast.cli.report import show_failures
+from qvl_fast.cli.text import printable
 from qvl_fast.store.sources import Failure, is_video
 from qvl_fast.views import View, gallery, view_frames
 from qvl_fast.views import view as view_image
@@ -40,7 +42,10 @@ def view(
     if not is_page and len(files) > 1:
         raise CommandError(f"argument --out: several images make a page, so {out} must be .html")
     if max_pixels:
-        config = with_budget(config, max_pixels)
+        try:
+            config = with_budget(config, max_pixels)
+        except ValueError as error:
+            raise CommandError(f"argument --max-pixels: {error}") from None
     answer = boxes.read_text(encoding="utf-8", errors="replace") if boxes else None
     views: list[View] = []
     failures: list[Failure] = []
@@ -60,6 +65,6 @@ def view(
                 views[0].save(out)
         except ValueError as error:
             raise CommandError(f"argument --out: {error}") from None
-        print(out)
+        print(printable(out, sys.stdout))
     show_failures(failures)
     return 1 if failures else 0

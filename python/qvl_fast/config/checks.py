@@ -98,16 +98,28 @@ def number(name: str, value: Any) -> float:
 def read_json(path: Path) -> Mapping[str, Any] | None:
     """The object in a JSON file, None where there is no file."""
     try:
-        text = path.read_text(encoding="utf-8")
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    try:
-        content: Any = json.loads(text)
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold a JSON object, got {content!r:.80}")
     return cast("dict[str, Any]", content)
+
+
+def section(settings: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """The object that a JSON file has by the first of these names; empty if it has none.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    for name in names:
+        if value := settings.get(name):
+            if not isinstance(value, Mapping):
+                raise TypeError(f"{name} must be an object, got {value!r:.80}")
+            return cast("Mapping[str, Any]", value)
+    return {}
 
 
 def checkpoint_directory(directory: str | os.PathLike[str]) -> Path:

@@ -92,7 +92,7 @@ class ImageConfig:
 
     @property
     def factor(self) -> int:
-        """Pixels along the side of one token: ``patch_size * merge_size``."""
+        """Pixels along the side of one token, ``patch_size * merge_size``."""
         return self.patch_size * self.merge_size
 
     def override(self, **values: Any) -> Self:
@@ -135,6 +135,9 @@ class ImageConfig:
 
     def updated(self, settings: Mapping[str, Any]) -> Self:
         """A copy with what the JSON of an image processor says beside its layout.
+
+        Args:
+            settings: the JSON, as :meth:`from_dict` takes it.
 
         Raises:
             ValueError, TypeError: as :meth:`from_dict`.

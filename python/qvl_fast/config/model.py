@@ -6,9 +6,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
-from qvl_fast.config.checks import checkpoint_directory, listed, read_json
+from qvl_fast.config.checks import (
+    checkpoint_directory,
+    listed,
+    positive_integer,
+    positive_number,
+    read_json,
+    section,
+)
 from qvl_fast.config.families import (
     IMAGES,
     PLACEHOLDERS,
@@ -61,7 +68,7 @@ class ModelConfig:
     def preset(cls, name: str) -> ModelConfig:
         """The configuration of a released model such as ``"qwen2.5-vl-7b"``.
 
-        A family's name alone means its 7B or 8B model; sizes differ in the tower only.
+        A family's name alone means its 7B, 8B or 9B model; sizes differ in the tower only.
 
         Raises:
             ValueError: the name is not known; the message lists those that are.
@@ -221,10 +228,12 @@ def _part(config: Any, kind: type[Part], name: str) -> Part:
         missing += listed(having)
     elif isinstance(config, ModelConfig):
         part = getattr(config, name)
-        missing = (
-            f"config {config.name!r} does not describe the {name}: the checkpoint had no "
-            f"config.json of a known model type ({listed(_MODEL_TYPES)})"
-        )
+        missing = f"config {config.name!r} does not describe the {name}"
+        if name in ("tower", "rope") and config.name not in _MODELS:
+            missing += (
+                ": the checkpoint had no config.json of a known model type "
+                f"({listed(_MODEL_TYPES)})"
+            )
     elif hasattr(config, "to_dict") and not isinstance(config, type):
         part = _stock_parts(config).get(name)
         missing = f"config, a {type(config).__name__}, does not describe the {name}"
@@ -286,14 +295,18 @@ def _model_parts(config: Mapping[str, Any]) -> tuple[TowerConfig | None, RopeCon
     preset = _MODEL_TYPES.get(config.get("model_type", ""))
     if preset is None or preset.rope is None:
         return None, None
-    vision: Mapping[str, Any] = config.get("vision_config") or {}
-    text: Mapping[str, Any] = config.get("text_config") or config  # Older files are flat.
-    rope: Mapping[str, Any] = text.get("rope_parameters") or text.get("rope_scaling") or {}
+    vision = section(config, "vision_config")
+    text = section(config, "text_config") or config  # Older files are flat.
+    rope = section(text, "rope_parameters", "rope_scaling")
     tower = TowerConfig.from_dict(vision, config["model_type"])
-    head_dim = text.get("head_dim")
+    default = _ROPE_DEFAULTS[config["model_type"]]
+    head_dim = text.get("head_dim") or default.head_dim
     heads, width = text.get("num_attention_heads"), text.get("hidden_size")
-    if head_dim is None and heads and width and not preset.rope.interleaved:
-        head_dim = width // heads  # Qwen3-VL has a default of its own.
+    if head_dim is None and heads and width:
+        head_dim = width // heads
+    if default.rotated is not None:
+        share = positive_number(_SHARE, rope.get(_SHARE, text.get(_SHARE, default.rotated)))
+        head_dim = int(positive_integer("head_dim", head_dim) * share)
     scaling = rope.get("rope_type", rope.get("type", "default"))
     theta = rope.get("rope_theta", text.get("rope_theta"))
     per_second = preset.rope.tokens_per_second and vision.get("tokens_per_second", 4)
@@ -302,7 +315,7 @@ def _model_parts(config: Mapping[str, Any]) -> tuple[TowerConfig | None, RopeCon
         merge_size=tower.merge_size,
         tokens_per_second=per_second,
         head_dim=head_dim or preset.rope.head_dim,
-        theta=theta or (500_000.0 if preset.rope.interleaved else 1_000_000.0),
+        theta=theta or default.theta,
         sections=tuple(rope.get("mrope_section", preset.rope.sections)),
         scaling="default" if scaling == "mrope" else scaling,
     )
@@ -319,6 +332,9 @@ _QWEN3 = ImageConfig(
 
 _QWEN2_VIDEO = VideoConfig(min_pixels=_QWEN2.min_pixels, max_pixels=_QWEN2.max_pixels)
 _QWEN3_VIDEO = replace(QWEN3_VL_DEFAULTS, min_pixels=4096, max_pixels=25_165_824)
+_QWEN3_ROPE = RopeConfig(
+    videos_in_groups=True, theta=5_000_000.0, sections=(24, 20, 20), interleaved=True
+)
 
 PRESETS: Mapping[str, ModelConfig] = {
     config.name: config
@@ -347,9 +363,16 @@ PRESETS: Mapping[str, ModelConfig] = {
             image=_QWEN3,
             video=_QWEN3_VIDEO,
             tower=TOWERS["qwen3-vl"],
-            rope=RopeConfig(
-                videos_in_groups=True, theta=5_000_000.0, sections=(24, 20, 20), interleaved=True
-            ),
+            rope=_QWEN3_ROPE,
+            grounding=GroundingConfig(scale=1000, markup="json"),
+        ),
+        ModelConfig(
+            name="qwen3.5",
+            placeholder=PLACEHOLDERS["qwen3.5"],
+            image=_QWEN3,
+            video=_QWEN3_VIDEO,
+            tower=TOWERS["qwen3.5"],
+            rope=replace(_QWEN3_ROPE, head_dim=64, theta=10_000_000.0, sections=(11, 11, 10)),
             grounding=GroundingConfig(scale=1000, markup="json"),
         ),
     )
@@ -360,7 +383,6 @@ _IMAGES: Mapping[str, ImageConfig] = {
     "colqwen2": _QWEN2,
     "qwen2.5-omni": _QWEN2,
     "qwen3-omni": _QWEN3,
-    "qwen3.5": _QWEN3,
     **IMAGES,
 }
 
@@ -369,7 +391,6 @@ _GROUNDING = {
     "qwen-vl": GroundingConfig(scale=1000, markup="ref-box"),
     "qwen2.5-omni": GroundingConfig(scale=None, markup="json"),
     "qwen3-omni": GroundingConfig(scale=1000, markup="json"),
-    "qwen3.5": GroundingConfig(scale=1000, markup="json"),
 }
 
 # Every family of models, without the sizes that differ in their towers only.
@@ -402,4 +423,34 @@ _MODEL_TYPES: Mapping[str, ModelConfig] = {
     "qwen2_5_vl": PRESETS["qwen2.5-vl"],
     "qwen3_vl": PRESETS["qwen3-vl"],
     "qwen3_vl_moe": PRESETS["qwen3-vl"],
+    "qwen3_5": PRESETS["qwen3.5"],
+    "qwen3_5_moe": PRESETS["qwen3.5"],
+    "qwen4_exp": PRESETS["qwen3.5"],
+}
+
+
+class _RopeDefaults(NamedTuple):
+    """What transformers assumes of a model type where a config.json is silent.
+
+    Attributes:
+        theta: base of the wavelengths.
+        head_dim: size of an attention head; None if it follows from the width.
+        rotated: share of it that is rotated; None where the JSON has no say in that.
+    """
+
+    theta: float
+    head_dim: int | None = None
+    rotated: float | None = None
+
+
+# What the JSON calls that share.
+_SHARE = "partial_rotary_factor"
+_ROPE_DEFAULTS: Mapping[str, _RopeDefaults] = {
+    "qwen2_vl": _RopeDefaults(1_000_000.0),
+    "qwen2_5_vl": _RopeDefaults(1_000_000.0),
+    "qwen3_vl": _RopeDefaults(500_000.0, head_dim=128),
+    "qwen3_vl_moe": _RopeDefaults(500_000.0, head_dim=128),
+    "qwen3_5": _RopeDefaults(10_000.0, head_dim=256, rotated=0.25),
+    "qwen3_5_moe": _RopeDefaults(10_000.0, head_dim=256, rotated=0.25),
+    "qwen4_exp": _RopeDefaults(10_000.0, head_dim=256, rotated=1.0),
 }

@@ -54,7 +54,7 @@ class VideoPlaceholder:
 
     Attributes:
         token: stands for a video, and later for each of its tokens unless ``frame`` is given.
-        frame: what each frame becomes instead, as an image does, after ``Frame1: `` with its number
+        frame: what each frame becomes instead, as an image does, after ``Frame1:`` with its number
             and in a line of its own (InternVL).
         token_id: id of ``token``; None if it is not known.
 

@@ -16,11 +16,13 @@ class RopeConfig:
         tokens_per_second: time ids in a second of video (Qwen2.5-VL); None if the time id counts
             groups of frames.
         videos_in_groups: whether text with timestamps stands between the groups of frames of a
-            video, each then numbered as an image (Qwen3-VL).
-        head_dim: size of an attention head.
+            video, each then numbered as an image (Qwen3-VL, Qwen3.5).
+        head_dim: channels of an attention head that are rotated: all, or the first quarter
+            (Qwen3.5).
         theta: base of the wavelengths.
         sections: how many of the ``head_dim / 2`` frequencies follow time, height and width.
-        interleaved: whether those of the three axes alternate (Qwen3-VL) or follow each other.
+        interleaved: whether those of the three axes alternate (Qwen3-VL, Qwen3.5) or follow each
+            other.
         scaling: the checkpoint's recipe for long contexts, ``"default"`` if it has none. It leaves
             the ids as they are; angles are refused with one.
 

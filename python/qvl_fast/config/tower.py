@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from math import isqrt
 from typing import Any, Self
 
-from qvl_fast.config.checks import listed, positive_integer, positive_number
+from qvl_fast.config.checks import listed, positive_integer, positive_number, section
 
 _BLOCK_LISTS = ("full_attention_blocks", "deepstack_blocks")
 
@@ -88,7 +88,7 @@ class TowerConfig:
     def preset(cls, name: str) -> TowerConfig:
         """The tower of a released checkpoint such as ``"qwen2.5-vl-7b"``.
 
-        A family's name alone means its 7B or 8B model; ``"qwen2-vl-tiny"`` and so on are for
+        A family's name alone means its 7B, 8B or 9B model; ``"qwen2-vl-tiny"`` and so on are for
         tests.
 
         Raises:
@@ -104,6 +104,10 @@ class TowerConfig:
         """The tower that the ``vision_config`` of a ``config.json`` describes.
 
         What is missing has the default of transformers for the model type.
+
+        Args:
+            settings: the ``vision_config``.
+            model_type: of the model, such as ``"qwen2_5_vl"``.
 
         Raises:
             ValueError: the model type is not known, or the settings ask for something that the
@@ -137,7 +141,7 @@ class TowerConfig:
 
 def _rope_theta(settings: Mapping[str, Any]) -> float:
     """The base of the wavelengths, where transformers looks for it."""
-    rope: Mapping[str, Any] = settings.get("rope_scaling") or settings.get("rope_parameters") or {}
+    rope = section(settings, "rope_scaling", "rope_parameters")
     # A checkpoint without a type of its own, or with the language models' "default", is axial.
     kind = rope.get("rope_type", rope.get("type", "axial"))
     if kind not in ("axial", "default"):
@@ -244,6 +248,10 @@ def _qwen3(out_width: int, *, small: bool = False) -> TowerConfig:
     )
 
 
+def _qwen3_5(out_width: int, *, small: bool = False) -> TowerConfig:
+    return replace(_qwen3(out_width, small=small), deepstack_blocks=())
+
+
 _TINY = TowerConfig(depth=3, width=96, heads=4, mlp_width=192, out_width=64)
 
 TOWERS: Mapping[str, TowerConfig] = {
@@ -266,4 +274,9 @@ TOWERS: Mapping[str, TowerConfig] = {
     "qwen3-vl-30b-a3b": _qwen3(2048),
     "qwen3-vl-235b-a22b": _qwen3(4096),
     "qwen3-vl-tiny": replace(_TINY, patch_size=16, position_table_side=12, deepstack_blocks=(0, 1)),
+    "qwen3.5": _qwen3_5(4096),
+    "qwen3.5-4b": _qwen3_5(2560, small=True),
+    "qwen3.5-9b": _qwen3_5(4096),
+    "qwen3.5-27b": _qwen3_5(5120),
+    "qwen3.5-tiny": replace(_TINY, patch_size=16, position_table_side=12),
 }

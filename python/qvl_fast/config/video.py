@@ -25,6 +25,8 @@ class VideoConfig(ImageConfig):
     Defaults are the class defaults of ``Qwen2VLVideoProcessor`` in transformers;
     :data:`QWEN3_VL_DEFAULTS` has those of ``Qwen3VLVideoProcessor``.
 
+    Those of :class:`ImageConfig` are not repeated here.
+
     Attributes:
         min_pixels: least number of pixels, of what ``budget`` says.
         max_pixels: largest number of pixels, likewise; ``size["longest_edge"]`` in JSON.
@@ -36,8 +38,8 @@ class VideoConfig(ImageConfig):
             of a frame, of which nine tenths are shared by all frames; tokens of a frame for that
             of a clip.
         do_sample_frames: whether frames are chosen, or all taken.
-        sampling: whose rule chooses them: Qwen's, ``"llava-onevision"`` for every so many-th (as
-            most classes in transformers), ``"internvl"`` for the middles of equal parts.
+        sampling: whose rule chooses them: Qwen's, ``"llava-onevision"`` for equal steps (as most
+            classes in transformers), ``"internvl"`` for the middles of equal parts.
         fps: frames that are taken of a second.
         num_frames: how many are taken in all, instead of ``fps``.
         min_frames: how many are taken at least by Qwen's rules; does not bind ``num_frames``.

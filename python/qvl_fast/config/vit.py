@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self, cast
 
-from qvl_fast.config.checks import check_choice, listed, positive_integer, positive_number
+from qvl_fast.config.checks import check_choice, listed, positive_integer, positive_number, section
 
 Activation = Literal["quick_gelu", "gelu", "gelu_pytorch_tanh"]
 Norm = Literal["layer_norm", "rms_norm"]
@@ -143,7 +143,7 @@ class VitConfig:
         """
         model_type: str = config.get("model_type", "")
         family = _FAMILIES.get(model_type)
-        vision = config if family is None else _object(config.get("vision_config"))
+        vision = config if family is None else section(config, "vision_config")
         kind: str = vision.get("model_type", model_type if family is None else family.vision)
         if kind not in _STOCK:
             raise ValueError(f"model_type must be one of {listed(VIT_TYPES)}, got {model_type!r}")
@@ -177,12 +177,6 @@ def _from_start(layers: Any, depth: int) -> tuple[int, ...]:
     if not given or any(not -depth - 1 <= layer <= depth for layer in given):
         raise ValueError(f"layers must be from {-depth - 1} to {depth}, got {layers!r}")
     return tuple(layer % (depth + 1) for layer in given)
-
-
-def _object(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping | None):
-        raise TypeError(f"vision_config must be an object, got {value!r:.80}")
-    return dict(cast("Mapping[str, Any]", value or {}))
 
 
 def _square(name: str, value: Any) -> int:

@@ -50,8 +50,8 @@ def image_attention_mask(
     Args:
         input_ids: integers ``(B, S)``, with one ``image_token_id`` an image; see
             :func:`expand_images`.
-        images: the most that any prompt has, as ``pixel_values`` has them: ``(B, images, 3,
-            height, width)``, zeros where a prompt has fewer. Those beyond are not seen.
+        images: the largest number in a prompt, as in ``pixel_values``: ``(B, images, 3, height,
+            width)``, zeros where a prompt has fewer. Images beyond it are not seen.
         image_token_id: what stands for an image.
         eos_token_id: what ends a text; None if nothing does.
         return_tensors: ``"np"`` for arrays, ``"pt"`` for torch tensors over the same memory.

@@ -26,7 +26,7 @@ def image_tag(path: str | os.PathLike[str]) -> NDArray[np.int64]:
 
     The bytes of the path, in UTF-8, are ids themselves, and are padded to the 256 tokens that the
     image becomes. The model opens the file that it finds there, and puts the image's features in
-    the places.
+    the places. Semantics: the tokenizer that was released with Qwen-VL.
 
     Args:
         path: of the image, or its address, of at most 256 bytes.
@@ -35,7 +35,7 @@ def image_tag(path: str | os.PathLike[str]) -> NDArray[np.int64]:
         int64 ``(258,)``.
 
     Raises:
-        ValueError: the path is empty, too long, or has characters that UTF-8 has not.
+        ValueError: the path is empty, too long, or has characters that UTF-8 cannot encode.
         TypeError: it is not a path.
 
     Example:

@@ -68,7 +68,8 @@ def mrope_position_ids(
 
     Text counts on in all three. A run of image or video tokens is spread over the grid of the next
     image or video, starting from the current count. Semantics: ``get_rope_index`` of Qwen2VLModel,
-    Qwen2_5_VLModel or Qwen3VLModel, by ``config``, in a version of transformers: ``positions``.
+    Qwen2_5_VLModel or Qwen3VLModel, which Qwen3_5Model shares, by ``config``, in a version of
+    transformers: ``positions``.
 
     Args:
         mm_token_type_ids: integers ``(B, S)``: 0 text, 1 image, 2 video; see
@@ -253,6 +254,8 @@ def mm_token_type_ids(
     return_tensors: ReturnTensors = "np",
 ) -> NDArray[np.int64] | torch.Tensor:
     """The type of each token: 0 text, 1 image, 2 video.
+
+    Equal to what the processors of Qwen-VL in transformers return under this name.
 
     Args:
         input_ids: integers of any shape.

@@ -98,7 +98,7 @@ def block_diagonal_mask(
     *,
     return_tensors: ReturnTensors = "np",
 ) -> NDArray[np.bool_] | torch.Tensor:
-    """The attention mask of a packed sequence: True where query and key are of one item.
+    """The attention mask of a packed sequence: True where query and key belong to one item.
 
     Args:
         cu_seqlens: integers ``(items + 1,)`` from 0, never decreasing.

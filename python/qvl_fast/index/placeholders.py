@@ -49,7 +49,7 @@ def expand_placeholders(
     cost of tokenising them.
 
     Args:
-        input_ids: integers ``(S,)`` with one placeholder an item.
+        input_ids: integers ``(S,)`` with one placeholder for each item.
         token_id: the placeholder.
         counts: integers ``(n,)``: tokens of each item, in order; see
             :meth:`qvl_fast.ImageProcessor.num_tokens`.

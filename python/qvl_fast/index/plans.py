@@ -135,8 +135,8 @@ def plan(
 ) -> IndexPlan:
     """Everything that one tower needs to know about a batch of grids.
 
-    It is computed anew at each call and belongs to whoever asked for it: to hand out safe copies
-    of a cached one would cost about as much (``benches/plan.py``).
+    It is computed anew at each call and belongs to the caller: handing out safe copies of a cached
+    one would cost about as much (``benches/plan.py``).
 
     Args:
         grid_thw: integers ``(n, 3)``, sides divisible by the merge size.

@@ -7,7 +7,6 @@ with others answers worse without a word. Versions that agree form a class, know
 from __future__ import annotations
 
 import re
-import warnings
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from qvl_fast._input.arrays import is_tensor, number_array
+from qvl_fast.warning import warn
 
 if TYPE_CHECKING:
     from qvl_fast.config import RopeConfig
@@ -136,10 +136,7 @@ def warn_of_bugs(rules: PositionClass, settings: RopeConfig, images: int, videos
     if images and rules.images is None and settings.tokens_per_second is not None:
         wrong.append("images are numbered with the seconds of videos")
     if wrong:
-        warnings.warn(
-            f"positions {rules.name!r} reproduce a bug of transformers: {' and '.join(wrong)}",
-            stacklevel=3,
-        )
+        warn(f"positions {rules.name!r} reproduce a bug of transformers: {' and '.join(wrong)}")
 
 
 class Intervals(NamedTuple):

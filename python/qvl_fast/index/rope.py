@@ -63,9 +63,10 @@ def mrope_rotary(position_ids: Tensor, config: AnyRopeConfig) -> tuple[Tensor, T
 
     Frequency j follows time, height or width. With sections ``(t, h, w)`` that add up to D/2, they
     are in sections (Qwen2-VL, Qwen2.5-VL): the first t follow time, the next h height, the last w
-    width; or interleaved (Qwen3-VL): height has j = 1, 4, ... below 3h, width j = 2, 5, ... below
-    3w, time the others. Semantics: ``Qwen2VLRotaryEmbedding`` and ``Qwen3VLTextRotaryEmbedding``
-    of transformers.
+    width; or interleaved (Qwen3-VL, Qwen3.5): height has j = 1, 4, ... below 3h, width j = 2, 5,
+    ... below 3w, time the others. D is what of a head is rotated; of Qwen3.5 its first quarter.
+    Semantics: ``Qwen2VLRotaryEmbedding``, ``Qwen3VLTextRotaryEmbedding`` and
+    ``Qwen3_5TextRotaryEmbedding`` of transformers.
 
     Args:
         position_ids: integers ``(3, B, S)``; see :func:`qvl_fast.mrope_position_ids`.
@@ -102,10 +103,14 @@ def mrope_rotary(position_ids: Tensor, config: AnyRopeConfig) -> tuple[Tensor, T
 
 
 def rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate queries or keys.
+    """Rotate queries or keys, the first half of the channels with the second.
+
+    Semantics: ``apply_rotary_pos_emb_vision`` and ``apply_rotary_pos_emb`` of transformers, for
+    one of the two.
 
     Args:
-        states: ``(..., D)``, any float type; it is computed in that of ``cos`` and cast back.
+        states: ``(..., D)``, any float type; it is computed in that of ``cos`` and cast back. Of
+            Qwen3.5, the first D channels of a head.
         cos: what :func:`vision_rotary` or :func:`mrope_rotary` gives, broadcast against ``states``.
         sin: likewise.
 

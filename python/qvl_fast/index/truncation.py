@@ -30,11 +30,11 @@ def drop_truncated(
     merge_size: int = 2,
     truncation_side: TruncationSide = "right",
 ) -> tuple[Ids, Rows, SomeGrids]:
-    """Drop the images of a prompt whose placeholders were cut off, in part or all.
+    """Drop the images of a prompt whose placeholders were cut off, wholly or in part.
 
     A model refuses a prompt with fewer placeholders than its images have tokens. What is left of an
-    image that was cut goes, too: its rows, its grid and its last placeholders. Labels and masks are
-    to be cut to the same length, at the same side.
+    image that was cut is dropped too: its rows, its grid and its last placeholders. Cut labels and
+    masks to the same length, at the same side.
 
     For a prompt with videos, call it once for the images and once for the videos.
 

@@ -1,5 +1,7 @@
 """A stage of Ray Data that makes rows of images, on as many machines as there are.
 
+For example::
+
     import ray
     from qvl_fast.integrations.ray import RowStage
 
@@ -23,12 +25,14 @@ from PIL import Image
 from qvl_fast._output.batch import ImageRows
 from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import check_form, dtype_name, hand_out, row_memory
-from qvl_fast.config.checks import check_choice
+from qvl_fast.config.checks import check_choice, listed
 from qvl_fast.processors.image import ImageProcessor
 from qvl_fast.processors.inverse import unpatchify
 
 if TYPE_CHECKING:
     from qvl_fast._input.source import ImageSource
+
+__all__ = ["RowStage", "read_rows"]
 
 Form = Literal["arrays", "bytes", "multimodal_data"]
 
@@ -42,8 +46,8 @@ class RowStage:
     A worker uses as many threads as the CPUs that Ray has assigned to it (``num_cpus=``), unless
     the processor says ``num_threads``.
 
-    Every other column stays. New are ``error``, a text where an image cannot be used and else an
-    empty one, and by ``form``:
+    Every other column stays, and none may have the name of one that is added. These are
+    ``error``, which says why an image cannot be used and is empty otherwise, and by ``form``:
 
     - ``"arrays"``: ``pixel_values``, ``(N, columns)`` for each image, and ``image_grid_thw``, int64
       ``(3,)``. For what follows in Ray, and for ``write_webdataset``.
@@ -103,25 +107,38 @@ class RowStage:
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """A batch of columns with rows instead of images.
 
+        Args:
+            batch: the columns by name, of equal length.
+
+        Returns:
+            The columns described above.
+
         Raises:
             KeyError: there is no such column.
+            ValueError: there is a column already that is to be made.
         """
         images = list(batch[self._column])
-        found = self._made(images)
-        result = dict(batch)
+        kept = dict(batch)
         if not self._keep_images:
-            del result[self._column]
+            del kept[self._column]
+        found = self._made(images)
         made = [None if isinstance(item, Exception) else item for item in found]
         match self._form:
             case "arrays":
-                result |= self._arrays(made)
+                new = self._arrays(made)
             case "bytes":
-                result |= self._bytes(made)
+                new = self._bytes(made)
             case "multimodal_data":
-                result["multimodal_data"] = _column([self._multimodal_data(item) for item in made])
+                new = {"multimodal_data": _column([self._multimodal_data(item) for item in made])}
         # Never None: a part whose errors are all None would have a column of another type.
         errors = [_described(item) if isinstance(item, Exception) else "" for item in found]
-        return {**result, "error": _column(errors)}
+        new["error"] = _column(errors)
+        if taken := kept.keys() & new.keys():
+            raise ValueError(
+                f"batch must not have the columns {listed(taken)} before this stage, which makes "
+                "them; rename or drop them"
+            )
+        return kept | new
 
     def _made(self, images: Sequence[ImageSource]) -> list[ImageRows[Any] | Exception]:
         """The rows of each image, or what its use raised."""

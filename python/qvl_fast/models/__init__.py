@@ -1,9 +1,12 @@
 """Vision towers: PyTorch modules that turn patch rows and their plan into tokens.
 
+For example::
+
     tower = qvl_fast.models.load_vision_tower(directory, torch.bfloat16, "cuda")
     tokens = tower(rows, qvl_fast.plan(grid_thw, tower.config).to("cuda")).tokens
 
-Needs torch, which the package alone does not import. Read in the order in which rows pass through:
+Needs torch, which the package alone does not import. The modules in the order in which rows pass
+through them::
 
     base       what all towers share: options, weights from elsewhere
     tower      what the generations share: the plan

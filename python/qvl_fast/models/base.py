@@ -51,6 +51,11 @@ class Tower(nn.Module):
 
         Tensors become parameters that are trained; parameters stay as they are, frozen or not.
 
+        Args:
+            config: as for the class.
+            weights: tensors by name. They are taken over, not copied.
+            attention: as for the class.
+
         Raises:
             ValueError: a tensor is missing, not known or of another shape; the message lists them.
         """

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qvl_fast.config import BARE_VIT_TYPES, VIT_TYPES, TowerConfig, VitConfig
-from qvl_fast.config.checks import checkpoint_directory, listed, read_json
+from qvl_fast.config.checks import checkpoint_directory, listed, read_json, section
 from qvl_fast.models.qwen import QwenVisionTower
 from qvl_fast.models.qwen2 import Qwen2VisionTower
 from qvl_fast.models.qwen2_5 import Qwen2_5VisionTower
@@ -89,13 +89,13 @@ def load_vision_tower(
         for name, tensor in _vision_tensors(directory, prefixes)
     )
     if model_type == "qwen":
-        vit = VitConfig.from_qwen(config.get("visual") or {})
+        vit = VitConfig.from_qwen(section(config, "visual"))
         return QwenVisionTower.from_checkpoint(vit, tensors, attention=attention)
     if model_type in VIT_TYPES:
         shape = VitConfig.from_dict(config)
         weights, kind = vit_weights(tensors, shape), VitTower
     elif model_type in TOWER_CLASSES:
-        shape = TowerConfig.from_dict(config.get("vision_config") or {}, model_type)
+        shape = TowerConfig.from_dict(section(config, "vision_config"), model_type)
         weights, kind = dict(tensors), TOWER_CLASSES[model_type]
     else:
         known = listed(["qwen", *TOWER_CLASSES, *VIT_TYPES])

@@ -36,9 +36,13 @@ class Mlp(nn.Module):
 
 
 class Qwen2VisionTower(VisionTower):
-    """Every block attends to whole frames. See :class:`VisionTower`.
+    """Every block attends to whole frames.
 
     Semantics: ``Qwen2VisionTransformerPretrainedModel`` of transformers.
+
+    Args:
+        config: as for :class:`VisionTower`.
+        attention: as for :class:`VisionTower`.
     """
 
     model_types = ("qwen2_vl",)

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 
 class Qwen2_5VisionTower(VisionTower):  # noqa: N801  (the model's name)
-    """Blocks attend within windows, but for a few. See :class:`VisionTower`.
+    """All blocks but a few attend within windows.
 
     Semantics: ``Qwen2_5_VisionTransformerPretrainedModel`` of transformers.
+
+    Args:
+        config: as for :class:`VisionTower`.
+        attention: as for :class:`VisionTower`.
     """
 
     model_types = ("qwen2_5_vl",)

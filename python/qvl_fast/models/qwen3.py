@@ -57,8 +57,12 @@ class Merger(nn.Module):
 class Qwen3VisionTower(VisionTower):
     """Learned positions beside the rotary ones; some blocks' output goes to DeepStack.
 
-    See :class:`VisionTower`. Semantics: ``Qwen3VLVisionModel`` of transformers, and without
-    DeepStack ``Qwen3_5VisionModel``.
+    Semantics: ``Qwen3VLVisionModel`` of transformers, and without DeepStack
+    ``Qwen3_5VisionModel``.
+
+    Args:
+        config: as for :class:`VisionTower`.
+        attention: as for :class:`VisionTower`.
     """
 
     model_types = ("qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe", "qwen4_exp")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class Visual(nn.Module):
     """What a model of transformers calls as ``model.model.visual``, computed by a tower.
 
+    It is put there like this::
+
         model.model.visual = Visual(Qwen3VisionTower.from_transformers(model.model.visual))
 
     It shares the tower's modules and has them under the same names, so that the model's state dict
@@ -39,7 +41,7 @@ class Visual(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type that the model casts rows to: that of the weights; uint8 if the tower is folded."""
+        """Type that the model casts rows to, that of the weights; uint8 if the tower is folded."""
         folded = self.tower.patch_embed.normalization is not None
         return torch.uint8 if folded else self.tower.dtype
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
@@ -46,6 +47,16 @@ Form = Literal["rows", "planes", "padded"]
 Reference = Literal["torchvision", "pillow", "pillow-12", "pillow-13"]
 Decode = Literal["exact", "scaled"]
 Config = TypeVar("Config", bound=ImageConfig)
+
+# Settings that are of areas in pixels.
+_AREAS = {
+    "min_pixels",
+    "max_pixels",
+    "size",
+    "total_pixels",
+    "cap_pixels_per_frame",
+    "max_video_tokens",
+}
 
 
 class Processor(Generic[Config]):
@@ -105,7 +116,7 @@ class Processor(Generic[Config]):
 
     @property
     def columns(self) -> int:
-        """Elements in a row: ``3 * frames * patch_size**2``, one frame if compact; or in a tile."""
+        """Elements in a row, ``3 * frames * patch_size**2``, one frame if compact; or in a tile."""
         return self._writer.columns
 
     def _make(
@@ -200,6 +211,21 @@ class Processor(Generic[Config]):
         object.__setattr__(self, "_writer", self._new_writer())
         if self.return_tensors == "pt":
             load_torch_early()
+
+
+def check_areas(layout: Layout, settings: Mapping[str, Any]) -> None:
+    """Refuse bounds of areas where the size does not go by areas, and they would do nothing.
+
+    Args:
+        layout: how sizes are found.
+        settings: what is given; None is nothing.
+
+    Raises:
+        ValueError: names one.
+    """
+    given = {name for name in _AREAS if settings.get(name) is not None}
+    if given and not isinstance(layout.fit, (Area, Halved)):
+        raise ValueError(f"{min(given)} must be None for fit {layout.fit!r}")
 
 
 def resolve_reference(reference: Reference) -> Literal["torchvision", "pillow-12", "pillow-13"]:

@@ -51,8 +51,9 @@ def image_size(source: ImageSource) -> tuple[int, int]:
         ``(height, width)`` in pixels, before any resizing.
 
     Raises:
-        TypeError: not an image, or an array that is not uint8.
-        ValueError: not a readable image file, or a stream that cannot seek.
+        TypeError: not an image.
+        ImageError: an image that cannot be used, or a stream that cannot seek; a ValueError and a
+            TypeError.
         OSError: a path that cannot be read.
 
     Example:
@@ -112,7 +113,7 @@ def resize(
         raise ValueError(f"height * width must be at most 2**53, got {height} * {width}")
     resolved = resolve_reference(reference)
     out = _native.empty((*sides, 3), "uint8")
-    _native.resize_into(pixels[np.newaxis], out, resolved, environment.isa())
+    _native.resize_into(pixels, out, resolved, environment.isa())
     return out
 
 

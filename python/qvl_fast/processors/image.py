@@ -15,12 +15,13 @@ from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import DType, Rows, Temporal, check_form, hand_out
 from qvl_fast.config import AnyImageConfig, ImageConfig, image_config
 from qvl_fast.config.checks import check_choice, positive_integer
-from qvl_fast.config.layout import AnyresTokens, Area, Halved, PatchBudget, TileTokens
+from qvl_fast.config.layout import AnyresTokens, PatchBudget, TileTokens
 from qvl_fast.processors.base import (
     Decode,
     Form,
     Processor,
     Reference,
+    check_areas,
     native_layout,
 )
 from qvl_fast.processors.writing import Batch
@@ -33,9 +34,9 @@ class ImageProcessor(Processor[ImageConfig]):
     """Images to what a model takes, equal bit for bit to the processors in transformers.
 
     With ``reference="torchvision"`` equal to ``Qwen2VLImageProcessor``, with ``"pillow"`` to
-    ``Qwen2VLImageProcessorPil``, on the CPU; for other families to the processors of theirs. Its
-    settings cannot be changed, so threads may share
-    it. It pickles, as do subclasses, and is cheap to make again.
+    ``Qwen2VLImageProcessorPil``, on the CPU; for other families to their processors. Its settings
+    cannot be changed, so threads may share it. It pickles, as do subclasses, and is cheap to make
+    again.
 
     Args:
         config: a preset's name, a :class:`ModelConfig`, an :class:`ImageConfig`, or a processor of
@@ -54,8 +55,8 @@ class ImageProcessor(Processor[ImageConfig]):
         temporal: ``"full"`` stores a patch for each of ``temporal_patch_size`` frames as the
             reference does, ``"compact"`` once, which the towers of :mod:`qvl_fast.models` take.
         num_threads: how many threads a call may use. By default one in a worker process, elsewhere
-            as many as the process may use processors, or ``QVL_FAST_NUM_THREADS``. Concurrent calls
-            share these.
+            one for each processor that the process may use, or ``QVL_FAST_NUM_THREADS``. Concurrent
+            calls share these.
         pin_memory: write the rows to page-locked memory, from which a device copies without
             waiting; needs torch with an accelerator.
         decode: ``"exact"``, or ``"scaled"`` to let a JPEG that is to shrink to half or less be
@@ -102,8 +103,10 @@ class ImageProcessor(Processor[ImageConfig]):
         **overrides: Any,
     ) -> None:
         check_choice("decode", decode, Decode)
+        settings = image_config(config)
+        check_areas(overrides.get("layout", settings.layout), overrides)
         self._make(
-            image_config(config).override(**overrides),
+            settings.override(**overrides),
             reference=reference,
             dtype=dtype,
             temporal=temporal,
@@ -198,8 +201,7 @@ class ImageProcessor(Processor[ImageConfig]):
         check_form(form, self.dtype)
         bounds = {"min_pixels": min_pixels, "max_pixels": max_pixels, "size": size}
         given = {name: value for name, value in bounds.items() if value is not None}
-        if given and not isinstance(self.config.layout.fit, (Area, Halved)):
-            raise ValueError(f"{min(given)} must be None for fit {self.config.layout.fit!r}")
+        check_areas(self.config.layout, given)
         layout = self._layout
         if given:
             config = self.config.override(**given)

@@ -97,8 +97,8 @@ def fingerprint(
 ) -> str:
     """A short text that is the same for the same pixels, whatever the form of the rows.
 
-    A trainer and a server that compare it know whether their models see the same. It is taken of
-    the resized pixels in the order of the rows, and stays the same from machine to machine and
+    A trainer and a server that compare it know whether their models see the same. It is computed
+    from the resized pixels in the order of the rows, and stays the same from machine to machine and
     version to version. So these agree:
 
     - float32, float16 and uint8 rows;

@@ -35,7 +35,7 @@ def expand_images(
     sizes: Sequence[tuple[int, int]],
     config: str | ModelConfig,
 ) -> str | NDArray[np.int64]:
-    """Expand a prompt with one placeholder an image to one with a placeholder a token.
+    """Repeat the placeholder of each image in a prompt for each of its tokens.
 
     Equal to what the processors of transformers make of it: ``LlavaProcessor``,
     ``LlavaNextProcessor``, ``LlavaOnevisionProcessor``, ``InternVLProcessor``, ``Blip2Processor``,
@@ -43,7 +43,7 @@ def expand_images(
 
     Args:
         prompt: a text, or its token ids, int ``(S,)``. Those of BLIP-2 must be ids: the tokens of
-            the image come before that which the tokenizer begins with.
+            the image come before the token that the tokenizer puts first.
         sizes: ``(height, width)`` of each image of this prompt in pixels, before any resizing, in
             their order.
         config: a preset's name or a :class:`ModelConfig`. For ids it must be that of a checkpoint,
@@ -89,7 +89,7 @@ def expand_videos(
     frames: Sequence[int],
     config: str | ModelConfig,
 ) -> str | NDArray[np.int64]:
-    r"""Expand a prompt with one placeholder a video to one with a placeholder a token.
+    r"""Repeat the placeholder of each video in a prompt for each of its tokens.
 
     Equal to what ``LlavaOnevisionProcessor`` and ``InternVLProcessor`` of transformers make of it.
     Where a prompt has images too, expand these first: a frame of InternVL becomes what an image

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from qvl_fast import _native
 from qvl_fast._input.video.metadata import DEFAULT_FPS, VideoMetadata
 from qvl_fast.config import VideoConfig
+from qvl_fast.warning import warn
 
 
 def sample(config: VideoConfig, total_frames: int, fps: float | None) -> NDArray[np.int64]:
@@ -67,11 +67,10 @@ def choose(config: VideoConfig, whole: VideoMetadata) -> VideoMetadata:
     if not config.do_sample_frames:
         return whole.with_frames(list(range(total)))
     if config.fps is not None and whole.fps is None and config.sampling == "qwen3-vl":
-        warnings.warn(
+        warn(
             f"a video without a rate is taken to have {DEFAULT_FPS} frames a second, as "
             "transformers does; pass video_metadata, or do_sample_frames=False for frames that "
-            "were sampled already",
-            stacklevel=5,
+            "were sampled already"
         )
         whole = replace(whole, fps=DEFAULT_FPS)
     return whole.with_frames(sample(config, total, whole.fps).tolist())

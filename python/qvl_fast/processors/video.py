@@ -36,7 +36,7 @@ from qvl_fast._output.rows import (
 from qvl_fast.config import AnyVideoConfig, VideoConfig, positive_integer, video_config
 from qvl_fast.config.checks import positive_number
 from qvl_fast.config.layout import Area, Shortest, Stretch, TileTokens
-from qvl_fast.processors.base import Form, Processor, Reference, native_layout
+from qvl_fast.processors.base import Form, Processor, Reference, check_areas, native_layout
 from qvl_fast.processors.frames import size_of, take_frames
 from qvl_fast.processors.outline import Outline, seconds_per_group, timestamps
 from qvl_fast.processors.sampling import choose, sample
@@ -59,17 +59,6 @@ class VideoSettings(TypedDict, total=False):
     total_pixels: int
     cap_pixels_per_frame: bool
     max_video_tokens: int
-
-
-# Settings of a call that are of areas in pixels.
-_AREAS = {
-    "min_pixels",
-    "max_pixels",
-    "size",
-    "total_pixels",
-    "cap_pixels_per_frame",
-    "max_video_tokens",
-}
 
 
 class VideoProcessor(Processor[VideoConfig]):
@@ -140,8 +129,10 @@ class VideoProcessor(Processor[VideoConfig]):
     ) -> None:
         if timeout is not None:
             timeout = positive_number("timeout", timeout)
+        settings = video_config(config)
+        check_areas(overrides.get("layout", settings.layout), overrides)
         self._make(
-            video_config(config).override(**overrides),
+            settings.override(**overrides),
             reference=reference,
             dtype=dtype,
             temporal=temporal,
@@ -257,7 +248,7 @@ class VideoProcessor(Processor[VideoConfig]):
         Args:
             video: see :meth:`__call__`.
             frames_per_chunk: frames whose rows are handed out together, a multiple of
-                ``temporal_patch_size``. The last chunk may have less.
+                ``temporal_patch_size``. The last chunk may have fewer.
             video_metadata: see :meth:`__call__`.
             do_sample_frames: see :meth:`__call__`.
             out: where to write the rows of each chunk, over those of the one before.
@@ -397,8 +388,7 @@ class VideoProcessor(Processor[VideoConfig]):
         given = {name: value for name, value in settings.items() if value is not None}
         if unknown := set(given) - set(VideoSettings.__annotations__):
             raise TypeError(f"a call has no setting {', '.join(sorted(unknown))}")
-        if self._layout is not None and (areas := _AREAS & set(given)):
-            raise ValueError(f"{min(areas)} must be None for fit {self.config.layout.fit!r}")
+        check_areas(self.config.layout, given)
         config = self.config.override(**given) if given else self.config
         if do_sample_frames is not None:
             config = replace(config, do_sample_frames=do_sample_frames)

@@ -1,5 +1,7 @@
 r"""Rows on disk, so that images and videos are decoded and resized once and not in every epoch.
 
+They are written and read like this::
+
     images, videos = qvl_fast.ImageProcessor("qwen3-vl"), qvl_fast.VideoProcessor("qwen3-vl")
     failures = qvl_fast.store.write_shards(["photos"], "rows", images, video_processor=videos)
     dataset = qvl_fast.store.Dataset("rows")
@@ -8,7 +10,7 @@ r"""Rows on disk, so that images and videos are decoded and resized once and not
 ``qvl-fast preprocess`` writes the same. Writing needs safetensors, reading does not.
 
 The format. A folder holds ``index.json`` and shards, ``rows-00000.safetensors`` and so on. A shard
-is a safetensors file of images or of videos:
+is a safetensors file of images or of videos::
 
     pixel_values         (rows, columns), the rows of its images one after another
     image_grid_thw       int64 (images, 3), the grid (1, h, w) of each
@@ -18,7 +20,7 @@ is a safetensors file of images or of videos:
     second_per_grid_ts   float64 (videos,), only for models that are told so
 
 Its metadata has JSON texts: ``sources``, the list of the files' paths, ``configuration``, and of
-videos ``timestamps``, a list for each. ``index.json`` is one object, in ASCII:
+videos ``timestamps``, a list for each. ``index.json`` is one object, in ASCII::
 
     configuration   the settings of ImageConfig with reference, dtype and temporal: all that decides
                     what the rows of an image are; if there are videos, under ``video`` the same of

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qvl_fast._input.video import VideoMetadata
+from qvl_fast.config.checks import section
 from qvl_fast.store.atomic import replacing
 from qvl_fast.store.errors import StoreError
 
@@ -91,7 +92,11 @@ class Entry(NamedTuple):
             values["path"] = os.fsdecode(bytes.fromhex(name))
         if (video := values.pop("video", None)) is not None:
             values["video"] = VideoEntry.from_json(video)
-        return cls(**values)
+        entry = cls(**values)
+        numbers = (entry.size, entry.mtime_ns, entry.first_row, entry.rows, *entry.grid)
+        if [*map(type, (entry.path, *numbers))] != [str, *[int] * 7]:
+            raise TypeError(f"an item must have a path and seven integers, got {item!r:.80}")
+        return entry
 
 
 def path_text(path: str) -> str:
@@ -205,7 +210,9 @@ def read_index(folder: Path) -> tuple[dict[str, Any], list[Entry]]:
         content = json.loads(path.read_text(encoding="ascii"))
         entries = [Entry.from_json(item) for item in content["items"]]
         _next_number(entry.shard for entry in entries)
-        return dict(content["configuration"]), entries
+        configuration: dict[str, Any] = dict(content["configuration"])
+        section(configuration, "video")  # or it is no index
+        return configuration, entries
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{path} is no index of qvl-fast: {error!r}") from None
 

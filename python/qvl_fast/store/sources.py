@@ -79,16 +79,19 @@ def collect(paths: Iterable[Path], *, videos: bool = False) -> tuple[list[Source
     failures: list[Failure] = []
     found: dict[Path, None] = {}
     for path in paths:
-        if path.is_dir():
-            found |= dict.fromkeys(sorted(_files_below(path.resolve(), suffixes, failures)))
-        else:
-            # Only the folder is resolved: a link's own name is the one that tells images apart.
-            found[path.parent.resolve() / path.name] = None
+        try:
+            if path.is_dir():
+                found |= dict.fromkeys(sorted(_files_below(path.resolve(), suffixes, failures)))
+            else:
+                # Only the folder is resolved: a link's own name is the one that tells images apart.
+                found[path.parent.resolve() / path.name] = None
+        except (OSError, ValueError, RuntimeError) as error:  # the last of links in a circle
+            failures.append(Failure(path, error))
     sources: list[Source] = []
     for path in found:
         try:
             sources.append(_look_at(path))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             failures.append(Failure(path, error))
     return sources, failures
 

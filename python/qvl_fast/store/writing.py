@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qvl_fast.config.checks import positive_integer
 from qvl_fast.store.index import Index
 from qvl_fast.store.kinds import Images, Videos
 from qvl_fast.store.shards import ShardWriter
@@ -48,11 +49,15 @@ def write_shards(
         The files that could not be used, with what went wrong.
 
     Raises:
-        ValueError: a processor does not give rows.
+        TypeError: ``paths`` is a single one, or ``shard_size`` no integer.
+        ValueError: a processor does not give rows, or ``shard_size`` is not positive.
         StoreError: the folder is in use, or cannot be written to.
         ModuleNotFoundError: safetensors is not installed, or torch for bfloat16, or PyAV for a
             video.
     """
+    if isinstance(paths, str | os.PathLike):
+        raise TypeError(f"paths must be several, such as a list of one, got {paths!r:.80}")
+    shard_size = positive_integer("shard_size", shard_size)
     for name, given in (("processor", processor), ("video_processor", video_processor)):
         if given is not None and given.form != "rows":
             raise ValueError(f"{name} must be made with form='rows', got {given.form!r}")
@@ -133,6 +138,7 @@ class Run:
             except KeyboardInterrupt:
                 writer.flush()
                 raise
+        self.index.claim()
         self.index.commit([])
 
     def _kinds(self) -> list[tuple[Kind, list[Source]]]:

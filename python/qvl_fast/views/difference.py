@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from qvl_fast.processors.base import Reference
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Diff:
     """How two sets of rows of one image differ.
 
@@ -38,7 +38,7 @@ class Diff:
     """
 
     equal: bool
-    patches: NDArray[np.int64]
+    patches: NDArray[np.int64] = field(repr=False)
     levels: float
     seen: Seen = field(repr=False)
 
@@ -50,8 +50,11 @@ class Diff:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the picture.
 
+        Args:
+            path: of the file; its extension decides the format.
+
         Raises:
-            ValueError: Pillow writes no files that end so.
+            ValueError: Pillow cannot write files with this extension.
             OSError: the file cannot be written.
         """
         self.image.save(Path(path))

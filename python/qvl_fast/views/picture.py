@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from qvl_fast._input.names import describe
 from qvl_fast.config import model_config, positive_integer
+from qvl_fast.config.layout import Area
 from qvl_fast.views import page
 from qvl_fast.views.drawing import draw, png
 from qvl_fast.views.places import Place, places_of
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _BUDGETS = (64, 256, 1024, 4096)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class View:
     """What a model sees of an image. Notebooks show it as a page.
 
@@ -51,7 +52,7 @@ class View:
 
     @cached_property
     def image(self) -> Image.Image:
-        """A PIL picture of the resized size: the pixels, tokens, windows, scores and boxes."""
+        """A PIL picture of the resized size with the pixels, tokens, windows, scores and boxes."""
         boxes = [place.resized for place in self.places if place.resized is not None]
         return draw(self.seen, boxes=boxes, scores=self.scores)
 
@@ -63,8 +64,11 @@ class View:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page, or the picture if the name does not end in .html.
 
+        Args:
+            path: of the file; its extension decides the format.
+
         Raises:
-            ValueError: Pillow writes no files that end so.
+            ValueError: Pillow cannot write files with this extension.
             OSError: the file cannot be written.
         """
         path = Path(path)
@@ -93,8 +97,8 @@ def view(
         config: a preset's name or a :class:`ModelConfig`.
         boxes: (N, 2 * points) pixels of the original image; or the model's answer, as text or
             parsed.
-        scores: (tokens,) numbers, such as attention; the lowest is shown as nothing, the highest as
-            full colour.
+        scores: (tokens,) numbers, such as attention; the lowest is transparent, the highest in full
+            colour.
 
     Raises:
         ImageError, OSError, TypeError: an image that cannot be used, as from a processor.
@@ -111,11 +115,15 @@ def view(
     source = decoded(image)
     seen = see(source, model)
     rows, columns = seen.tokens
-    budgets = [tokens for tokens in _BUDGETS if tokens < rows * columns]
+    budgets: list[int] = []
+    if isinstance(fit := model.image.layout.fit, Area):
+        frames = model.image.temporal_patch_size if fit.frames else 1
+        area = frames * model.image.factor**2
+        budgets = [tokens * area for tokens in _BUDGETS if tokens < rows * columns]
     return View(
         name=_name(image),
         seen=seen,
-        smaller=[see(source, with_budget(model, tokens)) for tokens in budgets],
+        smaller=[see(source, with_budget(model, pixels)) for pixels in budgets],
         places=[] if boxes is None else places_of(boxes, seen),
         scores=None if scores is None else _scaled(scores, rows * columns),
     )
@@ -144,7 +152,14 @@ def view_frames(
 
 
 def gallery(views: Sequence[View]) -> str:
-    """One page for several images, with an index. An overview has an entry of its own."""
+    """One page for several images, with an index. An overview has an entry of its own.
+
+    Args:
+        views: of the images, in the order of the page.
+
+    Returns:
+        HTML without links to other files.
+    """
     return page.filled([content for view in views for content in _contents(view)])
 
 

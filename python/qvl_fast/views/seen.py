@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -14,6 +15,7 @@ from qvl_fast._input.pixels import read_rgb
 from qvl_fast._input.source import prepare
 from qvl_fast.index.mrope import mrope_position_ids
 from qvl_fast.index.plans import plan
+from qvl_fast.processors.base import check_areas
 from qvl_fast.processors.functional import image_size
 from qvl_fast.processors.image import ImageProcessor
 from qvl_fast.processors.inverse import unpatchify
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from qvl_fast.config import ModelConfig, RopeConfig
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Seen:
     """An image, or a frame of a video, as one model sees it.
 
@@ -47,6 +49,10 @@ class Seen:
     positions: NDArray[np.int64] | None = None
     windows: NDArray[np.int64] | None = None
     overview: Seen | None = None
+
+    def __repr__(self) -> str:
+        resized = self.pixels.shape[:2]
+        return f"Seen({self.config.name!r}, original={self.original}, resized={resized})"
 
     @property
     def patch_size(self) -> int:
@@ -98,20 +104,23 @@ def see_frames(video: VideoSource, config: ModelConfig, most: int) -> Iterator[t
     """The frames of a video as one model sees them, with what they are.
 
     Frames share their tokens with the others of their group. Those of the first ``most`` groups
-    are shown.
+    are shown, and only they are decoded.
 
     Raises:
         VideoError: the video cannot be read, or the model cannot take it.
         ValueError: the configuration does not say how the model takes videos.
     """
     processor = VideoProcessor(config, dtype="uint8", return_tensors="np")
-    batch = processor(video)
+    shown = most * processor.config.temporal_patch_size
+    chunks: Any = processor.iter_rows(video, frames_per_chunk=shown)
+    with closing(chunks):
+        batch = next(chunks)
     (known,), (times,) = batch.video_metadata, batch.timestamps
     if processor.form == "planes":
         # (frames, height, width, 3)
         frames = batch.pixel_values_videos[0].transpose(0, 2, 3, 1)
         size = known.height or frames.shape[1], known.width or frames.shape[2]
-        for place, pixels in enumerate(frames[:most]):
+        for place, pixels in enumerate(frames):
             yield f"frame {place} at {times[place].strip('<>')}", Seen(config, size, pixels)
         return
     grid = batch.video_grid_thw
@@ -122,13 +131,15 @@ def see_frames(video: VideoSource, config: ModelConfig, most: int) -> Iterator[t
     if config.rope is not None:
         # Where text with the time stands between groups, each is numbered as an image is.
         alone = config.rope.videos_in_groups
-        given = {"image_grid_thw": [[1, *grid[0, 1:]]]} if alone else {"video_grid_thw": grid}
+        whole = -(-len(known.frames_indices) // processor.config.temporal_patch_size)
+        kind, count = ("image_grid_thw", 1) if alone else ("video_grid_thw", whole)
+        given = {kind: [[count, *grid[0, 1:]]]}
         if "second_per_grid_ts" in batch:
             given["second_per_grid_ts"] = batch["second_per_grid_ts"]
         positions = _positions(config.rope, **given)
         positions = np.tile(positions, (groups, 1)) if alone else positions
     windows = _windows(config, grid)
-    for group, several in enumerate(np.split(frames, groups)[:most]):
+    for group, several in enumerate(np.split(frames, groups)):
         own = slice(group * (tokens := grid[0, 1:].prod() // config.image.merge_size**2), None)
         for place, pixels in enumerate(several):
             yield (
@@ -198,7 +209,12 @@ def decoded(image: ImageSource) -> ImageSource:
 
 
 def with_budget(config: ModelConfig, max_pixels: int) -> ModelConfig:
-    """The same model with another bound of the resized image."""
+    """The same model with another bound of the resized image.
+
+    Raises:
+        ValueError: its images have no such bound.
+    """
     image = config.image
+    check_areas(image.layout, {"max_pixels": max_pixels})
     bounds = {"min_pixels": min(image.min_pixels, max_pixels), "max_pixels": max_pixels}
     return replace(config, image=image.override(**bounds))

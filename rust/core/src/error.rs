@@ -1,5 +1,7 @@
 //! What can be wrong with an input, said with the name and the value of the argument.
 
+use std::fmt::Display;
+
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -28,6 +30,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// An [`Error::Invalid`] for an argument that is not between `ends`, one of which it may be.
+    pub(crate) fn out_of_range(
+        argument: &'static str,
+        ends: impl Display,
+        value: impl Display,
+    ) -> Self {
+        Self::invalid(argument, format!("must be between {ends}, got {value}"))
+    }
+
     /// An [`Error::Invalid`] for `argument`.
     pub fn invalid(argument: &'static str, reason: impl Into<String>) -> Self {
         Self::Invalid {

@@ -76,8 +76,7 @@ impl PatchLayout {
             ("merge_size", self.merge),
         ] {
             if !(1..=1024).contains(&value) {
-                let reason = format!("must be between 1 and 1024, got {value}");
-                return Err(Error::invalid(argument, reason));
+                return Err(Error::out_of_range(argument, "1 and 1024", value));
             }
         }
         Ok(())
@@ -142,8 +141,7 @@ fn fit_area(
 fn check_positive(arguments: &[(&'static str, i64)]) -> Result<()> {
     for (argument, value) in arguments {
         if !(1..=MAX_AREA).contains(value) {
-            let reason = format!("must be between 1 and 2**53, got {value}");
-            return Err(Error::invalid(argument, reason));
+            return Err(Error::out_of_range(argument, "1 and 2**53", value));
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use numpy::ndarray::Dimension;
 use numpy::{
     Element, PyArray, PyArrayMethods, PyReadonlyArray, PyReadwriteArray, PyUntypedArrayMethods,
 };
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use qvl_core::Temporal;
 use qvl_core::geometry::video::Budget;
@@ -15,7 +15,8 @@ use qvl_core::geometry::video::Budget;
 /// the argument, which PyO3's own conversion does not.
 pub(crate) enum Integer<'py> {
     Value(i64),
-    Other(Bound<'py, PyAny>),
+    /// What is none, and what its conversion raised.
+    Other(Bound<'py, PyAny>, PyErr),
 }
 
 impl<'py> FromPyObject<'_, 'py> for Integer<'py> {
@@ -24,23 +25,33 @@ impl<'py> FromPyObject<'_, 'py> for Integer<'py> {
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> Result<Self, Infallible> {
         Ok(match object.extract() {
             Ok(value) => Self::Value(value),
-            Err(_) => Self::Other(object.to_owned()),
+            Err(error) => Self::Other(object.to_owned(), error),
         })
     }
 }
 
 impl Integer<'_> {
-    /// The value, or an error that calls the argument `name`.
+    /// The value of a size, or an error that calls the argument `name`.
     pub(crate) fn named(self, name: &str) -> PyResult<i64> {
-        let object = match self {
+        self.between("1 and 2**53", name)
+    }
+
+    /// The value of what must be between `ends`, which are no wider than those of 64 bits.
+    pub(crate) fn between(self, ends: &str, name: &str) -> PyResult<i64> {
+        let (object, error) = match self {
             Self::Value(value) => return Ok(value),
-            Self::Other(object) => object,
+            Self::Other(object, error) => (object, error),
         };
-        let shown = object.repr()?;
-        Err(if object.hasattr("__index__")? {
-            PyValueError::new_err(format!("{name} must be between 1 and 2**53, got {shown}"))
+        let py = object.py();
+        Err(if error.is_instance_of::<PyOverflowError>(py) {
+            PyValueError::new_err(format!(
+                "{name} must be between {ends}, got {}",
+                object.repr()?
+            ))
+        } else if object.hasattr("__index__")? {
+            error
         } else {
-            PyTypeError::new_err(format!("{name} must be an integer, got {shown}"))
+            PyTypeError::new_err(format!("{name} must be an integer, got {}", object.repr()?))
         })
     }
 }
@@ -50,9 +61,7 @@ pub(crate) fn temporal(name: &str) -> PyResult<Temporal> {
     match name {
         "full" => Ok(Temporal::Full),
         "compact" => Ok(Temporal::Compact),
-        _ => Err(PyValueError::new_err(format!(
-            "temporal must be 'full' or 'compact', got '{name}'"
-        ))),
+        _ => Err(unknown("temporal", "'full' or 'compact'", name)),
     }
 }
 
@@ -61,10 +70,13 @@ pub(crate) fn budget(name: &str) -> PyResult<Budget> {
     match name {
         "frame" => Ok(Budget::Frame),
         "clip" => Ok(Budget::Clip),
-        _ => Err(PyValueError::new_err(format!(
-            "budget must be 'frame' or 'clip', got '{name}'"
-        ))),
+        _ => Err(unknown("budget", "'frame' or 'clip'", name)),
     }
+}
+
+/// An error for a name that is none of `names`.
+pub(crate) fn unknown(argument: &str, names: &str, name: &str) -> PyErr {
+    PyValueError::new_err(format!("{argument} must be {names}, got '{name}'"))
 }
 
 /// The array called `name`, to read.

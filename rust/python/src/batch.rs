@@ -125,9 +125,10 @@ impl Batch {
     /// Writes the rows of all items, one after another, to `out`, on up to `num_threads` threads.
     ///
     /// `open(frame, height, width)` is asked for the frames, by their number in the batch, that are opened when
-    /// their turn comes, and for files that turn out damaged or unusual; by several threads. It returns uint8 pixels `(H, W, C)`, or an object
-    /// with their `size` whose `lines(first, last)` returns some scanlines of four bytes a pixel. With
-    /// `reduced`, a JPEG may be decoded at a fraction of its size that is no smaller than its target.
+    /// their turn comes, and for files that turn out damaged or unusual; by several threads. It returns uint8
+    /// pixels `(H, W, C)`, or an object with their `size` whose `lines(first, last)` returns some scanlines of
+    /// four bytes a pixel. With `reduced`, a JPEG may be decoded at a fraction of its size that is no smaller
+    /// than its target.
     ///
     /// If they are `padded`, each image has as many rows as that, of which those beyond its own are zeros.
     ///

@@ -12,6 +12,7 @@ use qvl_core::index::{
 };
 use qvl_core::memory::{self, Buffer};
 
+use crate::argument::unknown;
 use crate::error::{detached, to_python};
 use crate::memory::into_array;
 
@@ -211,11 +212,6 @@ pub(crate) fn expand_placeholders<'py>(
     let items = offsets.len();
     let offsets = offsets.into_flattened().into_pyarray(py);
     Ok((expanded.into_pyarray(py), offsets.reshape([items, 2])?))
-}
-
-/// An error for a name that is none of `names`.
-fn unknown(argument: &str, names: &str, name: &str) -> PyErr {
-    PyValueError::new_err(format!("{argument} must be {names}, got '{name}'"))
 }
 
 /// Checked grids from an int64 `(n, 3)` array in C order.

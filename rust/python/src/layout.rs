@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use qvl_core::Reference;
 use qvl_core::geometry::{self, Anyres, Area, Overview, Pass, Plan, Small, Span, TokenBudget};
 
-use crate::argument::Integer;
+use crate::argument::{Integer, unknown};
 use crate::error::to_python;
 use crate::rows::RowWriter;
 
@@ -40,9 +40,8 @@ impl Fit {
             "enlarge" => Small::Enlarge,
             "enlarge_sides" => Small::EnlargeSides,
             _ => {
-                return Err(PyValueError::new_err(format!(
-                    "small must be 'keep', 'enlarge' or 'enlarge_sides', got '{small}'"
-                )));
+                let names = "'keep', 'enlarge' or 'enlarge_sides'";
+                return Err(unknown("small", names, small));
             }
         };
         Ok(Self(geometry::Fit::Area(Area {
@@ -132,11 +131,7 @@ impl Layout {
                 "none" => Overview::None,
                 "first" => Overview::First,
                 "last" => Overview::Last,
-                _ => {
-                    return Err(PyValueError::new_err(format!(
-                        "overview must be 'none', 'first' or 'last', got '{overview}'"
-                    )));
-                }
+                _ => return Err(unknown("overview", "'none', 'first' or 'last'", overview)),
             },
         };
         layout.check().map_err(to_python)?;

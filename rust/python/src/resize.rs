@@ -1,7 +1,6 @@
 //! Bindings of `qvl_core::resize`.
 
-use numpy::{PyArray3, PyArray4, PyUntypedArrayMethods};
-use pyo3::exceptions::PyValueError;
+use numpy::{PyArray3, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use qvl_core::{Isa, Reference};
 
@@ -9,11 +8,11 @@ use crate::{argument, error, pixels};
 
 /// Resizes one image into `out`, uint8 `(height, width, 3)`, C-contiguous.
 ///
-/// `image` is uint8 `(1, H, W, C)` with 1, 3 or 4 channels and any strides.
+/// `image` is uint8 `(H, W, C)` with 1, 3 or 4 channels and any strides.
 #[pyfunction]
 pub(crate) fn resize_into(
     py: Python<'_>,
-    image: &Bound<'_, PyArray4<u8>>,
+    image: &Bound<'_, PyArray3<u8>>,
     out: &Bound<'_, PyArray3<u8>>,
     reference: &str,
     isa: &str,
@@ -21,15 +20,11 @@ pub(crate) fn resize_into(
     let reference = Reference::named(reference).map_err(error::to_python)?;
     let isa = Isa::named(isa).map_err(error::to_python)?;
     let _borrowed = argument::reading("image", image)?;
-    let frames = pixels::frames(image)?;
-    let [frame] = frames[..] else {
-        let message = format!("image must be one frame, got {}", frames.len());
-        return Err(PyValueError::new_err(message));
-    };
+    let image = pixels::image(image)?;
     let mut out = argument::writing("out", out)?;
     let target = (out.shape()[0], out.shape()[1]);
     let out = argument::contiguous(&mut out)?;
-    error::detached(py, || qvl_core::resize(&frame, target, reference, isa, out))
+    error::detached(py, || qvl_core::resize(&image, target, reference, isa, out))
 }
 
 /// Names of the instruction sets that this processor can run, the fastest last.

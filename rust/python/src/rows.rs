@@ -5,7 +5,6 @@ use std::ops::Range;
 use half::slice::HalfBitsSliceExt;
 use half::{bf16, f16};
 use numpy::{PyArray2, PyArray4};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use qvl_core::batch::Item;
 use qvl_core::filter::Filter;
@@ -100,9 +99,10 @@ impl RowWriter {
             "float16" => writer!(Float16),
             "bfloat16" => writer!(Bfloat16),
             "uint8" => writer!(Uint8),
-            _ => Err(PyValueError::new_err(format!(
-                "dtype must be 'float32', 'float16', 'bfloat16' or 'uint8', got '{dtype}'"
-            ))),
+            _ => {
+                let names = "'float32', 'float16', 'bfloat16' or 'uint8'";
+                Err(argument::unknown("dtype", names, dtype))
+            }
         }?;
         Ok(Self { layout, writer })
     }

@@ -3,13 +3,12 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use numpy::{PyArray3, PyArrayMethods, PyUntypedArrayMethods};
+use numpy::PyArray3;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use qvl_core::batch::Owner;
 use qvl_core::decode::{self, Format};
-use qvl_core::pixels::Bytes;
-use qvl_core::resize::{Failure, Pixels, Scanlines, Source};
+use qvl_core::resize::{Failure, Pixels, Source, Strips};
 use qvl_core::{PixelView, Reference};
 
 use crate::pixels::KeptImage;
@@ -146,11 +145,11 @@ impl Owner for Opener {
                     let pieces = other.into_inner();
                     let size = pieces.getattr("size")?.extract()?;
                     let has_alpha = pieces.getattr("has_alpha")?.extract()?;
-                    Ok(Source::scanlines(Pieces {
+                    Ok(Source::strips(Pieces {
+                        opener: self,
                         pieces: self.keep(pieces.unbind()),
                         size,
                         has_alpha,
-                        next: 0,
                     }))
                 }
             }
@@ -168,20 +167,16 @@ impl Pixels for OpenedImage {
 }
 
 /// An image of which Python hands out some scanlines at a time.
-struct Pieces {
+struct Pieces<'a> {
+    opener: &'a Opener,
     pieces: Arc<Py<PyAny>>,
     size: (usize, usize),
     has_alpha: bool,
-    next: usize,
 }
 
-impl Scanlines<PyErr> for Pieces {
+impl Strips<PyErr> for Pieces<'_> {
     fn size(&self) -> (usize, usize) {
         self.size
-    }
-
-    fn pixel_bytes(&self) -> usize {
-        4
     }
 
     fn blended_by(&self) -> Option<Reference> {
@@ -189,33 +184,16 @@ impl Scanlines<PyErr> for Pieces {
         self.has_alpha.then_some(Reference::Pillow13)
     }
 
-    fn skip(&mut self, count: usize) -> Result<(), Failure<PyErr>> {
-        self.next += count;
-        Ok(())
-    }
-
-    fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<PyErr>> {
-        let last = self.next + out.len() / (4 * self.size.1);
-        let lines = self.next..last;
-        self.next = last;
-        Python::attach(|py| {
-            let lines = self
-                .pieces
-                .bind(py)
-                .call_method1("lines", (lines.start, lines.end))?
-                .cast_into::<PyArray3<u8>>()?;
-            let lines = lines.try_readonly()?;
-            if !lines.is_c_contiguous() || lines.len() != out.len() {
-                return Err(PyValueError::new_err(format!(
-                    "lines must be {} bytes in C order, got shape {:?}",
-                    out.len(),
-                    lines.shape()
-                )));
-            }
-            Bytes::from(lines.as_slice()?).copy_to(out);
-            Ok(())
-        })
-        .map_err(Failure::Owner)
+    fn strip(&self, lines: Range<usize>) -> Result<Box<dyn Pixels + '_>, Failure<PyErr>> {
+        let strip = Python::attach(|py| {
+            // The strips before it, whose memory it may get.
+            self.opener.clear(py);
+            let pieces = self.pieces.bind(py);
+            let lines = pieces.call_method1("lines", (lines.start, lines.end))?;
+            KeptImage::new(lines.cast_into::<PyArray3<u8>>()?)
+        });
+        let strip = strip.map_err(Failure::Owner)?;
+        Ok(Box::new(OpenedImage(self.opener.keep(strip))))
     }
 }
 

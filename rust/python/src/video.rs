@@ -5,7 +5,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use qvl_core::video::{self, Limits, NframesLimits, Wanted};
 
-use crate::argument::Integer;
+use crate::argument::{Integer, unknown};
 use crate::error::{detached, to_python};
 
 /// The numbers of the frames that a rule takes of `total_frames`, int64.
@@ -37,9 +37,10 @@ pub(crate) fn sample_frames<'py>(
         "qwen3-vl" => detached(py, || video::qwen3_indices(total, wanted, limits)),
         "llava-onevision" => detached(py, || video::onevision_indices(total, wanted)),
         "internvl" => detached(py, || video::internvl_indices(total, wanted)),
-        _ => Err(PyValueError::new_err(format!(
-            "sampling must be 'qwen2-vl', 'qwen3-vl', 'llava-onevision' or 'internvl', got '{rule}'"
-        ))),
+        _ => {
+            let names = "'qwen2-vl', 'qwen3-vl', 'llava-onevision' or 'internvl'";
+            Err(unknown("sampling", names, rule))
+        }
     }?;
     Ok(sample.into_pyarray(py))
 }
@@ -74,7 +75,8 @@ pub(crate) fn utilities_linspace<'py>(
     count: Integer<'_>,
     fused: bool,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
-    let (start, end) = (start.named("start")?, end.named("end")?);
+    let ends = "-2**63 and 2**63 - 1";
+    let (start, end) = (start.between(ends, "start")?, end.between(ends, "end")?);
     let count = count.named("count")?;
     let indices = detached(py, || video::linspace_indices(start, end, count, fused))?;
     Ok(indices.into_pyarray(py))

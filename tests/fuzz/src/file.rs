@@ -1,6 +1,6 @@
 //! What must hold of any file, whatever is in it.
 
-use qvl_core::decode::{Header, Scanlines, header};
+use qvl_core::decode::{Decoder, Header, header};
 
 /// Pixels up to which a file is decoded: a header may claim any size.
 const MOST_PIXELS: usize = 1 << 18;
@@ -37,7 +37,7 @@ fn lines(
     passed: usize,
     portion: usize,
 ) -> Option<Vec<u8>> {
-    let mut lines = Scanlines::open(file, header, least).expect("memory")?;
+    let mut lines = Decoder::open(file, header, least).expect("memory")?;
     let passed = passed.min(lines.height() - 1);
     let length = lines.width() * lines.channels();
     let mut pixels = vec![0; (lines.height() - passed) * length];

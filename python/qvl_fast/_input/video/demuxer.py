@@ -87,8 +87,7 @@ class Demuxer:
             self._raise_from_bytes()
             if isinstance(error, MemoryError):
                 raise
-            reason = f"cannot be decoded: {error.strerror}"
-            raise VideoError.about(self._source, reason) from error
+            raise VideoError.undecodable(self._source, error.strerror or str(error)) from error
         self._raise_from_bytes()
 
     def close(self) -> None:

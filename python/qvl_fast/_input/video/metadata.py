@@ -67,7 +67,11 @@ class VideoMetadata:
         raise KeyError(name)
 
     def with_frames(self, indices: list[int]) -> VideoMetadata:
-        """The same, of which these frames were taken."""
+        """A copy that says which frames were taken.
+
+        Args:
+            indices: their numbers in the whole video.
+        """
         return replace(self, frames_indices=indices)
 
 
@@ -80,20 +84,19 @@ def to_metadata(value: Any) -> VideoMetadata:
         TypeError: something else, or a value of the wrong type.
         ValueError: a value out of range; names it.
     """
-    if isinstance(value, VideoMetadata):
-        return value
-    if not isinstance(value, Mapping):
+    if not isinstance(value, Mapping | VideoMetadata):
         raise TypeError(
             f"video_metadata must be a VideoMetadata or a mapping, got {type(value).__name__}"
         )
-    given = cast("Mapping[str, Any]", value)
+    given: dict[str, Any] = dict(cast("Mapping[str, Any]", value))
     known: dict[str, Any] = {entry.name: given.get(entry.name) for entry in fields(VideoMetadata)}
     if known["total_num_frames"] is None:
         raise ValueError(f"video_metadata must have total_num_frames, got the keys {list(given)}")
     known["total_num_frames"] = _count(known["total_num_frames"])
-    for name in ("fps", "duration"):
-        if known[name] is not None:
-            known[name] = positive_number(f"{name} of video_metadata", known[name])
+    if known["fps"] is not None:
+        known["fps"] = positive_number("fps of video_metadata", known["fps"])
+    if known["duration"] is not None:
+        known["duration"] = _seconds(known["duration"])
     for name in ("width", "height"):
         if known[name] is not None:
             known[name] = positive_integer(f"{name} of video_metadata", known[name])
@@ -107,6 +110,13 @@ def _count(value: Any) -> float:
     if not 0 < count < float("inf"):
         raise ValueError(f"total_num_frames of video_metadata must be positive, got {value}")
     return int(count) if count.is_integer() else count
+
+
+def _seconds(value: Any) -> float:
+    seconds = number("duration of video_metadata", value)
+    if not 0 <= seconds < float("inf"):  # 0 where no frame says how long it is shown
+        raise ValueError(f"duration of video_metadata must not be negative, got {value}")
+    return seconds
 
 
 def _indices(value: Any) -> list[int]:

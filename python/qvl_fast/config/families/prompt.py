@@ -9,7 +9,7 @@ from math import isqrt
 from pathlib import Path
 from typing import Any, cast
 
-from qvl_fast.config.checks import integer, positive_integer, read_json
+from qvl_fast.config.checks import integer, positive_integer, read_json, section
 from qvl_fast.config.image import ImageConfig
 from qvl_fast.config.layout import AnyresTokens, Layout, Pinpoints, TileTokens, Tokens
 from qvl_fast.config.placeholder import Placeholder, VideoPlaceholder
@@ -19,6 +19,7 @@ Settings = Mapping[str, Any]
 
 _IMAGE = Placeholder(token="<image>")
 _QWEN = Placeholder(token="<|image_pad|>", token_id=151655)
+_QWEN3_5 = replace(_QWEN, token_id=248056)  # Its vocabulary is another.
 _BLIP = replace(_IMAGE, place="front")
 _FAKE = "<fake_token_around_image>"
 
@@ -36,6 +37,9 @@ _PLACEHOLDERS: Mapping[str, Placeholder] = {
     "Qwen3VLProcessor": _QWEN,
 }
 
+# The model types with the vocabulary of Qwen3.5.
+_QWEN3_5_TYPES = ("qwen3_5", "qwen3_5_moe", "qwen4_exp")
+
 # The class of the processor by the model type. Of some it is not known how they write a prompt.
 _MODEL_TYPES: Mapping[str, str] = {
     "llava": "LlavaProcessor",
@@ -52,9 +56,7 @@ _MODEL_TYPES: Mapping[str, str] = {
     "qwen2_5_vl": "Qwen2_5_VLProcessor",
     "qwen3_vl": "Qwen3VLProcessor",
     "qwen3_vl_moe": "Qwen3VLProcessor",
-    "qwen3_5": "Qwen3VLProcessor",
-    "qwen3_5_moe": "Qwen3VLProcessor",
-    "qwen4_exp": "Qwen3VLProcessor",
+    **dict.fromkeys(_QWEN3_5_TYPES, "Qwen3VLProcessor"),
 }
 
 # The processor of presets.
@@ -73,7 +75,8 @@ _PRESETS: Mapping[str, str] = {
     "idefics": "IdeficsProcessor",
 }
 PLACEHOLDERS: Mapping[str, Placeholder] = {
-    preset: _PLACEHOLDERS[kind] for preset, kind in _PRESETS.items()
+    **{preset: _PLACEHOLDERS[kind] for preset, kind in _PRESETS.items()},
+    "qwen3.5": _QWEN3_5,
 }
 VIDEO_PLACEHOLDERS: Mapping[str, VideoPlaceholder] = {
     "llava-onevision": VideoPlaceholder(token="<video>"),
@@ -114,6 +117,8 @@ def placeholder(
     default = _PLACEHOLDERS.get(kind)
     if default is None:
         return None
+    if model.get("model_type") in _QWEN3_5_TYPES:
+        default = _QWEN3_5
     tokenizer = _Tokenizer.of(directory)
     if kind == "InternVLProcessor":
         default = replace(
@@ -123,8 +128,8 @@ def placeholder(
             after=tokenizer.named.get("end_image_token", default.after),
         )
     elif default.place == "here":
-        token: Any = tokenizer.named.get("image_token", processor.get("image_token", default.token))
-        default = replace(default, token=_content(token))
+        token = tokenizer.named.get("image_token") or processor.get("image_token")
+        default = replace(default, token=_content(token or default.token))
     own = model.get("image_token_id", model.get("image_token_index"))
     return replace(
         default,
@@ -152,7 +157,8 @@ def video_placeholder(
     if kind not in ("LlavaOnevisionProcessor", "InternVLProcessor"):
         return None
     tokenizer = _Tokenizer.of(directory)
-    token = _content(tokenizer.named.get("video_token", processor.get("video_token", "<video>")))
+    named = tokenizer.named.get("video_token") or processor.get("video_token")
+    token = _content(named or "<video>")
     own = model.get("video_token_id", model.get("video_token_index"))
     return VideoPlaceholder(
         token=token,
@@ -183,17 +189,20 @@ class _Tokenizer:
         settings = read_json(directory / "tokenizer_config.json") or {}
         extra: Any = settings.get("extra_special_tokens")
         named: dict[str, Any] = {**settings, **(extra if isinstance(extra, dict) else {})}
-        decoder: Settings = settings.get("added_tokens_decoder") or {}
+        decoder = section(settings, "added_tokens_decoder")
         ids = {_content(token): int(number) for number, token in decoder.items()}
         added: Any = (read_json(directory / "tokenizer.json") or {}).get("added_tokens") or []
-        return cls(named, ids | {token["content"]: token["id"] for token in added})
+        more: dict[str, Any] = {_content(token): dict(token).get("id") for token in added}
+        return cls(named, ids | more)
 
 
 def _content(token: Any) -> str:
     """A token of a JSON file, which may say how it is to be found in texts too."""
     if isinstance(token, dict):
-        return str(cast("Settings", token)["content"])
-    return str(token)
+        token = cast("Settings", token).get("content")
+    if not isinstance(token, str):
+        raise ValueError(f"a token must be a text or have one as its content, got {token!r:.80}")
+    return token
 
 
 def with_tokens(image: ImageConfig, kind: str, processor: Settings, model: Settings) -> ImageConfig:
@@ -259,7 +268,7 @@ def _number(name: str, processor: Settings, model: Settings, default: int) -> in
 
 def _features(tile: tuple[int, int] | None, processor: Settings, model: Settings) -> int | None:
     """Patches of a tile; None if their side is not known."""
-    vision: Settings = model.get("vision_config") or {}
+    vision = section(model, "vision_config")
     patch = processor.get("patch_size") or vision.get("patch_size")
     if patch is None or tile is None:
         return None
@@ -331,7 +340,7 @@ def _check_agreement(image: ImageConfig, model: Settings) -> None:
         ValueError: names what differs.
     """
     layout = image.layout
-    vision: Settings = model.get("vision_config") or {}
+    vision = section(model, "vision_config")
     side = vision.get("image_size")
     if isinstance(side, int) and layout.tile != (side, side):
         raise ValueError(

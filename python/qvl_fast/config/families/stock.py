@@ -78,12 +78,11 @@ def _idefics(reader: Reader, default: Layout) -> Layout:
 def _anyres(reader: Reader, default: Layout) -> Layout:
     """LLaVA-NeXT and LLaVA-OneVision: an overview, and the tiles of the best canvas."""
     fit = reader.fit()
-    size = (fit.edge, fit.edge) if isinstance(fit, Shortest) else (fit.height, fit.width)
+    tile = (fit.edge, fit.edge) if isinstance(fit, Shortest) else (fit.height, fit.width)
     given = reader.settings.get("crop_size")
     crop = reader.sides("crop_size", square=True) if given else None
-    tile = (crop["height"], crop["width"]) if crop else size
-    if tile != size:
-        raise ValueError(f"crop_size must be the size {size}, got {tile}")
+    if crop and (crop.get("height"), crop.get("width")) != tile:
+        raise ValueError(f"crop_size must be the size {tile}, got {crop}")
     if tile[0] != tile[1]:
         raise ValueError(f"size must be a square where images are cut into tiles, got {tile}")
     if not reader.flag("do_pad", True):

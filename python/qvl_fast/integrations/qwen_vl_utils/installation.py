@@ -1,4 +1,4 @@
-"""Our functions in the place of those of ``qwen_vl_utils``, also for who has imported them before.
+"""Our functions in place of those of ``qwen_vl_utils``, also for code that imported them earlier.
 
 A name that was imported is bound to the function object, so that object has to stay: its code is
 exchanged for code that calls ours. Signature, defaults and identity stay as they are.
@@ -27,9 +27,9 @@ _options: dict[str, Any] = {}
 
 
 def install(*, exif: bool = False, fetch: Fetch = FETCH) -> None:
-    """Let the functions of ``qwen_vl_utils`` do what ours do, wherever they are used.
+    """Make the functions of ``qwen_vl_utils`` call ours, wherever they are used.
 
-    Who imported them before gets ours too. Installing again changes the options.
+    Code that imported them earlier also gets ours. Installing again changes the options.
 
     Args:
         exif: whether files are turned upright by their EXIF orientation, which theirs are not.

@@ -31,7 +31,7 @@ def smart_resize(
         max_pixels: largest area; ``IMAGE_MAX_TOKEN_NUM`` tokens if None.
 
     Returns:
-        ``(height, width)``. Of a side that is much shorter than the other, 0 may be left.
+        ``(height, width)``. A side that is much shorter than the other may become 0.
 
     Raises:
         AssertionError: ``min_pixels`` exceeds ``max_pixels``.

@@ -1,5 +1,7 @@
 """Loading images with PyTorch's data loaders; needs torch.
 
+The parts fit together like this::
+
     transform = RowTransform(processor)
     lengths = text_lengths + image_lengths(paths, processor)
     loader = DataLoader(
@@ -10,7 +12,7 @@
     )
 
 All of it pickles, so workers may be forked or spawned. Under torchdata's ``StatefulDataLoader`` a
-run goes on at the very batch where it was stopped.
+run resumes at exactly the batch where it was stopped.
 """
 
 from qvl_fast.integrations.torch_data.batching import TokenBatchSampler

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import distributed
 from torch.utils.data import Sampler
 
+from qvl_fast import environment
 from qvl_fast._input.arrays import integer_array
 from qvl_fast.config.checks import integer, positive_integer
 from qvl_fast.index.packing import pack
@@ -38,14 +40,20 @@ class TokenBatchSampler(Sampler[list[int]]):
         window: samples that are packed together. More fill batches better; fewer leave them more
             random.
         rank: of this process among those that share the batches.
-        num_replicas: how many those are.
+        num_replicas: how many those are. Both must be given where several processes train, as only
+            the program knows who shares what: those of ``torch.distributed``; those of the
+            data-parallel group where some processes see the same data; or 0 and 1 where somebody
+            else hands each process its share of a loader's batches, as ``prepare`` of Accelerate
+            does.
 
     Attributes:
         epoch: which epoch the next iteration is of.
 
     Raises:
         TypeError: a number is not an integer.
-        ValueError: a sample is longer than the capacity, or a number out of range.
+        ValueError: a sample is longer than the capacity, a number out of range, or ``rank`` and
+            ``num_replicas`` are not given where ``torch.distributed`` or torchrun has several
+            processes.
 
     Example:
         >>> sampler = TokenBatchSampler([5, 3, 4, 2], capacity=8, shuffle=False)
@@ -61,20 +69,19 @@ class TokenBatchSampler(Sampler[list[int]]):
         shuffle: bool = True,
         seed: int = 0,
         window: int = 1024,
-        rank: int = 0,
-        num_replicas: int = 1,
+        rank: int | None = None,
+        num_replicas: int | None = None,
     ) -> None:
         self._lengths = integer_array("lengths", lengths)
         self._capacity = positive_integer("capacity", capacity)
         self._shuffle = shuffle
         self._seed = integer("seed", seed, 0)
         self._window = positive_integer("window", window)
-        self._replicas = positive_integer("num_replicas", num_replicas)
-        self._rank = integer("rank", rank, 0)
-        if self._rank >= self._replicas:
-            raise ValueError(f"rank must be below num_replicas {num_replicas}, got {rank}")
+        self._rank, self._replicas = _place(rank, num_replicas)
         pack(self._lengths, self._capacity)  # Refuses what no batch can hold.
         self.epoch = 0
+        # Those of one epoch, which are asked for by their number as well.
+        self._kept: tuple[int, list[list[int]]] | None = None
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the next iteration, which decides how it is shuffled."""
@@ -88,10 +95,15 @@ class TokenBatchSampler(Sampler[list[int]]):
         return len(self.batches(self.epoch))
 
     def batches(self, epoch: int) -> list[list[int]]:
-        """The batches of this rank in an epoch."""
+        """The batches of this rank in an epoch; not to be changed."""
+        if self._kept is None or self._kept[0] != epoch:
+            self._kept = epoch, self._share(self._packed(epoch))
+        return self._kept[1]
+
+    def _packed(self, epoch: int) -> list[list[int]]:
+        """The batches of all ranks."""
         if not self._shuffle:
-            found = [list(members) for members in pack(self._lengths, self._capacity).bins]
-            return self._share(found)
+            return [list(members) for members in pack(self._lengths, self._capacity).bins]
         generator = np.random.default_rng([self._seed, epoch])
         order = generator.permutation(len(self._lengths))
         found: list[list[int]] = []
@@ -100,7 +112,7 @@ class TokenBatchSampler(Sampler[list[int]]):
             packing = pack(self._lengths[window], self._capacity, strategy="best")
             found += [window[list(members)].tolist() for members in packing.bins]
         # In each window the longest samples come first.
-        return self._share([found[place] for place in generator.permutation(len(found)).tolist()])
+        return [found[place] for place in generator.permutation(len(found)).tolist()]
 
     def _share(self, batches: list[list[int]]) -> list[list[int]]:
         whole = len(batches) - len(batches) % self._replicas
@@ -118,7 +130,7 @@ class Batches(Iterator[list[int]]):
         if self._yielded == len(self._batches):
             raise StopIteration
         self._yielded += 1
-        return self._batches[self._yielded - 1]
+        return list(self._batches[self._yielded - 1])
 
     def state_dict(self) -> dict[str, Any]:
         """What :meth:`load_state_dict` needs to go on from here."""
@@ -130,7 +142,7 @@ class Batches(Iterator[list[int]]):
         Raises:
             ValueError: the state is of other batches than this sampler makes.
         """
-        self._start(state_dict["epoch"], state_dict["yielded"])
+        self._start(state_dict["epoch"], integer("yielded", state_dict["yielded"], 0))
         self._sampler.set_epoch(self._epoch)
 
     def _start(self, epoch: int, yielded: int) -> None:
@@ -141,3 +153,36 @@ class Batches(Iterator[list[int]]):
                 f"state_dict must be of this sampler, which has {len(self._batches)} batches in "
                 f"epoch {epoch}, got one after {yielded}"
             )
+
+
+def _place(rank: int | None, num_replicas: int | None) -> tuple[int, int]:
+    """The rank of this process, and the number of all.
+
+    Raises:
+        TypeError: a number is not an integer.
+        ValueError: one is out of range, or has to be given.
+    """
+    if rank is None and num_replicas is None:
+        if (processes := _processes()) > 1:
+            raise ValueError(
+                f"rank and num_replicas must be given where {processes} processes train: those of "
+                "torch.distributed, or 0 and 1 if somebody else, such as Accelerate, hands each "
+                "process its share of the batches"
+            )
+        return 0, 1
+    if rank is None or num_replicas is None:
+        raise ValueError(
+            f"rank and num_replicas must be given together, got {rank} and {num_replicas}"
+        )
+    replicas = positive_integer("num_replicas", num_replicas)
+    number = integer("rank", rank, 0)
+    if number >= replicas:
+        raise ValueError(f"rank must be below num_replicas {replicas}, got {number}")
+    return number, replicas
+
+
+def _processes() -> int:
+    """How many processes train together, as far as that can be seen from here."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_world_size()
+    return environment.world_size()

@@ -35,7 +35,8 @@ class Collate:
       lack it. Planes that differ in shape are refused, as LLaVA-NeXT's with other numbers of tiles
       do; rows may be of any number.
     - Entries that ``padding`` names are sequences ``(S,)``: they are padded at the right to the
-      longest, ``(B, longest)``. ``attention_mask``, int64, is 1 where ``input_ids`` has a token.
+      longest, ``(B, longest)``. ``attention_mask``, int64, is 1 where ``input_ids`` has a token;
+      samples that have masks of their own, as tokenizers make them, keep these, padded with 0.
     - Every other entry becomes a list.
 
     What is joined comes last: ``Trainer`` of transformers takes the length of a batch's first
@@ -73,6 +74,7 @@ class Collate:
             raise ValueError("samples must hold at least one sample, got none")
         batch: dict[str, Any] = {}
         names = dict.fromkeys(name for sample in samples for name in sample)
+        padding = {"attention_mask": 0, **self.padding}
         for name in sorted(names, key=_JOINED.__contains__):
             values = [sample[name] for sample in samples if name in sample]
             if name in _JOINED:
@@ -81,12 +83,12 @@ class Collate:
             if len(values) < len(samples):
                 place = next(i for i, sample in enumerate(samples) if name not in sample)
                 raise ValueError(f"samples[{place}] has no {name!r}, but others have")
-            if name not in self.padding:
+            if name not in padding:
                 batch[name] = values
                 continue
             rows = [torch.as_tensor(value) for value in values]
-            batch[name] = self._pinned(pad_sequence(rows, True, self.padding[name]))
-            if name == "input_ids":
+            batch[name] = self._pinned(pad_sequence(rows, True, padding[name]))
+            if name == "input_ids" and "attention_mask" not in names:
                 masks = [torch.ones(len(row), dtype=torch.int64) for row in rows]
                 batch["attention_mask"] = self._pinned(pad_sequence(masks, True))
         return _kind(batch)(batch)

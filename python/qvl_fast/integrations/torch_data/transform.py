@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RowTransform:
-    """Puts rows and grids in the place of a sample's images.
+    """Replaces a sample's images by their rows and grids.
 
     Attributes:
         processor: makes the rows. In a worker of a DataLoader it uses one thread.
@@ -37,6 +37,12 @@ class RowTransform:
 
     def __call__(self, sample: Mapping[str, Any]) -> dict[str, Any]:
         """The sample with ``pixel_values`` and ``image_grid_thw`` instead of its images.
+
+        Args:
+            sample: its entries by name; it is not changed.
+
+        Returns:
+            A new dict, the rows last.
 
         Raises:
             ImageError: an image cannot be used; ``.index`` is its place in the sample.

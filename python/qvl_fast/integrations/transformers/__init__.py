@@ -1,4 +1,6 @@
-"""In place of parts of transformers, with the same results.
+"""Replacements for parts of transformers, with the same results.
+
+The functions::
 
     register     the processors of images and videos that the Auto classes hand out
     unregister   undoes it

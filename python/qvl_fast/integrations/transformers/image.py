@@ -16,11 +16,14 @@ from qvl_fast._output.batch import ImageRows
 from qvl_fast.config import ImageConfig
 from qvl_fast.integrations.transformers.files import StandIns
 from qvl_fast.integrations.transformers.stock import (
+    SETTINGS,
     NotReproducedError,
+    Steps,
     check_filter,
     check_pixels,
     computed,
     computed_on,
+    logger,
     made_of,
     row_dtype,
     row_settings,
@@ -36,6 +39,12 @@ _CHANNELS = (1, 3, 4)
 # Its types are those of its documentation, which are narrower than what it takes.
 _Stock: Any = transformers.Qwen2VLImageProcessor
 _infer_channels: Any = infer_channel_dimension_format
+STEPS: Steps = {
+    "_preprocess_image_like_inputs": None,
+    "fetch_images": None,
+    "_prepare_images_structure": None,
+    "_preprocess": SETTINGS | {"images", "disable_grouping"},
+}
 # In transformers the arguments of a class are found beside it, by this name.
 Qwen2VLImageProcessorKwargs = _Stock.valid_kwargs
 
@@ -82,6 +91,7 @@ class Qwen2VLImageProcessor(_Stock):
         try:
             return dict(self._rows(self.fetch_images(images), stand_ins.files, *args, **kwargs))
         except Exception:
+            logger.debug("files are left to transformers", exc_info=True)
             return None
 
     def _rows(

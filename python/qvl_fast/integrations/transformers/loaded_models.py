@@ -52,14 +52,16 @@ _STOCK_ONLY = ("output_hidden_states", "output_attentions", "is_causal", "debug_
 def accelerate(model: nn.Module, *, attention: Choice = "auto") -> Accelerated:
     """Let our tower compute what the vision module of a loaded model computes.
 
+    For example::
+
         handle = accelerate(model)
         model.generate(**inputs)
         handle.undo()
 
     The tower has the module's own parameters, and plans from ``grid_thw``. A call that it cannot
-    serve is the stock module's, and the reason is logged once: where hidden states or attentions
+    serve goes to the stock module, and the reason is logged once: where hidden states or attentions
     are asked for, parameters have been replaced (adapters inside the vision module, sharding), or
-    hooks wait inside the module.
+    there are hooks inside the module.
 
     Args:
         model: a model of Qwen2-VL, Qwen2.5-VL, Qwen3-VL or Qwen3.5 of transformers, or a module
@@ -68,7 +70,7 @@ def accelerate(model: nn.Module, *, attention: Choice = "auto") -> Accelerated:
         attention: as for :class:`~qvl_fast.models.VisionTower`.
 
     Returns:
-        What undoes it.
+        A handle, whose ``undo()`` restores the model.
 
     Raises:
         ValueError: there is no vision module that a tower could stand in for, or it has adapters,
@@ -76,9 +78,10 @@ def accelerate(model: nn.Module, *, attention: Choice = "auto") -> Accelerated:
     """
     found = [module for module in model.modules() if _model_type(module)]
     if not found:
+        has_tower = any(isinstance(module, Visual) for module in model.modules())
         raise ValueError(
             f"model must hold a vision module of {listed(_MODULES.values())}, and this "
-            f"{type(model).__name__} holds none"
+            f"{type(model).__name__} holds {'a tower of ours already' if has_tower else 'none'}"
         )
     # All towers before the first change: if one is refused, nothing has happened.
     visuals = [Visual(_tower(module, attention)) for module in found]
@@ -89,13 +92,17 @@ def accelerate(model: nn.Module, *, attention: Choice = "auto") -> Accelerated:
 
 
 class Accelerated:
-    """What :func:`accelerate` has changed."""
+    """What :func:`accelerate` has changed.
+
+    Args:
+        modules: the vision modules whose class is now another.
+    """
 
     def __init__(self, modules: list[nn.Module]) -> None:
         self._modules = modules
 
     def undo(self) -> None:
-        """Make the modules what they were. Undoing twice is undoing once."""
+        """Make the modules what they were. Undoing twice does no harm."""
         for module in self._modules:
             _become(module, _stock_class(module))
             module.__dict__.pop(_VISUAL, None)

@@ -16,12 +16,19 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from qvl_fast.config.checks import check_choice
 from qvl_fast.environment import DevicePolicy
+from qvl_fast.integrations.transformers import image, video
 from qvl_fast.integrations.transformers.image import Qwen2VLImageProcessor
-from qvl_fast.integrations.transformers.stock import set_device_policy
+from qvl_fast.integrations.transformers.stock import Steps, check_steps, set_device_policy
 from qvl_fast.integrations.transformers.video import Qwen2VLVideoProcessor, Qwen3VLVideoProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_DROP_INS: Mapping[type, Steps] = {
+    Qwen2VLImageProcessor: image.STEPS,
+    Qwen2VLVideoProcessor: video.STEPS,
+    Qwen3VLVideoProcessor: video.STEPS,
+}
 
 # What one asks for with `backend=`, and where the classes are that one gets without asking.
 _BACKEND = "qvl_fast"
@@ -37,24 +44,27 @@ def register(*, default: bool = False, device_policy: DevicePolicy | None = None
     ``image_processor`` and ``video_processor`` of a whole processor. Do not pass ``backend=`` to
     AutoProcessor: it reaches the tokenizer, which keeps and saves it.
 
-    Code of a repository's own, loaded with ``trust_remote_code=True``, goes before ours as it goes
-    before that of transformers. To register again replaces what was registered before.
+    Code that a repository brings along, loaded with ``trust_remote_code=True``, takes precedence
+    over ours as over that of transformers. Registering again replaces what was registered before.
 
     Args:
         default: whether they are handed out without ``backend=`` too, or with
             ``backend="torchvision"``, so that AutoProcessor and the programs that use it get them;
             ``backend="pil"`` and the stock classes' own ``from_pretrained`` stay as they are.
-        device_policy: what a processor does that is told to compute on another device than the CPU.
-            ``"stock"`` leaves such calls to transformers. ``"cpu-then-move"`` computes on the CPU
-            and moves the rows: they are then the CPU's to the bit, whereas transformers resizes in
-            floating point on a GPU. None, as in a process that has not called this, is the
-            environment's ``QVL_FAST_DEVICE_POLICY``, ``"stock"`` if that is not set.
+        device_policy: what a processor does when it is told to compute on a device other than the
+            CPU. ``"stock"`` leaves such calls to transformers. ``"cpu-then-move"`` computes on the
+            CPU and moves the rows: they then equal the CPU's bit for bit, whereas transformers
+            resizes in floating point on a GPU. None, as in a process that has not called this,
+            means ``QVL_FAST_DEVICE_POLICY`` of the environment, and ``"stock"`` without it.
 
     Raises:
         ValueError: an unknown policy.
+        RuntimeError: the installed transformers computes in other steps than ours stand in for.
     """
     if device_policy is not None:
         check_choice("device_policy", device_policy, DevicePolicy)
+    for drop_in, steps in _DROP_INS.items():
+        check_steps(_stock(drop_in), steps)
     unregister()
     set_device_policy(device_policy)
     for registry in _REGISTRIES:
@@ -72,9 +82,9 @@ def register(*, default: bool = False, device_policy: DevicePolicy | None = None
 
 
 def unregister() -> None:
-    """Take our processors away from the Auto classes, and nothing that others have registered.
+    """Remove our processors from the Auto classes, and nothing that others have registered.
 
-    Processors that have been handed out stay what they are. Without :func:`register` before, it
+    Processors that have been handed out stay what they are. Without an earlier :func:`register` it
     does nothing.
     """
     set_device_policy(None)
@@ -127,10 +137,14 @@ class _Registry(NamedTuple):
                 classes[backend] = stock_of[classes[backend]]
 
 
+def _stock(drop_in: type) -> type:
+    return getattr(transformers, drop_in.__name__)
+
+
 def _registry(auto: Any, kind: str, *drop_ins: type) -> _Registry:
     entries: dict[type, type] = {}
     for drop_in in drop_ins:
-        stock = getattr(transformers, drop_in.__name__)
+        stock = _stock(drop_in)
         entries[stock] = _entry(stock, drop_in)
     mapping, names = (getattr(auto, f"{kind}_PROCESSOR_MAPPING{end}") for end in ("", "_NAMES"))
     return _Registry(mapping, names, entries, {})

@@ -5,11 +5,13 @@ Stock has checked and completed the arguments by the time that a drop-in sees th
 
 from __future__ import annotations
 
+import inspect
 import logging
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import torch
+import transformers
 from PIL import Image
 from torchvision.transforms.v2 import InterpolationMode
 
@@ -25,8 +27,40 @@ if TYPE_CHECKING:
 Device: TypeAlias = "torch.device | None"
 Made = TypeVar("Made")
 
-_logger = logging.getLogger(__name__)
+# The steps of a stock class that are computed or called here, and all arguments where each counts.
+Steps: TypeAlias = "Mapping[str, set[str] | None]"
+# Those of the step in which stock computes.
+SETTINGS = {
+    *("do_resize", "size", "resample", "do_rescale", "rescale_factor", "do_normalize"),
+    *("image_mean", "image_std", "patch_size", "temporal_patch_size", "merge_size"),
+    "return_tensors",
+}
+
+logger = logging.getLogger(__name__)
 _registered_policy: DevicePolicy | None = None
+
+
+def check_steps(stock: type, steps: Steps) -> None:
+    """Refuse a stock class that computes otherwise than the one that is reproduced here.
+
+    Where a step is gone or has an argument more, calls could fail, or give other rows in silence.
+
+    Raises:
+        RuntimeError: it is of another version of transformers; names the step.
+    """
+    for name, wanted in steps.items():
+        step: Any = getattr(stock, name, None)
+        if step is None or (wanted is not None and _arguments(step) != wanted):
+            raise RuntimeError(
+                f"{stock.__name__} of transformers {transformers.__version__} has "
+                f"{'no' if step is None else 'another'} {name}, on which ours relies; install a "
+                "version of qvl_fast that knows this one"
+            )
+
+
+def _arguments(method: Callable[..., Any]) -> set[str]:
+    named = inspect.signature(method).parameters.values()
+    return {each.name for each in named if each.kind != each.VAR_KEYWORD} - {"self"}
 
 
 class NotReproducedError(Exception):
@@ -46,7 +80,7 @@ def computed(
 
 @cache
 def _log_once(kind: str, reason: str) -> None:
-    _logger.warning("%s leaves calls to transformers %s", kind, reason)
+    logger.warning("%s leaves calls to transformers %s", kind, reason)
 
 
 def row_settings(
@@ -94,6 +128,7 @@ def made_of(settings: Mapping[str, Any], make: Callable[[ImageConfig], Made]) ->
     try:
         return make(ImageConfig(**settings))
     except (TypeError, ValueError):
+        logger.debug("a setting is left to transformers", exc_info=True)
         raise NotReproducedError("with an unusual setting") from None
 
 

@@ -16,7 +16,9 @@ from qvl_fast import _native
 from qvl_fast._output.rows import DType, hand_out, storage
 from qvl_fast.config import ImageConfig
 from qvl_fast.integrations.transformers.stock import (
+    SETTINGS,
     NotReproducedError,
+    Steps,
     check_filter,
     check_pixels,
     computed,
@@ -35,6 +37,11 @@ _Stock: Any = object
 _Qwen2VLStock: Any = transformers.Qwen2VLVideoProcessor
 _Qwen3VLStock: Any = transformers.Qwen3VLVideoProcessor
 _infer_channels: Any = infer_channel_dimension_format
+STEPS: Steps = {
+    "_prepare_input_videos": {"videos", "do_convert_rgb", "input_data_format", "device"},
+    "_preprocess": SETTINGS | {"videos", "cap_pixels_per_frame"},
+    "resize": {"videos", "size", "resample", "factor", "temporal_factor", "cap_pixels_per_frame"},
+}
 # In transformers the arguments of a class are found beside it, by these names.
 Qwen2VLVideoProcessorInitKwargs = _Qwen2VLStock.valid_kwargs
 Qwen3VLVideoProcessorInitKwargs = _Qwen3VLStock.valid_kwargs

@@ -1,5 +1,7 @@
 """What stands between a vision tower and a language model, family by family.
 
+The modules::
+
     projector   MLPs of LLaVA and InternVL, and InternVL's blocks of patches
     anyres      tiles of one image put together: LLaVA-NeXT, LLaVA-OneVision
     qformer     BLIP-2

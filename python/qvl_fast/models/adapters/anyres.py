@@ -28,8 +28,8 @@ def pack_anyres(
         image_size: height and width of the image in pixels before it was resized.
         grid: rows and columns of tiles.
         newline: ``(C,)``, the token at the end of each line, and after an image without tiles.
-        max_tiles: shrink what is more than 1.1 times as many tokens along a side as so many tiles
-            have (9 for ``"anyres_max_9"``).
+        max_tiles: shrink an image with more than 1.1 times as many tokens along a side as this many
+            tiles have (9 for ``"anyres_max_9"``).
 
     Returns:
         ``(T, C)``.

@@ -61,8 +61,8 @@ class GatedCrossAttention(nn.Module):
             x: ``(B, S, W)``.
             context: ``(B, images * latents, V)``, image after image.
             sees: bool ``(B, S, images)``: which images a token attends to; see
-                :func:`qvl_fast.image_attention_mask`. One that sees none passes the attention by,
-                but not the MLP.
+                :func:`qvl_fast.image_attention_mask`. One that sees none skips the attention, but
+                not the MLP.
 
         Returns:
             ``(B, S, W)``.

@@ -51,7 +51,13 @@ class PerceiverResampler(nn.Module):
         self.layer_norm = nn.LayerNorm(width)
 
     def forward(self, context: Tensor) -> Tensor:
-        """``(B, S, C)``, or ``(B, frames, S, C)``, to ``(B, latents, C)``.
+        """Tokens to latents.
+
+        Args:
+            context: ``(B, S, C)``, or ``(B, frames, S, C)`` where frames have an embedding.
+
+        Returns:
+            ``(B, latents, C)``.
 
         Raises:
             ValueError: frames have an embedding, and there are more of them.

@@ -39,7 +39,13 @@ class AttentionPool(nn.Module):
         self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
 
     def forward(self, context: Tensor) -> Tensor:
-        """``(B, s * s, V)``, patches line by line, to ``(B, side * side, W)``.
+        """Patches to tokens.
+
+        Args:
+            context: ``(B, s * s, V)``, patches line by line.
+
+        Returns:
+            ``(B, side * side, W)``.
 
         Raises:
             ValueError: the patches are not those of a square.

@@ -28,7 +28,14 @@ class MlpProjector(nn.Module):
         self.linear_2 = nn.Linear(out_width, out_width, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(..., W)`` to ``(..., out_width)``."""
+        """Tokens of the tower to tokens of the language model.
+
+        Args:
+            x: ``(..., W)``.
+
+        Returns:
+            ``(..., out_width)``.
+        """
         return self.linear_2(F.gelu(self.linear_1(self.layer_norm(x))))
 
 

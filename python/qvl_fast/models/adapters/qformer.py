@@ -43,7 +43,7 @@ class QFormer(nn.Module):
         depth: number of blocks.
         heads: attention heads; they divide the width.
         mlp_width: hidden channels of an MLP.
-        every: each so-many-th block, from the first one on, reads the image.
+        every: one block in so many, starting with the first, reads the image.
         eps: what normalization adds to the variance.
     """
 
@@ -70,6 +70,9 @@ class QFormer(nn.Module):
     @classmethod
     def from_transformers(cls, model: nn.Module) -> Self:
         """One with a copy of the weights of a BLIP-2 model's ``qformer`` and ``query_tokens``.
+
+        Args:
+            model: a ``Blip2ForConditionalGeneration``.
 
         Raises:
             ValueError: the MLPs have another activation than GELU.
@@ -99,9 +102,13 @@ class QFormer(nn.Module):
         return result.to(stock.query_tokens)
 
     def forward(self, context: Tensor) -> Tensor:
-        """``(B, S, V)`` to ``(B, queries, W)``, in the type of the context.
+        """Image tokens to queries, computed in the weights' type, in transformers float32.
 
-        Computed in the type of the weights, which transformers keeps in float32.
+        Args:
+            context: ``(B, S, V)``.
+
+        Returns:
+            ``(B, queries, W)``, in the type of the context.
         """
         dtype = context.dtype
         context = context.to(self.query_tokens.dtype)

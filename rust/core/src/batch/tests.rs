@@ -2,8 +2,11 @@
 
 use super::*;
 use crate::Reference;
-use crate::geometry::{Fit, Layout, Overview, PatchLayout, Temporal};
+use crate::decode;
+use crate::geometry::{Fit, Layout, Overview, Pass, PatchLayout, Plan, Temporal};
 use crate::kernels::Isa;
+use crate::pixels::PixelView;
+use crate::resize::Scanlines;
 use crate::rows::Normalization;
 
 /// Large enough that two are worth three threads.

@@ -7,7 +7,7 @@ mod jpeg;
 mod orientation;
 mod png;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,32 +69,40 @@ pub fn header(file: &[u8]) -> Option<Header> {
     }
 }
 
-/// A file turned out not to be what its header promised. Pillow may read it, or say what is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the file is damaged")]
-pub struct Damaged;
+/// Why lines were not decoded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    /// A file turned out not to be what its header promised. Pillow may read it, or say what is wrong.
+    #[error("the file is damaged")]
+    Damaged,
+    /// [`Error::Memory`].
+    #[error(transparent)]
+    Core(#[from] Error),
+}
+
+type Outcome = std::result::Result<(), LineError>;
 
 /// The lines of a file from top to bottom, decoded as they are asked for.
 ///
 /// It keeps a few lines of pixels, but for the files that do not hold their lines in order: of an
 /// interlaced PNG it keeps all pixels, of a progressive JPEG all coefficients.
-pub struct Scanlines<'file> {
-    decoder: Decoder<'file>,
+pub struct Decoder<'file> {
+    lines: Lines<'file>,
     height: usize,
     width: usize,
     channels: usize,
     /// Lines that were read or passed over.
     done: usize,
-    is_damaged: bool,
+    failed: Option<LineError>,
 }
 
-enum Decoder<'file> {
+enum Lines<'file> {
     #[cfg(feature = "jpeg")]
     Jpeg(jpeg::Lines<'file>),
     Png(png::Lines<'file>),
 }
 
-impl<'file> Scanlines<'file> {
+impl<'file> Decoder<'file> {
     /// The lines of `file`, whose `header` was read before.
     ///
     /// A JPEG is decoded at the smallest of a half, a quarter or an eighth of its size at which no
@@ -118,25 +126,25 @@ impl<'file> Scanlines<'file> {
             #[cfg(feature = "jpeg")]
             Format::Jpeg => Ok(jpeg::Lines::open(file, header, reduced_to)?.map(|lines| {
                 let shape = lines.shape();
-                Self::new(Decoder::Jpeg(lines), shape)
+                Self::new(Lines::Jpeg(lines), shape)
             })),
             #[cfg(not(feature = "jpeg"))]
             Format::Jpeg => Ok(None),
             Format::Png => Ok(png::Lines::open(file, header)?.map(|lines| {
                 let shape = [header.height, header.width, header.channels];
-                Self::new(Decoder::Png(lines), shape)
+                Self::new(Lines::Png(lines), shape)
             })),
         }
     }
 
-    fn new(decoder: Decoder<'file>, [height, width, channels]: [usize; 3]) -> Self {
+    fn new(lines: Lines<'file>, [height, width, channels]: [usize; 3]) -> Self {
         Self {
-            decoder,
+            lines,
             height,
             width,
             channels,
             done: 0,
-            is_damaged: false,
+            failed: None,
         }
     }
 
@@ -160,19 +168,19 @@ impl<'file> Scanlines<'file> {
     /// With the last line all else that belongs to the image is read: it is not whole before.
     ///
     /// # Errors
-    /// [`Damaged`]: neither these lines nor those before are certain to be Pillow's. Every later
-    /// call fails too.
+    /// [`LineError::Damaged`]: neither these lines nor those before are certain to be Pillow's. Every
+    /// later call fails too, as after [`LineError::Core`].
     ///
     /// # Panics
     /// If `out` is not whole lines, or more than are left.
-    pub fn read(&mut self, out: &mut [u8]) -> std::result::Result<(), Damaged> {
+    pub fn read(&mut self, out: &mut [u8]) -> Outcome {
         let length = self.width * self.channels;
         let count = out.len() / length;
         assert_eq!(out.len(), count * length, "whole lines of {length} bytes");
-        self.advance(count, |decoder, is_last| match decoder {
+        self.advance(count, |lines, is_last| match lines {
             #[cfg(feature = "jpeg")]
-            Decoder::Jpeg(lines) => lines.read(out, count),
-            Decoder::Png(lines) => lines.read(out, length, is_last),
+            Lines::Jpeg(lines) => lines.read(out, count),
+            Lines::Png(lines) => lines.read(out, length, is_last),
         })
     }
 
@@ -186,7 +194,7 @@ impl<'file> Scanlines<'file> {
     ///
     /// # Panics
     /// If a line has been read or passed over, or if none would be left.
-    pub fn skip(&mut self, count: usize) -> std::result::Result<(), Damaged> {
+    pub fn skip(&mut self, count: usize) -> Outcome {
         // libjpeg gets context wrong after lines that were read, and does not look at the codes of
         // the last lines.
         assert!(
@@ -194,32 +202,31 @@ impl<'file> Scanlines<'file> {
             "to skip {count} lines"
         );
         let length = self.width * self.channels;
-        self.advance(count, |decoder, _| match decoder {
+        self.advance(count, |lines, _| match lines {
             #[cfg(feature = "jpeg")]
-            Decoder::Jpeg(lines) => lines.skip(count),
-            Decoder::Png(lines) => lines.skip(count, length),
+            Lines::Jpeg(lines) => lines.skip(count),
+            Lines::Png(lines) => lines.skip(count, length),
         })
     }
 
-    /// Moves on by `count` lines with what `decode` does to the decoder, told whether they are the
-    /// last.
+    /// Moves on by `count` lines with what `decode` does, told whether they are the last.
     fn advance(
         &mut self,
         count: usize,
-        decode: impl FnOnce(&mut Decoder<'file>, bool) -> std::result::Result<(), Damaged>,
-    ) -> std::result::Result<(), Damaged> {
+        decode: impl FnOnce(&mut Lines<'file>, bool) -> Outcome,
+    ) -> Outcome {
         let left = self.height - self.done;
         assert!(count <= left, "{count} lines of {left} that are left");
-        if self.is_damaged {
-            return Err(Damaged);
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
         }
         if count == 0 {
             // The decoders read what follows the last line once.
             return Ok(());
         }
         self.done += count;
-        let outcome = decode(&mut self.decoder, count == left);
-        self.is_damaged = outcome.is_err();
+        let outcome = decode(&mut self.lines, count == left);
+        self.failed = outcome.clone().err();
         outcome
     }
 }

@@ -27,10 +27,7 @@ impl TokenBudget {
         } = self;
         let bounded = |argument: &'static str, value: usize| match value {
             1..=0x10_0000 => Ok(()),
-            _ => {
-                let reason = format!("must be between 1 and 2**20, got {value}");
-                Err(Error::invalid(argument, reason))
-            }
+            _ => Err(Error::out_of_range(argument, "1 and 2**20", value)),
         };
         bounded("temporal_patch_size", frames)?;
         bounded("patch_size * merge_size", factor)?;

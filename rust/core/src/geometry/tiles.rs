@@ -26,8 +26,8 @@ pub(super) fn check_pinpoints(canvases: &[(usize, usize)], tile: (usize, usize))
 /// Refuses numbers of tiles that no grid has.
 pub(super) fn check_bounds(least: usize, most: usize) -> Result<()> {
     if !(1..=MOST_TILES).contains(&most) {
-        let reason = format!("must be between 1 and {MOST_TILES}, got {most}");
-        return Err(Error::invalid("max_patches", reason));
+        let ends = format_args!("1 and {MOST_TILES}");
+        return Err(Error::out_of_range("max_patches", ends, most));
     }
     if least > most {
         let reason = format!("must be at most max_patches={most}, got {least}");

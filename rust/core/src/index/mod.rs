@@ -34,8 +34,7 @@ impl Grids {
     /// Checks rows `(t, h, w)`, in patches, called `argument` in errors.
     pub fn new(argument: &'static str, rows: &[[i64; 3]], merge: i64) -> Result<Self> {
         if !(1..=1024).contains(&merge) {
-            let reason = format!("must be between 1 and 1024, got {merge}");
-            return Err(Error::invalid("merge_size", reason));
+            return Err(Error::out_of_range("merge_size", "1 and 1024", merge));
         }
         let mut total = 0i64;
         let mut grids = memory::with_capacity(rows.len(), "grids")?;

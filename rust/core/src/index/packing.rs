@@ -20,8 +20,8 @@ pub enum Strategy {
 /// increasing order.
 pub fn pack(lengths: &[i64], capacity: i64, strategy: Strategy) -> Result<Vec<Vec<usize>>> {
     if capacity < 1 || capacity > i64::from(i32::MAX) {
-        let reason = format!("must be between 1 and 2**31 - 1, got {capacity}");
-        return Err(Error::invalid("capacity", reason));
+        let ends = "1 and 2**31 - 1";
+        return Err(Error::out_of_range("capacity", ends, capacity));
     }
     for (item, length) in lengths.iter().enumerate() {
         if !(1..=capacity).contains(length) {
@@ -107,6 +107,8 @@ fn best_fit_decreasing(lengths: &[i64], capacity: i64) -> Result<Bins> {
 mod tests {
     use super::{Strategy, pack};
     use proptest::prelude::{any, prop_assert, proptest};
+    use std::collections::BTreeSet;
+    use std::mem;
 
     #[test]
     fn sequential_keeps_the_order() {
@@ -150,12 +152,25 @@ mod tests {
             prop_assert!(seen.into_iter().eq(0..lengths.len()));
             let filled = |bin: &[usize]| bin.iter().map(|item| lengths[*item]).sum::<i64>();
             prop_assert!(bins.iter().all(|bin| filled(bin) <= 50 && bin.is_sorted()));
-            if best {
-                // The bound that is stated, against the bins that the total length needs.
-                let fewest = (lengths.iter().sum::<i64>() as usize).div_ceil(50);
-                let half_empty = bins.iter().filter(|bin| filled(bin) <= 25).count();
-                prop_assert!(half_empty <= 1 && bins.len() >= fewest);
-            }
+        }
+
+        #[test]
+        fn best_takes_few_bins_more_than_the_fewest(
+            cuts in proptest::collection::vec(proptest::collection::btree_set(1i64..100, 1..3), 1..300),
+            order in proptest::collection::vec(any::<u32>(), 900),
+        ) {
+            // Parts of whole bins, which are the fewest, out of order.
+            let fewest = cuts.len();
+            let ends = |cut: BTreeSet<i64>| cut.into_iter().chain([100]);
+            let parts = cuts.into_iter().flat_map(|cut| {
+                let mut last = 0;
+                ends(cut).map(move |end| end - mem::replace(&mut last, end))
+            });
+            let mut parts: Vec<_> = parts.zip(order).collect();
+            parts.sort_unstable_by_key(|(_, order)| *order);
+            let lengths: Vec<_> = parts.into_iter().map(|(length, _)| length).collect();
+            let bins = pack(&lengths, 100, Strategy::Best).unwrap();
+            prop_assert!(9 * bins.len() <= 11 * fewest + 9 * 4, "{} for {fewest}", bins.len());
         }
     }
 }

@@ -35,8 +35,7 @@ pub struct InterpolationTaps {
 /// `mode="bilinear"` and `align_corners=True`, in its float32 order of operations.
 pub fn interpolation_taps(grids: &Grids, side: i64) -> Result<InterpolationTaps> {
     if !(1..=1 << 16).contains(&side) {
-        let reason = format!("must be between 1 and 65536, got {side}");
-        return Err(Error::invalid("side", reason));
+        return Err(Error::out_of_range("side", "1 and 65536", side));
     }
     let mut indices = Buffer::new(grids.patches(), "interpolation taps")?;
     let mut weights = Buffer::new(grids.patches(), "interpolation weights")?;

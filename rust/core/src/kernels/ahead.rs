@@ -6,54 +6,54 @@ use crate::pixels::Bytes;
 /// Bytes that a processor fetches at once.
 const CACHE_LINE: usize = 64;
 
-/// Planes or scanlines that are fetched side by side. More would be more than a processor follows, which then
-/// fetches nothing ahead by itself.
-const SIDE_BY_SIDE: usize = 16;
+/// Scanlines that are fetched side by side. Of one after another, or of 48 planes at once, memory is slower to come.
+const TOGETHER: usize = 4;
 
 /// Scanlines that are staged soon. Asked for all at once they would have to be waited for; a few cache lines
 /// between groups of columns come in unnoticed, the fewer at a time the better.
 pub(super) struct Ahead<'a> {
-    /// What is fetched side by side, and what comes after that.
+    /// What is fetched now, side by side, and afterwards.
     now: &'a [Bytes<'a>],
-    then: &'a [Bytes<'a>],
-    /// Which of them, and where in it the cache line is, that is fetched next.
-    next: usize,
+    later: &'a [Bytes<'a>],
+    /// Where in these scanlines the cache lines are that are fetched next, and where they end.
     at: usize,
-    /// Cache lines that are fetched in a step.
-    each: usize,
+    end: usize,
+    /// Cache lines that are so far into their scanlines, for so many steps.
+    count: usize,
+    steps: usize,
+    /// What is yet to be fetched of the steps so far, in parts of a cache line: as many as there are steps.
+    due: usize,
 }
 
 impl<'a> Ahead<'a> {
-    /// Fetches `scanlines`, which are of one length, in `steps` steps.
+    /// Fetches `scanlines`, of one length, in `steps` steps.
     pub(super) fn new(scanlines: &'a [Bytes<'a>], steps: usize) -> Self {
-        let length = scanlines.first().map_or(0, |line| line.len());
-        let count = length.div_ceil(CACHE_LINE) * scanlines.len();
-        let (now, then) = scanlines.split_at(SIDE_BY_SIDE.min(scanlines.len()));
+        let end = scanlines.first().map_or(0, |line| line.len());
+        let (now, later) = scanlines.split_at(TOGETHER.min(scanlines.len()));
         Self {
             now,
-            then,
-            next: 0,
+            later,
             at: 0,
-            each: count.div_ceil(steps.max(1)),
+            end,
+            count: end.div_ceil(CACHE_LINE) * scanlines.len().div_ceil(TOGETHER),
+            steps: steps.max(1),
+            due: 0,
         }
     }
 
     /// Does one step.
     #[inline]
     pub(super) fn step(&mut self) {
-        for _ in 0..self.each {
-            let Some(line) = self.now.get(self.next) else {
-                return;
-            };
-            prefetch(line.as_ptr().wrapping_add(self.at));
-            self.next += 1;
-            if self.next == self.now.len() {
-                self.next = 0;
-                self.at += CACHE_LINE;
-                if self.at >= line.len() {
-                    self.at = 0;
-                    (self.now, self.then) = self.then.split_at(SIDE_BY_SIDE.min(self.then.len()));
-                }
+        self.due += self.count;
+        while self.due >= self.steps {
+            self.due -= self.steps;
+            for scanline in self.now {
+                prefetch(scanline.as_ptr().wrapping_add(self.at));
+            }
+            self.at += CACHE_LINE;
+            if self.at >= self.end {
+                (self.now, self.later) = self.later.split_at(TOGETHER.min(self.later.len()));
+                self.at = 0;
             }
         }
     }

@@ -6,12 +6,12 @@ use super::vector;
 use super::{Pair, scalar};
 
 /// Rows that are turned together.
-pub(super) const ROWS: usize = 8;
+pub(super) const ROWS: usize = 16;
 
 /// Samples of a row that are turned at once.
 pub(super) const SAMPLES: usize = 16;
 
-/// Turns eight rows of samples, `stride` apart: samples 2k and 2k + 1 of row r become the pair at r of column
+/// Turns 16 rows of samples, `stride` apart: samples 2k and 2k + 1 of row r become the pair at r of column
 /// k, of columns that are `out_stride` apart.
 ///
 /// ```text
@@ -51,7 +51,7 @@ mod tests {
         #[test]
         fn every_backend_turns_rows_by_the_definition(
             (blocks, more, between) in (0usize..4, 0usize..20, 0usize..20),
-            noise in proptest::collection::vec(any::<u8>(), 8 * 84),
+            noise in proptest::collection::vec(any::<u8>(), ROWS * 84),
         ) {
             const UNTOUCHED: Pair = [-1; 2];
             let (stride, out_stride) = (blocks * SAMPLES + more, ROWS + between);

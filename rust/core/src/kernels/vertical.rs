@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::isa::{Backend, Isa};
 use super::taps::{Taps, Weights, halves};
+use super::turned::{COLUMN_STRIDE, Column};
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::vector;
 use super::{Pair, scalar};
@@ -37,12 +38,47 @@ pub(crate) struct Vertical {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Bounds {
+pub(super) struct Bounds {
     /// The first pair of scanlines.
-    start: usize,
+    pub(super) start: usize,
     /// Its weights in `Vertical::whole`.
     first: usize,
-    count: usize,
+    pub(super) count: usize,
+}
+
+/// Windows of as many pairs each, side by side.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Windows<'a> {
+    pub(super) bounds: &'a [Bounds],
+    /// The pair that columns begin with.
+    pub(super) first: usize,
+    /// Those of all windows.
+    pub(super) weights: Weights<'a>,
+    pub(super) precision: u32,
+}
+
+impl<'a> Windows<'a> {
+    /// The columns and the weights of the window at `index`, as many of each.
+    #[inline(always)]
+    pub(super) fn nth<'b>(
+        &self,
+        index: usize,
+        columns: &'b [Column],
+    ) -> (&'b [Column], Weights<'a>) {
+        let Bounds { start, count, .. } = self.bounds[index];
+        let range = index * count..(index + 1) * count;
+        let Weights { whole, low, high } = self.weights;
+        let weights = Weights {
+            whole: &whole[range.clone()],
+            high: if high.is_empty() {
+                high
+            } else {
+                &high[range.clone()]
+            },
+            low: &low[range],
+        };
+        (&columns[start - self.first..][..count], weights)
+    }
 }
 
 impl Vertical {
@@ -51,27 +87,51 @@ impl Vertical {
         // One tap of 1 changes nothing, so that a height that stays needs no case of its own.
         const KEPT_PRECISION: u32 = 14;
         const KEPT: &[i32] = &[1 << KEPT_PRECISION];
-        let wide = axis.is_some_and(Axis::is_wide);
-        let target = axis.map_or(height, Axis::len);
-        let taps = |position: usize| match axis {
-            Some(axis) => axis.bounds(position),
-            None => (position, KEPT),
+        let Some(axis) = axis else {
+            let ranges = (0..height).map(|y| y / 2..y / 2 + 1);
+            return Self::of_ranges(isa, KEPT_PRECISION, false, ranges, |y| (y, KEPT));
         };
         // No output ends before the one above it, so that bands need no more than their last one does.
-        let ranges = || {
-            (0..target).scan(0, |end, position| {
-                let (start, weights) = taps(position);
-                let last = start + weights.len();
-                *end = last.div_ceil(2).max(*end);
-                Some(start / 2..*end)
-            })
-        };
-        let total = ranges().map(|pairs| pairs.len()).sum();
-        let mut bounds = memory::with_capacity(target, "vertical weights")?;
-        let mut whole = memory::with_capacity(total, "vertical weights")?;
-        let mut low = memory::with_capacity(total, "vertical weights")?;
-        let mut high = memory::with_capacity(if wide { total } else { 0 }, "vertical weights")?;
-        for (position, pairs) in ranges().enumerate() {
+        let ranges = (0..axis.len()).scan(0, |end, position| {
+            let pairs = pairs_of(axis, position);
+            *end = pairs.end.max(*end);
+            Some(pairs.start..*end)
+        });
+        let (precision, wide) = (axis.precision(), axis.is_wide());
+        Self::of_ranges(isa, precision, wide, ranges, |y| axis.bounds(y))
+    }
+
+    /// The pass over turned scanlines, to the columns of `axis`. Windows are of as many pairs each: a loop that
+    /// always ends at the same count is foreseen.
+    pub(super) fn over_columns(axis: &Axis, isa: Isa) -> Result<Self> {
+        let windows = (0..axis.len()).map(|x| pairs_of(axis, x));
+        let most = windows.clone().map(|pairs| pairs.len()).max().unwrap_or(0);
+        let last = axis.needed().end.div_ceil(2) - most;
+        let ranges = windows.map(|pairs| {
+            let start = pairs.start.min(last);
+            start..start + most
+        });
+        let (precision, wide) = (axis.precision(), axis.is_wide());
+        Self::of_ranges(isa, precision, wide, ranges, |x| axis.bounds(x))
+    }
+
+    /// The pass whose outputs are made of `ranges` of pairs, in which `taps` are.
+    fn of_ranges<'a>(
+        isa: Isa,
+        precision: u32,
+        wide: bool,
+        ranges: impl Iterator<Item = Range<usize>> + Clone,
+        taps: impl Fn(usize) -> (usize, &'a [i32]),
+    ) -> Result<Self> {
+        const PURPOSE: &str = "weights of pairs";
+        let (count, total) = ranges.clone().fold((0, 0), |(count, total), pairs| {
+            (count + 1, total + pairs.len())
+        });
+        let mut bounds = memory::with_capacity(count, PURPOSE)?;
+        let mut whole = memory::with_capacity(total, PURPOSE)?;
+        let mut low = memory::with_capacity(total, PURPOSE)?;
+        let mut high = memory::with_capacity(if wide { total } else { 0 }, PURPOSE)?;
+        for (position, pairs) in ranges.enumerate() {
             let (start, weights) = taps(position);
             bounds.push(Bounds {
                 start: pairs.start,
@@ -94,7 +154,7 @@ impl Vertical {
         }
         Ok(Self {
             isa,
-            precision: axis.map_or(KEPT_PRECISION, Axis::precision),
+            precision,
             wide,
             bounds,
             whole,
@@ -147,6 +207,34 @@ impl Vertical {
         }
     }
 
+    /// Makes `positions`, one after another in `out`, of `columns` of turned scanlines from the pair `first` on. Does
+    /// a `step` before each.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    pub(super) fn run_columns(
+        &self,
+        positions: Range<usize>,
+        first: usize,
+        columns: &[Column],
+        step: impl FnMut(),
+        out: &mut [[u8; COLUMN_STRIDE]],
+    ) {
+        let Some(Bounds {
+            first: begin,
+            count,
+            ..
+        }) = self.bounds.get(positions.start)
+        else {
+            return;
+        };
+        let windows = Windows {
+            bounds: &self.bounds[positions.clone()],
+            first,
+            weights: self.weights_in(*begin..begin + count * positions.len()),
+            precision: self.precision,
+        };
+        vector::combine_columns(self.isa, windows, columns, step, out);
+    }
+
     /// Combines what `lines`, those of `position`, have from `at` on.
     fn combine(&self, position: usize, lines: &[&[Pair]], at: usize, out: &mut [u8]) {
         let pairs = self.pairs(position);
@@ -192,7 +280,10 @@ impl Vertical {
     /// The weights that output `position` gives some of its pairs.
     fn weights(&self, position: usize, pairs: Range<usize>) -> Weights<'_> {
         let Bounds { start, first, .. } = self.bounds[position];
-        let range = pairs.start - start + first..pairs.end - start + first;
+        self.weights_in(pairs.start - start + first..pairs.end - start + first)
+    }
+
+    fn weights_in(&self, range: Range<usize>) -> Weights<'_> {
         Weights {
             whole: &self.whole[range.clone()],
             high: if self.wide {
@@ -203,6 +294,12 @@ impl Vertical {
             low: &self.low[range],
         }
     }
+}
+
+/// The pairs of positions that the taps of `position` are in.
+fn pairs_of(axis: &Axis, position: usize) -> Range<usize> {
+    let (start, taps) = axis.bounds(position);
+    start / 2..(start + taps.len()).div_ceil(2)
 }
 
 #[cfg(test)]

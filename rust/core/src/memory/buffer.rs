@@ -33,9 +33,10 @@ enum Block {
     Mapped(MmapMut),
 }
 
-#[derive(Clone, Copy, Pod, Zeroable)]
+/// What is fetched at once, on most processors.
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
-struct CacheLine([u8; 64]);
+pub(crate) struct CacheLine([u8; 64]);
 
 impl<T: Pod> Buffer<T> {
     /// `length` elements of no particular value, or [`Error::Memory`].

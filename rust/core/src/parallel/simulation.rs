@@ -1,8 +1,9 @@
 //! A machine with any number of processors, on which time passes by the task and not by the clock.
 //!
 //! The threads are those of a real crew. A task says how long it takes by [`Machine::spend`], which
-//! returns when the time has come; and it comes when each thread that has a permit is in a task. So the time a run takes, and the permits nobody used, do not depend on how
-//! fast the machine underneath is or what else it does.
+//! returns when the time has come; and it comes when each thread that has a permit is in a task. So the
+//! time a run takes, and the permits nobody used, do not depend on how fast the machine underneath is or
+//! what else it does.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::resampler::Resampler;
 use super::source::{Failure, Scanlines, Source, lock};
 use super::stage::{memory_of, turned};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::filter::Reference;
 use crate::kernels::Pair;
 use crate::kernels::staged::{InPlace, Staged};
@@ -19,25 +19,17 @@ pub(super) enum Arrival {
     InPlace,
     /// They lie across the memory that they are in, and are turned first.
     Sideways,
-    /// They are read in order.
-    InOrder {
-        /// Bytes of a pixel.
-        bytes: usize,
-        /// See [`Scanlines::blended_by`].
-        blending: Option<Reference>,
-    },
+    /// They are asked for.
+    Asked,
+    /// They are read in order, with so many bytes of a pixel.
+    InOrder(usize),
 }
 
 impl Arrival {
     pub(super) fn of<E>(source: &Source<'_, E>) -> Self {
         match source {
-            Source::Scanlines(scanlines) => {
-                let scanlines = lock(scanlines);
-                Self::InOrder {
-                    bytes: scanlines.pixel_bytes(),
-                    blending: scanlines.blended_by(),
-                }
-            }
+            Source::Scanlines(scanlines) => Self::InOrder(lock(scanlines).pixel_bytes()),
+            Source::Strips(_) => Self::Asked,
             Source::Pixels(pixels) if pixels.view().is_sideways() => Self::Sideways,
             Source::Pixels(_) => Self::InPlace,
         }
@@ -46,9 +38,9 @@ impl Arrival {
     /// Bytes that a pixel takes in a chunk, at most.
     fn copied_bytes(self) -> usize {
         match self {
-            Self::InPlace => 0,
+            Self::InPlace | Self::Asked => 0,
             Self::Sideways => 4,
-            Self::InOrder { bytes, .. } => bytes,
+            Self::InOrder(bytes) => bytes,
         }
     }
 }
@@ -58,8 +50,8 @@ pub(super) struct Chunk {
     arrival: Arrival,
     /// The scanlines themselves, where they have to be copied and until they are staged.
     pub(super) copy: Option<Buffer<u8>>,
-    pairs: Buffer<Pair>,
-    pair_samples: usize,
+    /// What becomes of them, from then on and until no band needs it.
+    pub(super) pairs: Option<Buffer<Pair>>,
 }
 
 /// Room for a copy of the scanlines of `pairs` pairs; None where they are staged from where they lie.
@@ -75,28 +67,31 @@ pub(super) fn room_for_copy(
     }
 }
 
+/// Room for `pairs` pairs of scanlines.
+pub(super) fn room_for_pairs(resampler: &Resampler, pairs: usize) -> Result<Buffer<Pair>> {
+    let pairs = pairs.next_multiple_of(resampler.group());
+    let samples = pairs.saturating_mul(resampler.pair_samples());
+    Buffer::new(samples, "pairs of scanlines")
+}
+
+/// Reads the next `count` scanlines to `room`, which has some for them.
+pub(super) fn read<E>(
+    scanlines: &mut dyn Scanlines<E>,
+    count: usize,
+    room: &mut [u8],
+) -> Result<(), Failure<E>> {
+    let line = scanlines.size().1 * scanlines.pixel_bytes();
+    scanlines.read(&mut room[..count * line])
+}
+
 impl Chunk {
-    /// Room for `pairs` pairs of scanlines.
-    pub(super) fn new(resampler: &Resampler, arrival: Arrival, pairs: usize) -> Result<Self> {
-        let pair_samples = resampler.pair_samples();
-        let pairs = pairs.next_multiple_of(resampler.group());
-        Ok(Self {
+    /// One that has no room yet.
+    pub(super) fn new(arrival: Arrival) -> Self {
+        Self {
             arrival,
             copy: None,
-            pairs: Buffer::new(pairs.saturating_mul(pair_samples), "pairs of scanlines")?,
-            pair_samples,
-        })
-    }
-
-    /// Takes the next `count` scanlines, for which there is room.
-    pub(super) fn read<E>(
-        &mut self,
-        scanlines: &mut dyn Scanlines<E>,
-        count: usize,
-    ) -> Result<(), Failure<E>> {
-        let line = scanlines.size().1 * scanlines.pixel_bytes();
-        let room = self.copy.as_deref_mut().unwrap_or_default();
-        scanlines.read(&mut room[..count * line])
+            pairs: None,
+        }
     }
 
     /// Makes pairs of the scanlines `lines` of the frame, where the source is those that were read or those
@@ -107,52 +102,53 @@ impl Chunk {
         source: &Source<'_, E>,
         lines: Range<usize>,
         staged: &mut Staged,
-    ) -> Result<()> {
+    ) -> Result<(), Failure<E>> {
         let source_lines = resampler.source_lines();
+        let first = source_lines.start;
         let shown = common(&lines, &source_lines);
         let (height, width) = (shown.len(), resampler.pass.width.source);
         let samples = self.copy.as_deref_mut().unwrap_or_default();
-        let pairs = &mut self.pairs;
-        if shown.is_empty() {
-            pair_up(resampler, None, None, lines, false, staged, pairs);
-            return Ok(());
-        }
-        match (source, self.arrival) {
-            (_, Arrival::InOrder { bytes, blending }) => {
-                let mut view = PixelView::packed(&samples[..], height, width, bytes)?;
-                if blending.is_none() {
-                    view = view.without_padding(3);
+        let within = shown.start.saturating_sub(first)..shown.end.saturating_sub(first);
+        let strip;
+        let shown = match (source, self.arrival) {
+            _ if shown.is_empty() => None,
+            (_, Arrival::InOrder(bytes)) => {
+                let view = PixelView::packed(&samples[..], height, width, bytes)?;
+                Some(Shown::copied(view, shown.start, None))
+            }
+            (Source::Strips(strips), _) => {
+                strip = strips.strip(within)?;
+                let view = strip.view();
+                if view.size() != (height, width) {
+                    let size = view.size();
+                    let reason = format!("must be of size {:?}, got {size:?}", (height, width));
+                    return Err(Error::invalid("lines", reason).into());
                 }
-                let view = Some((view, shown.start));
-                pair_up(resampler, view, blending, lines, false, staged, pairs);
+                Some(Shown::copied(view, shown.start, strips.blended_by()))
             }
             (Source::Pixels(pixels), Arrival::Sideways) => {
-                let first = source_lines.start;
-                let turned_lines = shown.start - first..shown.end - first;
-                let channels = turned(&pixels.view(), turned_lines, samples)?;
+                let channels = turned(&pixels.view(), within, samples)?;
                 let view = PixelView::packed(&samples[..], height, width, channels)?;
-                pair_up(
-                    resampler,
-                    Some((view, shown.start)),
-                    None,
-                    lines,
-                    false,
-                    staged,
-                    pairs,
-                );
+                Some(Shown::copied(view, shown.start, None))
             }
-            (Source::Pixels(pixels), Arrival::InPlace) => {
-                let view = Some((pixels.view(), source_lines.start));
-                pair_up(resampler, view, None, lines, true, staged, pairs);
-            }
-            (Source::Scanlines(_), _) => {}
-        }
+            (Source::Pixels(pixels), _) => Some(Shown {
+                view: pixels.view(),
+                first,
+                blending: None,
+                is_far: true,
+            }),
+            (Source::Scanlines(_), _) => return Ok(()),
+        };
+        let pairs = self.pairs.as_deref_mut().unwrap_or_default();
+        pair_up(resampler, shown.as_ref(), lines, staged, pairs);
         Ok(())
     }
 
     /// The pair of scanlines at `index`.
-    pub(super) fn pair(&self, index: usize) -> &[Pair] {
-        &self.pairs[index * self.pair_samples..][..self.pair_samples]
+    pub(super) fn pair(&self, resampler: &Resampler, index: usize) -> &[Pair] {
+        let samples = resampler.pair_samples();
+        let pairs = self.pairs.as_deref().unwrap_or_default();
+        &pairs[index * samples..][..samples]
     }
 }
 
@@ -162,17 +158,38 @@ pub(super) fn common(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
     start..a.end.min(b.end).max(start)
 }
 
+/// The source, or some lines of it.
+struct Shown<'a> {
+    view: PixelView<'a>,
+    /// The frame's scanline beside its first.
+    first: usize,
+    /// See [`Resampler::stage`].
+    blending: Option<Reference>,
+    /// Whether it has yet to be fetched from memory, ahead of the kernels.
+    is_far: bool,
+}
+
+impl<'a> Shown<'a> {
+    /// A copy of the frame's scanlines from `first` on.
+    fn copied(view: PixelView<'a>, first: usize, blending: Option<Reference>) -> Self {
+        Self {
+            view: match blending {
+                Some(_) => view,
+                None => view.without_padding(3),
+            },
+            first,
+            blending,
+            is_far: false,
+        }
+    }
+}
+
 /// Makes pairs of the scanlines `lines` of the frame, as many at a time as the horizontal pass takes. The last may
 /// be fewer: their pairs are with whatever was staged before, which no weight but zero meets.
-///
-/// `view` shows the source, or some lines of it, from the frame's scanline beside it on. For `blending` see
-/// [`Resampler::stage`].
 fn pair_up(
     resampler: &Resampler,
-    view: Option<(PixelView<'_>, usize)>,
-    blending: Option<Reference>,
+    shown: Option<&Shown<'_>>,
     lines: Range<usize>,
-    fetch_ahead: bool,
     staged: &mut Staged,
     pairs: &mut [Pair],
 ) {
@@ -181,10 +198,11 @@ fn pair_up(
     let source_lines = resampler.source_lines();
     let group = 2 * resampler.group();
     let length = resampler.group() * resampler.pair_samples();
-    let shown = view.and_then(|(view, origin)| resampler.shown(&view).map(|view| (view, origin)));
-    let format = view.map_or(PixelFormat::Other, |(view, _)| view.format());
+    let looked_at = shown.and_then(|shown| resampler.shown(&shown.view));
+    let looked_at = shown.zip(looked_at);
+    let format = shown.map_or(PixelFormat::Other, |shown| shown.view.format());
     // Scanlines of which the horizontal pass reads most where they lie.
-    let unstaged = shown.filter(|(view, _)| {
+    let unstaged = looked_at.filter(|(_, view)| {
         let width = view.width();
         width == resampler.columns.len() && resampler.horizontal.in_place(format, width) > 0
     });
@@ -205,22 +223,22 @@ fn pair_up(
         let is_whole = together.len() == group && common(&together, &source_lines) == together;
         let unstaged = unstaged.filter(|_| is_whole);
         in_place.clear();
-        if let Some((view, origin)) = &unstaged {
-            let first = first - origin;
+        if let Some((shown, view)) = &unstaged {
+            let first = first - shown.first;
             memory_of(view, first..first + group, &mut in_place);
         }
         for (line, y) in together.enumerate() {
             let out = staged.line_mut(line);
-            match (&view, &unstaged) {
-                (_, Some((view, origin))) => resampler.stage_rest(view, y - origin, out),
-                (Some((view, origin)), _) if source_lines.contains(&y) => {
-                    resampler.stage(view, y - origin, blending, out);
+            match (shown, &unstaged) {
+                (_, Some((shown, view))) => resampler.stage_rest(view, y - shown.first, out),
+                (Some(shown), _) if source_lines.contains(&y) => {
+                    resampler.stage(&shown.view, y - shown.first, shown.blending, out);
                 }
                 _ => resampler.stage_margin(out),
             }
         }
-        if let Some((view, origin)) = shown.as_ref().filter(|_| fetch_ahead) {
-            let next = (first + group.max(AHEAD)).saturating_sub(*origin);
+        if let Some((shown, view)) = looked_at.as_ref().filter(|(shown, _)| shown.is_far) {
+            let next = (first + group.max(AHEAD)).saturating_sub(shown.first);
             memory_of(view, next..next + group, &mut ahead);
         }
         let in_place = InPlace {

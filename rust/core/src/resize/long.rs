@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::chunk::{Arrival, Chunk, common, room_for_copy};
+use super::chunk::{Arrival, Chunk, common, read, room_for_copy, room_for_pairs};
 use super::resampler::Resampler;
 use super::source::{Failure, Source, lock};
 use crate::error::{Error, Result};
@@ -17,7 +17,6 @@ const CHUNK_BYTES: usize = 256 << 10;
 pub(super) struct LongWindows<'a, 'b, E> {
     resampler: &'a Resampler,
     source: &'a Source<'b, E>,
-    arrival: Arrival,
     chunk: Chunk,
     chunk_pairs: usize,
     staged: Staged,
@@ -36,12 +35,12 @@ impl<'a, 'b, E> LongWindows<'a, 'b, E> {
             .max(1)
             .next_multiple_of(resampler.group())
             .min(resampler.frame_pairs());
-        let mut chunk = Chunk::new(resampler, arrival, chunk_pairs)?;
+        let mut chunk = Chunk::new(arrival);
         chunk.copy = room_for_copy(resampler, arrival, chunk_pairs)?;
+        chunk.pairs = Some(room_for_pairs(resampler, chunk_pairs)?);
         Ok(Self {
             resampler,
             source,
-            arrival,
             chunk,
             chunk_pairs,
             staged: resampler.horizontal.staged()?,
@@ -78,14 +77,14 @@ impl<'a, 'b, E> LongWindows<'a, 'b, E> {
         let vertical = &resampler.vertical;
         let pairs = self.next..(self.next + self.chunk_pairs).min(resampler.frame_pairs());
         let lines = 2 * pairs.start..resampler.pass.height.frame.min(2 * pairs.end);
-        if let (Source::Scanlines(scanlines), Arrival::InOrder { .. }) = (self.source, self.arrival)
-        {
+        if let Source::Scanlines(scanlines) = self.source {
             let lines = common(&lines, &resampler.source_lines());
-            self.chunk.read(&mut **lock(scanlines), lines.len())?;
+            let room = self.chunk.copy.as_deref_mut().unwrap_or_default();
+            read(&mut **lock(scanlines), lines.len(), room)?;
         }
         self.chunk
             .stage(resampler, self.source, lines, &mut self.staged)?;
-        let scanlines = (0..pairs.len()).map(|index| self.chunk.pair(index));
+        let scanlines = (0..pairs.len()).map(|index| self.chunk.pair(resampler, index));
         let scanlines = memory::collect(scanlines, "pairs of scanlines")?;
         for (index, position) in (self.position..vertical.height()).enumerate() {
             if vertical.pairs(position).start >= pairs.end {

@@ -1,5 +1,6 @@
 //! Where pixels come from.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Result};
@@ -19,18 +20,25 @@ impl Pixels for PixelView<'_> {
     }
 }
 
-/// Pixels that come scanline by scanline, each once and in order: from a decoder, or in pieces.
+/// Pixels of which some scanlines can be had at a time, whichever they are.
+pub trait Strips<E>: Send + Sync {
+    /// Height and width.
+    fn size(&self) -> (usize, usize);
+
+    /// Whose arithmetic blends the fourth of four bytes over white, as an alpha; None if it has no meaning.
+    fn blended_by(&self) -> Option<Reference>;
+
+    /// These scanlines, four bytes a pixel.
+    fn strip(&self, lines: Range<usize>) -> Result<Box<dyn Pixels + '_>, Failure<E>>;
+}
+
+/// Pixels that come scanline by scanline, each once and in order, from a decoder.
 pub trait Scanlines<E>: Send {
     /// Height and width.
     fn size(&self) -> (usize, usize);
 
-    /// Bytes of a pixel: 1 for grey, 3 for RGB, 4 for RGB and alpha or a byte of no meaning.
+    /// Bytes of a pixel: 1 for grey, 3 for RGB, 4 for RGB and a byte of no meaning.
     fn pixel_bytes(&self) -> usize;
-
-    /// Whose arithmetic blends the fourth of four bytes over white, as an alpha; None if it has no meaning.
-    fn blended_by(&self) -> Option<Reference> {
-        None
-    }
 
     /// Passes over the first `count` scanlines, before any is read. There are more than these.
     fn skip(&mut self, count: usize) -> Result<(), Failure<E>> {
@@ -84,6 +92,8 @@ impl<E> From<Error> for Failure<E> {
 pub enum Source<'a, E> {
     /// In memory.
     Pixels(Arc<dyn Pixels + 'a>),
+    /// Strip by strip.
+    Strips(Arc<dyn Strips<E> + 'a>),
     /// One scanline after another.
     Scanlines(Mutex<Box<dyn Scanlines<E> + 'a>>),
 }
@@ -92,6 +102,11 @@ impl<'a, E> Source<'a, E> {
     /// Pixels in memory.
     pub fn pixels(pixels: impl Pixels + 'a) -> Self {
         Self::Pixels(Arc::new(pixels))
+    }
+
+    /// Pixels of which some scanlines can be had at a time.
+    pub fn strips(strips: impl Strips<E> + 'a) -> Self {
+        Self::Strips(Arc::new(strips))
     }
 
     /// Pixels that come one scanline after another.
@@ -103,6 +118,7 @@ impl<'a, E> Source<'a, E> {
     pub fn size(&self) -> (usize, usize) {
         match self {
             Self::Pixels(pixels) => pixels.view().size(),
+            Self::Strips(strips) => strips.size(),
             Self::Scanlines(scanlines) => lock(scanlines).size(),
         }
     }

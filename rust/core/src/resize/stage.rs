@@ -11,7 +11,8 @@ use crate::memory;
 use crate::pixels::{Bytes, PixelFormat, PixelView, Scanline};
 
 /// Writes the samples of scanline `y` to the three planes of `out`, of which each has room for more, from
-/// the sample at `left` on. Grey is repeated; RGBA is composited on white with the rounding that `reference` has for arrays.
+/// the sample at `left` on. Grey is repeated; RGBA is composited on white with the rounding that `reference`
+/// has for arrays.
 pub(super) fn stage(
     view: &PixelView<'_>,
     y: usize,

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::source::{Failure, Scanlines, Source, lock};
 use crate::error::{Error, Result};
-use crate::filter::Reference;
 use crate::memory;
 
 impl<'a, E: 'a> Source<'a, E> {
@@ -16,13 +15,15 @@ impl<'a, E: 'a> Source<'a, E> {
             Self::Pixels(pixels) => {
                 sources.extend((0..passes).map(|_| Self::Pixels(Arc::clone(&pixels))));
             }
+            Self::Strips(strips) => {
+                sources.extend((0..passes).map(|_| Self::Strips(Arc::clone(&strips))));
+            }
             Self::Scanlines(_) if passes == 1 => sources.push(self),
             Self::Scanlines(scanlines) => {
                 let scanlines = scanlines
                     .into_inner()
                     .unwrap_or_else(PoisonError::into_inner);
                 let (size, pixel_bytes) = (scanlines.size(), scanlines.pixel_bytes());
-                let blended_by = scanlines.blended_by();
                 let walk = Arc::new(Mutex::new(Walk {
                     scanlines,
                     kept: Vec::new(),
@@ -34,7 +35,6 @@ impl<'a, E: 'a> Source<'a, E> {
                         pass,
                         size,
                         pixel_bytes,
-                        blended_by,
                     })
                 }));
             }
@@ -84,7 +84,6 @@ struct Part<'a, E> {
     pass: usize,
     size: (usize, usize),
     pixel_bytes: usize,
-    blended_by: Option<Reference>,
 }
 
 impl<E> Scanlines<E> for Part<'_, E> {
@@ -94,10 +93,6 @@ impl<E> Scanlines<E> for Part<'_, E> {
 
     fn pixel_bytes(&self) -> usize {
         self.pixel_bytes
-    }
-
-    fn blended_by(&self) -> Option<Reference> {
-        self.blended_by
     }
 
     fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<E>> {

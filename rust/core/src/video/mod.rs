@@ -18,8 +18,7 @@ const MAX_FRAMES: i64 = 1 << 31;
 
 fn check_count(argument: &'static str, value: i64) -> Result<()> {
     if !(1..=MAX_FRAMES).contains(&value) {
-        let reason = format!("must be between 1 and 2**31, got {value}");
-        return Err(Error::invalid(argument, reason));
+        return Err(Error::out_of_range(argument, "1 and 2**31", value));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 // Links the library whose functions `libjpeg.c` calls.
 use turbojpeg_sys as _;
 
-use crate::decode::{Damaged, Header};
+use crate::decode::{Header, LineError, Outcome};
 use crate::error::{Error, Result};
 
 /// A decoder at one of the lines of a file.
@@ -95,13 +95,11 @@ impl Drop for Lines<'_> {
     }
 }
 
-type Outcome = std::result::Result<(), Damaged>;
-
 fn outcome(status: c_int) -> Outcome {
     match status {
         ffi::DECODED => Ok(()),
-        // Memory, too: what reading lines takes is little, and Pillow, which is asked then, says so itself.
-        _ => Err(Damaged),
+        ffi::OUT_OF_MEMORY => Err(NO_MEMORY.into()),
+        _ => Err(LineError::Damaged),
     }
 }
 
@@ -136,6 +134,8 @@ mod ffi {
     use std::ffi::{c_int, c_uchar, c_uint};
 
     pub(super) const DECODED: c_int = 0;
+    #[cfg(test)]
+    pub(super) const DAMAGED: c_int = 1;
     pub(super) const OUT_OF_MEMORY: c_int = 2;
 
     #[repr(C)]
@@ -158,5 +158,18 @@ mod ffi {
         pub(super) fn qvl_jpeg_read(jpeg: *mut Jpeg, out: *mut c_uchar, lines: c_uint) -> c_int;
         pub(super) fn qvl_jpeg_skip(jpeg: *mut Jpeg, lines: c_uint) -> c_int;
         pub(super) fn qvl_jpeg_free(jpeg: *mut Jpeg);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lack_of_memory_is_no_damage() {
+        assert_eq!(outcome(ffi::DECODED), Ok(()));
+        assert_eq!(outcome(ffi::DAMAGED), Err(LineError::Damaged));
+        let refused = outcome(ffi::OUT_OF_MEMORY).unwrap_err();
+        assert!(matches!(refused, LineError::Core(Error::Memory { .. })));
     }
 }

@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use png::{BitDepth, ColorType, DecodeOptions, Decoder, Limits, Reader};
 
-use crate::decode::{Damaged, Header};
+use crate::decode::{Header, LineError, Outcome};
 use crate::error::Result;
 use crate::memory::Buffer;
 
@@ -56,20 +56,15 @@ impl<'file> Lines<'file> {
 
     /// Decodes the next lines, of `length` bytes each, to `out`; with the `last` ones, reads what is
     /// left of the pixels' data.
-    pub(in crate::decode) fn read(
-        &mut self,
-        out: &mut [u8],
-        length: usize,
-        last: bool,
-    ) -> std::result::Result<(), Damaged> {
+    pub(in crate::decode) fn read(&mut self, out: &mut [u8], length: usize, last: bool) -> Outcome {
         match self {
             Self::InOrder(reader) => {
                 for line in out.chunks_exact_mut(length) {
-                    reader.read_row(line).map_err(|_| Damaged)?;
+                    reader.read_row(line).map_err(|_| LineError::Damaged)?;
                 }
                 if last {
                     // It takes the end of the data to know that there is no further row.
-                    reader.read_row(&mut []).map_err(|_| Damaged)?;
+                    reader.read_row(&mut []).map_err(|_| LineError::Damaged)?;
                 }
             }
             Self::Whole { pixels, next } => {
@@ -80,16 +75,13 @@ impl<'file> Lines<'file> {
         }
         Ok(())
     }
+
     /// Passes over the next `count` lines of `length` bytes each.
-    pub(in crate::decode) fn skip(
-        &mut self,
-        count: usize,
-        length: usize,
-    ) -> std::result::Result<(), Damaged> {
+    pub(in crate::decode) fn skip(&mut self, count: usize, length: usize) -> Outcome {
         match self {
             Self::InOrder(reader) => {
                 for _ in 0..count {
-                    reader.next_row().map_err(|_| Damaged)?;
+                    reader.next_row().map_err(|_| LineError::Damaged)?;
                 }
             }
             Self::Whole { next, .. } => *next += count * length,

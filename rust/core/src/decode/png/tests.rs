@@ -4,7 +4,7 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use proptest::prelude::*;
 
-use crate::decode::{Damaged, Format, Header, Scanlines, header};
+use crate::decode::{Decoder, Format, Header, LineError, header};
 
 fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     let length = (data.len() as u32).to_be_bytes();
@@ -88,7 +88,7 @@ proptest! {
         prop_assert_eq!((header.height, header.width), (height, width));
         prop_assert_eq!(header.channels, 1 + usize::from(colour));
         prop_assert_eq!(header.orientation, Some(1));
-        let mut lines = Scanlines::open(&file, &header, None).unwrap().unwrap();
+        let mut lines = Decoder::open(&file, &header, None).unwrap().unwrap();
         let passed = (part * height as f64) as usize;
         lines.skip(passed).unwrap();
         let above = passed * width * header.channels;
@@ -118,7 +118,7 @@ fn lines_of_an_interlaced_image() {
         .collect();
     let parts = Parts::new(3, 5, 0, 1, &scanlines);
     let (file, header) = (parts.file(), parts.header().unwrap());
-    let mut lines = Scanlines::open(&file, &header, None).unwrap().unwrap();
+    let mut lines = Decoder::open(&file, &header, None).unwrap().unwrap();
     let mut got = [0; 10];
     lines.skip(1).unwrap();
     lines.read(&mut got[..5]).unwrap();
@@ -131,11 +131,11 @@ fn not_all_lines_are_read_from_a_stream_with_a_wrong_checksum() {
     let (mut parts, mut pixels) = Parts::noise(300, 400, 2);
     *parts.stream.last_mut().unwrap() ^= 1;
     let (file, header) = (parts.file(), parts.header().unwrap());
-    let mut lines = Scanlines::open(&file, &header, None).unwrap().unwrap();
+    let mut lines = Decoder::open(&file, &header, None).unwrap().unwrap();
     let mut outcomes = pixels.chunks_mut(1200).map(|line| lines.read(line));
     assert_eq!(outcomes.next(), Some(Ok(())));
-    assert_eq!(outcomes.find(Result::is_err), Some(Err(Damaged)));
-    assert!(outcomes.all(|outcome| outcome == Err(Damaged)));
+    assert_eq!(outcomes.find(Result::is_err), Some(Err(LineError::Damaged)));
+    assert!(outcomes.all(|outcome| outcome == Err(LineError::Damaged)));
 }
 
 #[test]

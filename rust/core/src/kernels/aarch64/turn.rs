@@ -4,11 +4,11 @@ use std::arch::aarch64::*;
 
 use crate::kernels::Pair;
 
-/// Turns a block of 16 samples of each of 8 rows, which are `stride` apart: see
+/// Turns a block of 16 samples of each of 16 rows, which are `stride` apart: see
 /// [`crate::kernels::turn::turn`].
 ///
 /// # Safety
-/// Room for the block at `rows`, and at `out` for 8 pairs every `out_stride`, 8 times.
+/// Room for the block at `rows`, and at `out` for 16 pairs every `out_stride`, 8 times.
 #[target_feature(enable = "neon")]
 #[inline]
 pub(in crate::kernels) unsafe fn block(
@@ -17,6 +17,19 @@ pub(in crate::kernels) unsafe fn block(
     out: *mut Pair,
     out_stride: usize,
 ) {
+    for first in [0, 8] {
+        // SAFETY: by the contract above.
+        unsafe { eight(rows.add(first * stride), stride, out.add(first), out_stride) };
+    }
+}
+
+/// The same of 8 rows.
+///
+/// # Safety
+/// Room for the block at `rows`, and at `out` for 8 pairs every `out_stride`, 8 times.
+#[target_feature(enable = "neon")]
+#[inline]
+unsafe fn eight(rows: *const u8, stride: usize, out: *mut Pair, out_stride: usize) {
     let mut registers = [vdupq_n_u16(0); 8];
     for (index, register) in registers.iter_mut().enumerate() {
         // SAFETY: by the contract above.

@@ -10,13 +10,15 @@ use crate::kernels::taps::{Taps, Weights};
 /// Bits after the point that an axis has at most; all of Pillow's have them.
 const MOST: u32 = 22;
 
-/// See [`crate::kernels::vertical::Vertical::run`].
+/// Combines what `lines` have from `at` on, `NARROW` times four samples at once, or `MANY` times where weights have
+/// 32 bits.
 ///
 /// # Safety
-/// From `at` on `lines` have as much as `out`, a multiple of 64, and they are as many as the weights.
+/// From `at` on `lines` have as much as `out`, a multiple of both, and they are as many as the weights.
 #[target_feature(enable = "neon")]
-pub(in crate::kernels) unsafe fn combine(
-    lines: &[&[Pair]],
+#[inline]
+pub(in crate::kernels) unsafe fn combine<'a, const NARROW: usize, const MANY: usize>(
+    lines: impl Iterator<Item = &'a [Pair]> + Clone,
     weights: Weights<'_>,
     precision: u32,
     at: usize,
@@ -28,7 +30,7 @@ pub(in crate::kernels) unsafe fn combine(
     // and more.
     unsafe {
         if precision < MOST {
-            combine_by::<_, _, _, 8>(
+            combine_by::<_, _, _, NARROW>(
                 (lines, weights.low),
                 at,
                 out,
@@ -38,7 +40,7 @@ pub(in crate::kernels) unsafe fn combine(
                 |sums| samples(sums, precision),
             );
         } else {
-            combine_by::<_, _, _, 16>(
+            combine_by::<_, _, _, MANY>(
                 (lines, weights.whole),
                 at,
                 out,
@@ -58,8 +60,8 @@ pub(in crate::kernels) unsafe fn combine(
 /// As above.
 #[target_feature(enable = "neon")]
 #[inline]
-unsafe fn combine_by<Weights: Copy, Taps: Copy, Sums: Copy, const FOURS: usize>(
-    (lines, weights): (&[&[Pair]], &[Weights]),
+unsafe fn combine_by<'a, Weights: Copy, Taps: Copy, Sums: Copy, const FOURS: usize>(
+    (mut lines, weights): (impl Iterator<Item = &'a [Pair]> + Clone, &[Weights]),
     at: usize,
     out: &mut [u8],
     zero: Sums,
@@ -67,7 +69,7 @@ unsafe fn combine_by<Weights: Copy, Taps: Copy, Sums: Copy, const FOURS: usize>(
     multiply_add: impl Fn(Sums, int32x4_t, Taps) -> Sums,
     samples: impl Fn([Sums; 4]) -> uint8x16_t,
 ) {
-    let ([first, lines @ ..], [first_weights, weights @ ..]) = (lines, weights) else {
+    let (Some(first), [first_weights, weights @ ..]) = (lines.next(), weights) else {
         return out.fill(0);
     };
     for (x, out) in (at..)
@@ -86,7 +88,7 @@ unsafe fn combine_by<Weights: Copy, Taps: Copy, Sums: Copy, const FOURS: usize>(
         };
         // Apart, since sums that begin with products need not be set to zero.
         let mut sums = add([zero; FOURS], first, *first_weights);
-        for (line, weights) in lines.iter().zip(weights) {
+        for (line, weights) in lines.clone().zip(weights) {
             sums = add(sums, line, *weights);
         }
         for (sums, out) in sums.as_chunks().0.iter().zip(out.as_chunks_mut::<16>().0) {

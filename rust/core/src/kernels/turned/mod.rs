@@ -13,6 +13,8 @@
 
 mod pairs;
 
+use bytemuck::{Pod, Zeroable};
+
 use super::ahead::Ahead;
 #[cfg(target_arch = "x86_64")]
 use super::isa::Backend;
@@ -29,10 +31,18 @@ use crate::pixels::{Bytes, PixelFormat};
 use pairs::Pairs;
 
 /// Scanlines that are turned together.
-pub(super) const LINES: usize = 2 * ROWS;
+pub(super) const LINES: usize = ROWS;
 
-/// Samples from a column to the next: three planes, in whole registers.
-pub(super) const COLUMN: usize = (3 * LINES).next_multiple_of(super::WIDEST);
+/// Samples of a column: three planes.
+pub(super) const COLUMN: usize = 3 * LINES;
+
+/// Samples from a column that comes out to the next: whole registers.
+pub(super) const COLUMN_STRIDE: usize = COLUMN.next_multiple_of(super::WIDEST);
+
+/// A pair of columns, of every scanline.
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub(super) struct Column([Pair; COLUMN]);
 
 /// The tables of an axis.
 #[derive(Debug)]
@@ -55,7 +65,7 @@ enum Windows {
 #[derive(Debug)]
 pub(super) struct Room {
     /// What [`Pairs`] turns scanlines to.
-    pairs: Buffer<Pair>,
+    pairs: Vec<Column>,
     /// What [`Quads`] does.
     #[cfg(target_arch = "x86_64")]
     quads: Vec<Quad>,
@@ -110,10 +120,10 @@ impl Turned {
     pub(super) fn room(&self) -> Result<Room> {
         let width = self.width.next_multiple_of(ROWS);
         let room = Room {
-            pairs: Buffer::new(0, "turned scanlines")?,
+            pairs: Vec::new(),
             #[cfg(target_arch = "x86_64")]
             quads: Vec::new(),
-            combined: Buffer::new(width.saturating_mul(COLUMN), "resampled columns")?,
+            combined: Buffer::new(width.saturating_mul(COLUMN_STRIDE), "resampled columns")?,
         };
         Ok(match &self.windows {
             Windows::Pairs(pairs) => Room {
@@ -162,11 +172,11 @@ impl Turned {
     /// Makes pairs of scanlines of `combined` columns.
     fn turn_back(&self, combined: &[u8], out: &mut [Pair]) {
         let stride = plane_stride(self.width);
-        for (index, rows) in combined.chunks_exact(ROWS * COLUMN).enumerate() {
+        for (index, rows) in combined.chunks_exact(ROWS * COLUMN_STRIDE).enumerate() {
             for channel in 0..3 {
                 let rows = &rows[channel * LINES..];
                 let out = &mut out[channel * stride + index * ROWS..];
-                turn(self.isa, rows, COLUMN, 1, out, 3 * stride);
+                turn(self.isa, rows, COLUMN_STRIDE, 1, out, 3 * stride);
             }
         }
     }

@@ -7,7 +7,7 @@
 //! Where the multiply-add takes bytes, a shuffle gathers four taps, and two multiply-adds, by the lower bytes of
 //! the weights and by the upper ones, do the work of two shuffles and two multiply-adds.
 
-use bytemuck::{Pod, Zeroable};
+use bytemuck::Zeroable;
 
 use super::cut::Cut;
 use crate::error::Result;
@@ -20,7 +20,7 @@ use crate::kernels::staged::Staged;
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::x86_64::{avx2, avx512};
 use crate::kernels::{Pair, plane_stride, scalar};
-use crate::memory;
+use crate::memory::{self, CacheLine};
 use crate::pixels::Bytes;
 
 /// The tables of an axis.
@@ -41,10 +41,6 @@ pub(in crate::kernels) struct Columns {
     records: Vec<CacheLine>,
     reach: usize,
 }
-
-#[derive(Debug, Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(64))]
-struct CacheLine([u8; 64]);
 
 impl Columns {
     /// The tables of `axis`, or None if neighbouring columns lie too far apart.
@@ -68,7 +64,7 @@ impl Columns {
         let spread = spread.max().unwrap_or(0);
         let sets = axis.most_taps().div_ceil(cut.taps());
         let per_load = (lane_bytes.saturating_sub(spread) / cut.taps()).min(sets);
-        if per_load == 0 {
+        if per_load < 2.min(sets) {
             return Ok(None);
         }
         let last_load = (sets - 1) / per_load * cut.taps() * per_load;

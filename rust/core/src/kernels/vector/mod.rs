@@ -27,4 +27,4 @@ pub(super) use deinterleave::{deinterleave, interleave, over_white};
 pub(super) use keep::keep;
 pub(super) use rows::{Store, write_band, write_plane};
 pub(super) use turn::turn;
-pub(super) use vertical::combine;
+pub(super) use vertical::{combine, combine_columns};

@@ -6,6 +6,8 @@ use crate::kernels::aarch64::vertical;
 use crate::kernels::isa::{Backend, Isa};
 use crate::kernels::scalar;
 use crate::kernels::taps::Weights;
+use crate::kernels::turned::{COLUMN, COLUMN_STRIDE, Column};
+use crate::kernels::vertical::Windows;
 
 /// Combines what `lines` have from `at` on. [`crate::kernels::vertical::Vertical`] has checked that they have as
 /// much as `out`.
@@ -17,9 +19,7 @@ pub(in crate::kernels) fn combine(
     at: usize,
     out: &mut [u8],
 ) {
-    assert!(weights.whole.len() == lines.len() && weights.low.len() == lines.len());
-    let wide = !weights.high.is_empty();
-    assert!(!wide || weights.high.len() == lines.len());
+    let wide = is_wide(weights, lines.len());
     // SAFETY: the processor has the instructions of an `Isa`; lines and weights have the lengths that were
     // asserted, here and by the caller.
     unsafe {
@@ -40,9 +40,53 @@ pub(in crate::kernels) fn combine(
                 with_avx512::combine::<true>(lines, weights, precision, at, out)
             }
             #[cfg(target_arch = "aarch64")]
-            (Backend::Neon, _) => vertical::combine(lines, weights, precision, at, out),
+            (Backend::Neon, _) => {
+                let lines = lines.iter().copied();
+                vertical::combine::<8, 16>(lines, weights, precision, at, out);
+            }
         }
     }
+}
+
+/// Combines `windows` of turned `columns`, one after another: what the registers of a processor hold of scanlines is
+/// all of a column. Does a `step` before each.
+pub(in crate::kernels) fn combine_columns(
+    isa: Isa,
+    windows: Windows<'_>,
+    columns: &[Column],
+    step: impl FnMut(),
+    out: &mut [[u8; COLUMN_STRIDE]],
+) {
+    let wide = !windows.weights.high.is_empty();
+    // SAFETY: the processor has the instructions of an `Isa`.
+    unsafe {
+        match (isa.backend(), wide) {
+            #[cfg(target_arch = "x86_64")]
+            (Backend::Avx2, false) => columns_with_avx2::<false>(windows, columns, step, out),
+            #[cfg(target_arch = "x86_64")]
+            (Backend::Avx2, true) => columns_with_avx2::<true>(windows, columns, step, out),
+            #[cfg(target_arch = "aarch64")]
+            (Backend::Neon, _) => {
+                let mut step = step;
+                for (index, out) in out.iter_mut().enumerate() {
+                    step();
+                    let (columns, weights) = windows.nth(index, columns);
+                    let columns = bytemuck::cast_slice(columns).chunks_exact(COLUMN);
+                    let out = &mut out[..COLUMN];
+                    vertical::combine::<12, 12>(columns, weights, windows.precision, 0, out);
+                }
+            }
+            _ => unreachable!("no other backend turns scanlines to pairs"),
+        }
+    }
+}
+
+/// Whether weights of as many pairs are cut in two.
+fn is_wide(weights: Weights<'_>, pairs: usize) -> bool {
+    assert!(weights.whole.len() == pairs && weights.low.len() == pairs);
+    let wide = !weights.high.is_empty();
+    assert!(!wide || weights.high.len() == pairs);
+    wide
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -65,41 +109,57 @@ macro_rules! kernel {
                 at: usize,
                 out: &mut [u8],
             ) {
-                let (half, zero) = (begin(scalar::half(precision)), begin(0));
-                let shift = shift(precision);
-                for (block, out) in out.as_chunks_mut::<BYTES>().0.iter_mut().enumerate() {
-                    let (mut low, mut high) = ([half; 4], [zero; 4]);
-                    for (index, line) in lines.iter().enumerate() {
-                        // SAFETY: there are as many weights as lines, and as many pairs in a line from
-                        // `at` on as bytes in `out`, of which this block is a part.
-                        let (taps, samples) = unsafe {
-                            let taps = *weights.low.get_unchecked(index);
-                            (
-                                taps,
-                                &*line
-                                    .as_ptr()
-                                    .add(at + block * BYTES)
-                                    .cast::<[[Pair; SUMS]; 4]>(),
-                            )
-                        };
-                        let taps = splat(word(taps));
-                        for (sum, samples) in low.iter_mut().zip(samples) {
-                            *sum = multiply_add(*sum, load_pairs(samples), taps);
-                        }
-                        if WIDE {
-                            // SAFETY: as above.
-                            let taps = splat(word(unsafe { *weights.high.get_unchecked(index) }));
-                            for (sum, samples) in high.iter_mut().zip(samples) {
-                                *sum = multiply_add(*sum, load_pairs(samples), taps);
-                            }
-                        }
+                let out = out.as_chunks_mut::<BYTES>().0;
+                for (at, out) in (at..).step_by(BYTES).zip(out) {
+                    let (lines, out) = (lines.iter().copied(), std::slice::from_mut(out));
+                    // SAFETY: by the contract above.
+                    unsafe { block::<WIDE, 4>(lines, weights, precision, at, out) };
+                }
+            }
+
+            /// Combines `REGISTERS` of pairs; of the last samples in `out` there may be fewer.
+            ///
+            /// # Safety
+            /// From `at` on `lines` have so many registers, and they are as many as the weights.
+            #[target_feature(enable = $features)]
+            #[inline]
+            pub(super) unsafe fn block<'a, const WIDE: bool, const REGISTERS: usize>(
+                lines: impl Iterator<Item = &'a [Pair]>,
+                weights: Weights<'_>,
+                precision: u32,
+                at: usize,
+                out: &mut [[u8; BYTES]],
+            ) {
+                let zero = begin(0);
+                let mut low = [begin(scalar::half(precision)); REGISTERS];
+                let mut high = [zero; REGISTERS];
+                for (index, line) in lines.enumerate() {
+                    // SAFETY: by the contract above.
+                    let (taps, samples) = unsafe {
+                        let samples = line.as_ptr().add(at).cast::<[[Pair; SUMS]; REGISTERS]>();
+                        (*weights.low.get_unchecked(index), &*samples)
+                    };
+                    let taps = splat(word(taps));
+                    for (sum, samples) in low.iter_mut().zip(samples) {
+                        *sum = multiply_add(*sum, load_pairs(samples), taps);
                     }
                     if WIDE {
-                        for (low, high) in low.iter_mut().zip(high) {
-                            *low = join(*low, high);
+                        // SAFETY: as above.
+                        let taps = splat(word(unsafe { *weights.high.get_unchecked(index) }));
+                        for (sum, samples) in high.iter_mut().zip(samples) {
+                            *sum = multiply_add(*sum, load_pairs(samples), taps);
                         }
                     }
-                    store(pack(low, shift), out);
+                }
+                if WIDE {
+                    for (low, high) in low.iter_mut().zip(high) {
+                        *low = join(*low, high);
+                    }
+                }
+                for (sums, out) in low.chunks(4).zip(out) {
+                    let mut four = [zero; 4];
+                    four[..sums.len()].copy_from_slice(sums);
+                    store(pack(four, shift(precision)), out);
                 }
             }
         }
@@ -114,6 +174,26 @@ kernel!(
     crate::kernels::x86_64::avx512,
     "avx512f,avx512bw,avx512vnni"
 );
+
+/// See [`combine_columns`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn columns_with_avx2<const WIDE: bool>(
+    windows: Windows<'_>,
+    columns: &[Column],
+    mut step: impl FnMut(),
+    out: &mut [[u8; COLUMN_STRIDE]],
+) {
+    const REGISTERS: usize = COLUMN / crate::kernels::x86_64::avx2::SUMS;
+    for (index, out) in out.iter_mut().enumerate() {
+        step();
+        let (columns, weights) = windows.nth(index, columns);
+        let columns = bytemuck::cast_slice(columns).chunks_exact(COLUMN);
+        let out = out.as_chunks_mut().0;
+        // SAFETY: as many columns as weights.
+        unsafe { with_avx2::block::<WIDE, REGISTERS>(columns, weights, windows.precision, 0, out) };
+    }
+}
 
 /// Two weights side by side in a word, the first in the lower half.
 #[cfg(target_arch = "x86_64")]

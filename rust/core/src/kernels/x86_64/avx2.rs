@@ -25,11 +25,11 @@ pub(in crate::kernels) fn begin(value: i32) -> __m256i {
     splat(value)
 }
 
-/// What [`pair_up`] and [`pack`] shift by.
+/// What [`pair_up`] and [`pack`] shift by: a shift of each sum by its own count is one operation, by a common one two.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(in crate::kernels) fn shift(precision: u32) -> __m128i {
-    _mm_cvtsi32_si128(precision as i32)
+pub(in crate::kernels) fn shift(precision: u32) -> __m256i {
+    splat(precision as i32)
 }
 
 #[target_feature(enable = "avx2")]
@@ -111,9 +111,9 @@ pub(in crate::kernels) fn join(low: __m256i, high: __m256i) -> __m256i {
 /// ```
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(in crate::kernels) fn pair_up(a: __m256i, b: __m256i, shift: __m128i) -> __m256i {
-    let a = _mm256_sra_epi32(a, shift);
-    let b = _mm256_slli_epi32::<16>(_mm256_sra_epi32(b, shift));
+pub(in crate::kernels) fn pair_up(a: __m256i, b: __m256i, shift: __m256i) -> __m256i {
+    let a = _mm256_srav_epi32(a, shift);
+    let b = _mm256_slli_epi32::<16>(_mm256_srav_epi32(b, shift));
     let both = _mm256_blend_epi16::<0b1010_1010>(a, b);
     let positive = _mm256_max_epi16(both, _mm256_setzero_si256());
     _mm256_min_epi16(positive, _mm256_set1_epi16(255))
@@ -130,9 +130,9 @@ pub(in crate::kernels) fn pair_up(a: __m256i, b: __m256i, shift: __m128i) -> __m
 /// ```
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(in crate::kernels) fn pack(sums: [__m256i; 4], shift: __m128i) -> __m256i {
+pub(in crate::kernels) fn pack(sums: [__m256i; 4], shift: __m256i) -> __m256i {
     let [a, b, c, d] = sums;
-    let words = |x, y| _mm256_packs_epi32(_mm256_sra_epi32(x, shift), _mm256_sra_epi32(y, shift));
+    let words = |x, y| _mm256_packs_epi32(_mm256_srav_epi32(x, shift), _mm256_srav_epi32(y, shift));
     let packed = _mm256_packus_epi16(words(a, b), words(c, d));
     _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
 }

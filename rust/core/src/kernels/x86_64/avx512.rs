@@ -27,11 +27,11 @@ pub(in crate::kernels) fn begin(value: i32) -> __m512i {
     splat(value)
 }
 
-/// What [`pair_up`] and [`pack`] shift by.
+/// What [`pair_up`] and [`pack`] shift by, as in [`super::avx2::shift`].
 #[target_feature(enable = "avx512f")]
 #[inline]
-pub(in crate::kernels) fn shift(precision: u32) -> __m128i {
-    _mm_cvtsi32_si128(precision as i32)
+pub(in crate::kernels) fn shift(precision: u32) -> __m512i {
+    splat(precision as i32)
 }
 
 #[target_feature(enable = "avx512f")]
@@ -136,10 +136,10 @@ pub(in crate::kernels) fn join(low: __m512i, high: __m512i) -> __m512i {
 /// [`super::avx2::pair_up`].
 #[target_feature(enable = "avx512bw")]
 #[inline]
-pub(in crate::kernels) fn pair_up(a: __m512i, b: __m512i, shift: __m128i) -> __m512i {
+pub(in crate::kernels) fn pair_up(a: __m512i, b: __m512i, shift: __m512i) -> __m512i {
     const UPPER_WORDS: u32 = 0xaaaa_aaaa;
-    let a = _mm512_sra_epi32(a, shift);
-    let b = _mm512_slli_epi32::<16>(_mm512_sra_epi32(b, shift));
+    let a = _mm512_srav_epi32(a, shift);
+    let b = _mm512_slli_epi32::<16>(_mm512_srav_epi32(b, shift));
     let both = _mm512_mask_blend_epi16(UPPER_WORDS, a, b);
     let positive = _mm512_max_epi16(both, _mm512_setzero_si512());
     _mm512_min_epi16(positive, _mm512_set1_epi16(255))
@@ -156,9 +156,9 @@ pub(in crate::kernels) fn pair_up(a: __m512i, b: __m512i, shift: __m128i) -> __m
 /// ```
 #[target_feature(enable = "avx512bw")]
 #[inline]
-pub(in crate::kernels) fn pack(sums: [__m512i; 4], shift: __m128i) -> __m512i {
+pub(in crate::kernels) fn pack(sums: [__m512i; 4], shift: __m512i) -> __m512i {
     let [a, b, c, d] = sums;
-    let words = |x, y| _mm512_packs_epi32(_mm512_sra_epi32(x, shift), _mm512_sra_epi32(y, shift));
+    let words = |x, y| _mm512_packs_epi32(_mm512_srav_epi32(x, shift), _mm512_srav_epi32(y, shift));
     let packed = _mm512_packus_epi16(words(a, b), words(c, d));
     let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     _mm512_permutexvar_epi32(order, packed)

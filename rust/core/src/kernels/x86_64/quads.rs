@@ -20,7 +20,7 @@ use crate::kernels::ahead::Ahead;
 use crate::kernels::scalar;
 use crate::kernels::staged::InPlace;
 use crate::kernels::taps;
-use crate::kernels::turned::{COLUMN, LINES};
+use crate::kernels::turned::{COLUMN_STRIDE, LINES};
 use crate::memory;
 use crate::pixels::PixelFormat;
 
@@ -126,7 +126,7 @@ impl Quads {
     ) {
         assert!(stride >= self.reach() && planes.len() >= 3 * LINES * stride);
         assert!(ring.len().is_power_of_two() && ring.len() >= self.ring());
-        assert!(out.len() >= self.starts.len() * COLUMN);
+        assert!(out.len() >= self.starts.len() * COLUMN_STRIDE);
         let rows = Rows::new(in_place, |plane| planes[plane * stride..].as_ptr());
         // SAFETY: only a backend that has these instructions makes tables; what else is asked for was asserted.
         unsafe {
@@ -155,7 +155,7 @@ impl Quads {
         let ring = ring.as_mut_ptr();
         let mut turned = 0;
         let records = self.weights.chunks_exact(self.quads * DIGITS);
-        let columns = out.as_chunks_mut::<COLUMN>().0.iter_mut();
+        let columns = out.as_chunks_mut::<COLUMN_STRIDE>().0.iter_mut();
         for ((start, record), out) in self.starts.iter().zip(records).zip(columns) {
             let start = *start as usize;
             while turned < start + self.quads {

@@ -4,11 +4,20 @@ use std::arch::x86_64::*;
 
 use crate::kernels::Pair;
 
-/// Turns a block of 16 samples of each of 8 rows, which are `stride` apart: see
+/// Turns a block of 16 samples of each of 16 rows, which are `stride` apart: see
 /// [`crate::kernels::turn::turn`].
 ///
+/// Eight rows share a lane, in the order in which widening takes them:
+///
+/// ```text
+/// loaded      a: row 0 | row 4      b: row 1 | row 5      ...      (16 bytes, in the lanes 0 and 1)
+///             e: row 8 | row 12     f: row 9 | row 13     ...
+/// turned      pairs of the rows 0-3, 8-11 | 4-7, 12-15             (8 of 2 bytes each, in a register a column)
+/// widened     pairs of the rows 0-3 | 4-7,  8-11 | 12-15           (16 bits, in two registers)
+/// ```
+///
 /// # Safety
-/// Room for the block at `rows`, and at `out` for 8 pairs every `out_stride`, 8 times.
+/// Room for the block at `rows`, and at `out` for 16 pairs every `out_stride`, 8 times.
 #[target_feature(enable = "avx2")]
 #[inline]
 pub(in crate::kernels) unsafe fn block(
@@ -17,28 +26,31 @@ pub(in crate::kernels) unsafe fn block(
     out: *mut Pair,
     out_stride: usize,
 ) {
-    let mut registers = [_mm_setzero_si128(); 8];
-    for (index, register) in registers.iter_mut().enumerate() {
-        // SAFETY: by the contract above.
-        *register = unsafe { _mm_loadu_si128(rows.add(index * stride).cast()) };
-    }
+    // SAFETY: by the contract above.
+    let lane = |row: usize| unsafe { _mm_loadu_si128(rows.add(row * stride).cast()) };
+    let mut registers = [0, 1, 2, 3, 8, 9, 10, 11]
+        .map(|row| _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(lane(row)), lane(row + 4)));
     // With register and place in it as one number of six bits, a round rotates that by one bit.
     for _ in 0..3 {
         let [a, b, c, d, e, f, g, h] = registers;
         registers = [
-            _mm_unpacklo_epi16(a, e),
-            _mm_unpackhi_epi16(a, e),
-            _mm_unpacklo_epi16(b, f),
-            _mm_unpackhi_epi16(b, f),
-            _mm_unpacklo_epi16(c, g),
-            _mm_unpackhi_epi16(c, g),
-            _mm_unpacklo_epi16(d, h),
-            _mm_unpackhi_epi16(d, h),
+            _mm256_unpacklo_epi16(a, e),
+            _mm256_unpackhi_epi16(a, e),
+            _mm256_unpacklo_epi16(b, f),
+            _mm256_unpackhi_epi16(b, f),
+            _mm256_unpacklo_epi16(c, g),
+            _mm256_unpackhi_epi16(c, g),
+            _mm256_unpacklo_epi16(d, h),
+            _mm256_unpackhi_epi16(d, h),
         ];
     }
+    let zero = _mm256_setzero_si256();
     for (index, register) in registers.into_iter().enumerate() {
-        let pairs = _mm256_cvtepu8_epi16(register);
         // SAFETY: by the contract above.
-        unsafe { _mm256_storeu_si256(out.add(index * out_stride).cast(), pairs) };
+        unsafe {
+            let out = out.add(index * out_stride).cast::<__m256i>();
+            _mm256_storeu_si256(out, _mm256_unpacklo_epi8(register, zero));
+            _mm256_storeu_si256(out.add(1), _mm256_unpackhi_epi8(register, zero));
+        }
     }
 }

@@ -8,7 +8,7 @@ use turbojpeg_sys::{
 };
 
 use self::turbojpeg::Encoding;
-use crate::decode::{Damaged, Format, Scanlines, header};
+use crate::decode::{Decoder, Format, LineError, header};
 
 const SAMPLINGS: [i32; 7] = [
     TJSAMP_TJSAMP_444,
@@ -50,7 +50,7 @@ fn encoded(encoding: &Encoding) -> Vec<u8> {
 /// All lines of a file that is not unusual, read in portions of so many lines in turn.
 fn lines(file: &[u8], reduced_to: Option<(usize, usize)>, portions: &[usize]) -> Option<Vec<u8>> {
     let header = header(file)?;
-    let mut lines = Scanlines::open(file, &header, reduced_to).unwrap()?;
+    let mut lines = Decoder::open(file, &header, reduced_to).unwrap()?;
     let length = lines.width() * lines.channels();
     let mut pixels = vec![0; lines.height() * length];
     let (mut rest, mut portions) = (&mut pixels[..], portions.iter().cycle());
@@ -98,7 +98,7 @@ proptest! {
         let header = header(&file).unwrap();
         let least = Some((header.height.div_ceil(divisor), header.width.div_ceil(divisor)));
         let whole = lines(&file, least, &[70]).unwrap();
-        let mut lines = Scanlines::open(&file, &header, least).unwrap().unwrap();
+        let mut lines = Decoder::open(&file, &header, least).unwrap().unwrap();
         let passed = (part * lines.height() as f64) as usize;
         let above = passed * lines.width() * lines.channels();
         let mut got = vec![0; whole.len() - above];
@@ -124,7 +124,7 @@ proptest! {
         };
         let want = turbojpeg::decode(&file, header.channels, 1, 1 << 20);
         prop_assert_eq!(lines(&file, None, &[1]), want.clone());
-        let Some(mut lines) = Scanlines::open(&file, &header, None).unwrap() else {
+        let Some(mut lines) = Decoder::open(&file, &header, None).unwrap() else {
             prop_assert_eq!(want, None);
             return Ok(());
         };
@@ -140,23 +140,25 @@ proptest! {
 fn nothing_is_read_after_damage() {
     let file = encoded(&BASELINE);
     let cut = &file[..file.len() - 100];
-    let mut lines = Scanlines::open(cut, &header(cut).unwrap(), None)
+    let mut lines = Decoder::open(cut, &header(cut).unwrap(), None)
         .unwrap()
         .unwrap();
     let mut line = vec![0; 3 * BASELINE.width];
     let mut outcomes = (0..BASELINE.height).map(|_| lines.read(&mut line));
-    assert_eq!(outcomes.find(Result::is_err), Some(Err(Damaged)));
-    assert!(outcomes.all(|outcome| outcome == Err(Damaged)));
+    assert_eq!(outcomes.find(Result::is_err), Some(Err(LineError::Damaged)));
+    assert!(outcomes.all(|outcome| outcome == Err(LineError::Damaged)));
 }
 
+/// Whoever asks for none does not have the end of the file read, or read once more.
 #[test]
-fn no_lines_may_be_read_after_the_last() {
+fn no_lines_may_be_asked_for_before_the_first_and_after_the_last() {
     let file = encoded(&BASELINE);
-    let mut lines = Scanlines::open(&file, &header(&file).unwrap(), None)
+    let mut lines = Decoder::open(&file, &header(&file).unwrap(), None)
         .unwrap()
         .unwrap();
     let mut pixels = vec![0; 3 * BASELINE.height * BASELINE.width];
     lines.skip(0).unwrap();
+    lines.read(&mut []).unwrap();
     assert_eq!(lines.read(&mut pixels), Ok(()));
     assert_eq!(lines.read(&mut []), Ok(()));
 }
@@ -171,7 +173,7 @@ fn the_header_of_another_file_is_not_believed() {
         }),
     );
     let header = header(&other).unwrap();
-    assert!(Scanlines::open(&file, &header, None).unwrap().is_none());
+    assert!(Decoder::open(&file, &header, None).unwrap().is_none());
 }
 
 /// The coefficients of such an image take 26 GB, which libjpeg would fill with zeros.
@@ -189,7 +191,7 @@ fn a_small_file_cannot_claim_a_large_image_of_several_scans() {
     file[frame + 5..frame + 9].copy_from_slice(&[side, side].concat());
     let header = header(&file).unwrap();
     assert_eq!((header.height, header.width), (65500, 65500));
-    assert!(Scanlines::open(&file, &header, None).unwrap().is_none());
+    assert!(Decoder::open(&file, &header, None).unwrap().is_none());
 }
 
 /// Nothing takes fewer bytes for its size than flat grey, and it is a file like any other.
@@ -210,7 +212,7 @@ fn the_smallest_file_of_its_size_has_memory_enough() {
 #[test]
 fn lines_may_be_read_on_another_thread() {
     fn is_send<T: Send>() {}
-    is_send::<Scanlines<'_>>();
+    is_send::<Decoder<'_>>();
 }
 
 const BASELINE: Encoding = Encoding {

@@ -1,5 +1,5 @@
 //! The library's functions for whole images: an encoder, and the decoder that lines must agree with.
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "the C functions of the library are called here")]
 
 use std::ffi::{c_int, c_void};
 use std::{ptr, slice};

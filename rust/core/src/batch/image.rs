@@ -1,0 +1,117 @@
+//! Images of a batch, and where their pixels come from.
+
+use crate::decode::{Decoder, Header, LineError};
+use crate::geometry::{Pass, Plan};
+use crate::pixels::{PixelView, turned};
+use crate::resize::{Failure, Scanlines};
+
+/// One image of a batch, or one group of frames of a video.
+#[derive(Debug, Clone, Copy)]
+pub struct Image<'a> {
+    /// Where the pixels of its frames come from, all of one size: an image has one frame, a group as many
+    /// as a row holds at most.
+    pub frames: &'a [Input<'a>],
+    /// What becomes of them: tiles that the writer can cut.
+    pub plan: Plan,
+    /// Rows of zeros that are written after its own.
+    pub padding: usize,
+}
+
+/// Where the pixels of a frame come from.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// From memory.
+    Pixels(PixelView<'a>),
+    /// From a file that is decoded here, unless it turns out unusual, or frames that share its rows are in
+    /// another orientation: then from the [`Owner`](super::Owner).
+    File {
+        /// The whole file.
+        bytes: &'a [u8],
+        /// What [`crate::decode::header`] says of it.
+        header: Header,
+        /// Its EXIF orientation, 1 to 8.
+        orientation: u8,
+        /// Whether it may be decoded at a fraction of its size that is no smaller than what it is resized to, if
+        /// it is the only frame and is not padded.
+        reduced: bool,
+    },
+    /// From the [`Owner`](super::Owner).
+    Owner {
+        /// `(height, width)`.
+        size: (usize, usize),
+    },
+}
+
+impl<'a> Image<'a> {
+    /// An image that is resized to `target`, `(height, width)`, and nothing else.
+    pub fn resized(frames: &'a [Input<'a>], target: (usize, usize)) -> Self {
+        let size = frames.first().map_or((0, 0), Input::size);
+        Self {
+            frames,
+            plan: Plan::of(Pass::resize(size, target)),
+            padding: 0,
+        }
+    }
+
+    /// About how long it takes, in nanoseconds.
+    pub(super) fn cost(&self) -> u64 {
+        self.frames.iter().map(Input::cost).sum()
+    }
+}
+
+impl Input<'_> {
+    /// `(height, width)` of the frame.
+    pub fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Pixels(view) => view.size(),
+            Self::File {
+                header,
+                orientation,
+                ..
+            } => oriented(header, *orientation),
+            Self::Owner { size } => *size,
+        }
+    }
+
+    /// About how long it takes to get the pixels and to resize them, in nanoseconds.
+    fn cost(&self) -> u64 {
+        let (pixels, each) = match self {
+            Self::Pixels(view) => (view.height() * view.width(), 1),
+            Self::File { header, .. } => (header.height * header.width, 6),
+            Self::Owner { size } => (size.0 * size.1, 4),
+        };
+        each * pixels as u64
+    }
+}
+
+/// `(height, width)` of a file as its image is seen.
+pub fn oriented(header: &Header, orientation: u8) -> (usize, usize) {
+    turned((header.height, header.width), orientation)
+}
+
+impl<E> From<LineError> for Failure<E> {
+    fn from(error: LineError) -> Self {
+        match error {
+            LineError::Damaged => Self::Damaged,
+            LineError::Core(error) => Self::Core(error),
+        }
+    }
+}
+
+impl<E> Scanlines<E> for Decoder<'_> {
+    fn size(&self) -> (usize, usize) {
+        (self.height(), self.width())
+    }
+
+    fn pixel_bytes(&self) -> usize {
+        self.channels()
+    }
+
+    fn skip(&mut self, count: usize) -> Result<(), Failure<E>> {
+        Ok(self.skip(count)?)
+    }
+
+    fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<E>> {
+        Ok(self.read(out)?)
+    }
+}

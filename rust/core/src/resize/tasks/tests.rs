@@ -1,0 +1,147 @@
+//! What images of one call hold while more threads are at work than this machine has.
+
+use std::convert::Infallible;
+
+use super::*;
+use crate::filter::Reference;
+use crate::geometry::Pass;
+use crate::kernels::Isa;
+use crate::pixels::PixelView;
+use crate::resize::Scanlines;
+use crate::resize::resampler::Method;
+
+/// Bands go nowhere.
+struct Nowhere;
+
+impl BandWriter for Nowhere {
+    type Part = ();
+
+    fn write(&self, (): (), _: &[&[u8]], _: usize) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Of one byte a pixel, without end.
+struct Grey;
+
+const SIZE: (usize, usize) = (900, 1000);
+
+impl Scanlines<Infallible> for Grey {
+    fn size(&self) -> (usize, usize) {
+        SIZE
+    }
+
+    fn pixel_bytes(&self) -> usize {
+        1
+    }
+
+    fn read(&mut self, _: &mut [u8]) -> Result<(), Failure<Infallible>> {
+        Ok(())
+    }
+}
+
+type Images<'a> = Tasks<'a, Nowhere, Infallible>;
+
+/// Chunks that `images` have memory for, and chunks whose scanlines they have memory to copy to.
+fn held(images: &[Images<'_>]) -> [usize; 2] {
+    let mut held = [0; 2];
+    for frame in images.iter().flat_map(|image| &image.frames) {
+        held[0] += lock(&frame.pairs).len();
+        held[1] += lock(&frame.copies).len();
+        for slot in &frame.ring {
+            let slot = reading(slot);
+            held[0] += usize::from(slot.pairs.is_some());
+            held[1] += usize::from(slot.copy.is_some());
+        }
+    }
+    held
+}
+
+/// Does all tasks as so many threads would that are at one image for a while, and at others where that has nothing
+/// for them. Returns the most that was held.
+fn most_held(threads: usize, images: &[Images<'_>]) -> [usize; 2] {
+    let mut random = 1u32;
+    let mut below = |end: usize| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 8) as usize % end
+    };
+    let (mut begun, mut favourite, mut most) = (Vec::new(), 0, [0; 2]);
+    loop {
+        if below(40) == 0 {
+            favourite = below(images.len());
+        }
+        let others = (0..images.len()).map(|other| (favourite + other) % images.len());
+        let next = others
+            .take_while(|_| begun.len() < threads)
+            .find_map(|image| {
+                let task = images[image].begin(&mut lock(&images[image].state))?;
+                Some((image, task))
+            });
+        let is_busy = next.is_some();
+        begun.extend(next);
+        if is_busy && below(3) > 0 {
+            continue;
+        }
+        if begun.is_empty() {
+            break;
+        }
+        let (image, task) = begun.swap_remove(below(begun.len()));
+        images[image].finish(images[image].perform(task).unwrap());
+        for (most, held) in most.iter_mut().zip(held(images)) {
+            *most = held.max(*most);
+        }
+    }
+    let is_done = |image: &Images<'_>| lock(&image.state).all_begun();
+    assert!(images.iter().all(is_done));
+    most
+}
+
+#[test]
+fn memory_grows_with_the_threads_and_not_with_their_square() {
+    const LINES: usize = 28;
+    let pixels = vec![0; SIZE.0 * SIZE.1];
+    let method = Method::new(Reference::Torchvision, Isa::best());
+    let pass = Pass::resize(SIZE, (448, 504));
+    let resampler = Arc::new(Resampler::new(pass, 1, method).unwrap());
+    for in_order in [false, true] {
+        let image = |ahead: &Arc<Ahead>| {
+            let source = match in_order {
+                true => Source::scanlines(Grey),
+                false => Source::pixels(PixelView::packed(&pixels[..], SIZE.0, SIZE.1, 1).unwrap()),
+            };
+            let bands = Bands {
+                first: 0,
+                parts: vec![(); 448 / LINES],
+            };
+            Tasks::new(
+                Arc::clone(&resampler),
+                Nowhere,
+                vec![source],
+                LINES,
+                bands,
+                ahead,
+            )
+            .unwrap()
+        };
+        // What an image takes of which nobody is ahead.
+        let [own, copies] = most_held(1, &[image(&Ahead::of(1))]);
+        assert!(own >= 5 && copies == usize::from(in_order));
+        for threads in [8, 32] {
+            for count in [1, threads] {
+                let ahead = Ahead::of(threads);
+                let images: Vec<_> = (0..count).map(|_| image(&ahead)).collect();
+                let [chunks, copies] = most_held(threads, &images);
+                let most = count * own + 2 * threads;
+                assert!(
+                    chunks <= most && copies <= most,
+                    "{chunks} {copies} on {threads}"
+                );
+                // Where there is but one image, all are at work there.
+                assert!(
+                    in_order || count > 1 || chunks > own + threads,
+                    "{chunks} on {threads}"
+                );
+            }
+        }
+    }
+}
