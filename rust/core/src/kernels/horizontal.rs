@@ -1,14 +1,14 @@
 //! The horizontal pass: staged scanlines to pairs.
 
 use super::isa::{Backend, Isa};
-use super::staged::Staged;
+use super::staged::{InPlace, Staged};
 use super::turned::Turned;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::vector;
 use super::{Pair, WIDEST, plane_stride, scalar};
 use crate::error::Result;
 use crate::filter::Axis;
-use crate::pixels::Bytes;
+use crate::pixels::{Bytes, PixelFormat};
 
 /// A horizontal pass, with its tables in the order in which its kernel reads them.
 #[derive(Debug)]
@@ -94,22 +94,21 @@ impl Horizontal {
         Staged::new(self.lines(), self.reach, room)
     }
 
-    /// How many of the first samples of planes of `width` need not be staged.
-    pub(crate) fn in_place(&self, width: usize) -> usize {
+    /// How many of the first pixels of scanlines of `width` need not be staged.
+    pub(crate) fn in_place(&self, format: PixelFormat, width: usize) -> usize {
         match &self.kernel {
-            Kernel::Turned(turned) => turned.in_place(width),
+            Kernel::Turned(turned) => turned.in_place(format, width),
             _ => 0,
         }
     }
 
     /// Resamples `lines` to pairs of scanlines, of three planes each, [`plane_stride`] of the width apart.
     ///
-    /// `in_place` are the planes of all of them where they lie, if what [`Horizontal::in_place`] says has not been
-    /// staged; else there are none. `ahead` is what will be read soon, to be fetched into the cache meanwhile.
+    /// What [`Horizontal::in_place`] says is read from `in_place`, if there is something. `ahead` is what will be read soon, to be fetched into the cache meanwhile.
     pub(crate) fn run(
         &self,
         lines: &mut Staged,
-        in_place: &[Bytes<'_>],
+        in_place: InPlace<'_>,
         ahead: &[Bytes<'_>],
         out: &mut [Pair],
     ) {

@@ -4,6 +4,7 @@ use super::plane_stride;
 use super::turned::Room;
 use crate::error::Result;
 use crate::memory::Buffer;
+use crate::pixels::{Bytes, PixelFormat};
 
 /// Scanlines side by side, three planes each, in memory that may be read some way past their ends.
 #[derive(Debug)]
@@ -12,6 +13,23 @@ pub(crate) struct Staged {
     stride: usize,
     /// What the pass works in, beside them.
     room: Option<Room>,
+}
+
+/// Scanlines that are read from where they lie.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InPlace<'a> {
+    /// How their samples lie.
+    pub(crate) format: PixelFormat,
+    /// All of them, one plane after another where they have planes; none if all have been staged.
+    pub(crate) memory: &'a [Bytes<'a>],
+}
+
+impl InPlace<'_> {
+    /// All have been staged.
+    pub(crate) const NONE: Self = Self {
+        format: PixelFormat::Other,
+        memory: &[],
+    };
 }
 
 impl Staged {

@@ -8,7 +8,7 @@ use super::stage::{memory_of, turned};
 use crate::error::{Error, Result};
 use crate::filter::Reference;
 use crate::kernels::Pair;
-use crate::kernels::staged::Staged;
+use crate::kernels::staged::{InPlace, Staged};
 use crate::memory::Buffer;
 use crate::pixels::{Bytes, PixelFormat, PixelView};
 
@@ -135,7 +135,7 @@ impl Chunk {
                 view: pixels.view(),
                 first,
                 blending: None,
-                in_place: true,
+                is_far: true,
             }),
             (Source::Scanlines(_), _) => return Ok(()),
         };
@@ -165,8 +165,8 @@ struct Shown<'a> {
     first: usize,
     /// See [`Resampler::stage`].
     blending: Option<Reference>,
-    /// Whether it lies where the kernels may read it, and where memory is worth fetching ahead of them.
-    in_place: bool,
+    /// Whether it has yet to be fetched from memory, ahead of the kernels.
+    is_far: bool,
 }
 
 impl<'a> Shown<'a> {
@@ -179,7 +179,7 @@ impl<'a> Shown<'a> {
             },
             first,
             blending,
-            in_place: false,
+            is_far: false,
         }
     }
 }
@@ -198,14 +198,13 @@ fn pair_up(
     let source_lines = resampler.source_lines();
     let group = 2 * resampler.group();
     let length = resampler.group() * resampler.pair_samples();
-    let fetched = shown.filter(|shown| shown.in_place);
-    let fetched = fetched.and_then(|shown| Some((resampler.shown(&shown.view)?, shown.first)));
-    // Planes of which the horizontal pass reads most where they lie.
-    let planes = fetched.filter(|(view, _)| {
+    let looked_at = shown.and_then(|shown| resampler.shown(&shown.view));
+    let looked_at = shown.zip(looked_at);
+    let format = shown.map_or(PixelFormat::Other, |shown| shown.view.format());
+    // Scanlines of which the horizontal pass reads most where they lie.
+    let unstaged = looked_at.filter(|(_, view)| {
         let width = view.width();
-        view.format() == PixelFormat::Planes
-            && width == resampler.columns.len()
-            && resampler.horizontal.in_place(width) > 0
+        width == resampler.columns.len() && resampler.horizontal.in_place(format, width) > 0
     });
     let mut in_place: Vec<Bytes<'_>> = Vec::new();
     let mut ahead: Vec<Bytes<'_>> = Vec::new();
@@ -222,28 +221,31 @@ fn pair_up(
             margins = Some(at.clone());
         }
         let is_whole = together.len() == group && common(&together, &source_lines) == together;
+        let unstaged = unstaged.filter(|_| is_whole);
         in_place.clear();
+        if let Some((shown, view)) = &unstaged {
+            let first = first - shown.first;
+            memory_of(view, first..first + group, &mut in_place);
+        }
         for (line, y) in together.enumerate() {
             let out = staged.line_mut(line);
-            match (shown, &planes) {
-                (_, Some((planes, first))) if is_whole => {
-                    memory_of(planes, y - first, &mut in_place);
-                    resampler.stage_rest(planes, y - first, out);
-                }
+            match (shown, &unstaged) {
+                (_, Some((shown, view))) => resampler.stage_rest(view, y - shown.first, out),
                 (Some(shown), _) if source_lines.contains(&y) => {
                     resampler.stage(&shown.view, y - shown.first, shown.blending, out);
                 }
                 _ => resampler.stage_margin(out),
             }
         }
-        ahead.clear();
-        if let Some((view, origin)) = &fetched {
-            let next = first + group.max(AHEAD);
-            for y in next..next + group {
-                memory_of(view, y.saturating_sub(*origin), &mut ahead);
-            }
+        if let Some((shown, view)) = looked_at.as_ref().filter(|(shown, _)| shown.is_far) {
+            let next = (first + group.max(AHEAD)).saturating_sub(shown.first);
+            memory_of(view, next..next + group, &mut ahead);
         }
+        let in_place = InPlace {
+            format,
+            memory: &in_place,
+        };
         let out = &mut pairs[at];
-        resampler.horizontal.run(staged, &in_place, &ahead, out);
+        resampler.horizontal.run(staged, in_place, &ahead, out);
     }
 }

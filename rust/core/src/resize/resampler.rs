@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::filter::{Axis, Filter, Reference};
 use crate::geometry::{Pass, Span};
 use crate::kernels::horizontal::Horizontal;
-use crate::kernels::staged::Staged;
+use crate::kernels::staged::{InPlace, Staged};
 use crate::kernels::vertical::Vertical;
 use crate::kernels::{Isa, Pair, plane_stride};
 use crate::memory::Buffer;
@@ -141,9 +141,9 @@ impl Resampler {
     }
 
     /// Writes what the horizontal pass does not read in place of scanline `y` of `view`, of which all columns are
-    /// looked at and have planes of their own.
+    /// looked at.
     pub(super) fn stage_rest(&self, view: &PixelView<'_>, y: usize, out: &mut [u8]) {
-        let left = self.horizontal.in_place(view.width());
+        let left = self.horizontal.in_place(view.format(), view.width());
         if left < view.width() {
             let Method { isa, reference, .. } = self.method;
             let rest = view.columns(left..view.width());
@@ -277,7 +277,7 @@ impl Resampler {
             for (line, y) in (y..lines.end.min(y + group)).enumerate() {
                 combine(y..y + 1, staged.line_mut(line));
             }
-            horizontal.run(staged, &[], &[], pairs);
+            horizontal.run(staged, InPlace::NONE, &[], pairs);
             for (line, out) in out.chunks_exact_mut(length).enumerate() {
                 apart.run(line % 2, &[&pairs[line / 2 * length..][..length]], out);
             }

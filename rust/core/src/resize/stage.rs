@@ -94,17 +94,21 @@ pub(super) fn turned(view: &PixelView<'_>, lines: Range<usize>, out: &mut [u8]) 
     Ok(channels)
 }
 
-/// The memory that scanline `y` lies in, plane by plane where it has planes; nothing for an unusual format.
-pub(super) fn memory_of<'a>(view: &PixelView<'a>, y: usize, out: &mut Vec<Bytes<'a>>) {
-    if y >= view.height() {
-        return;
-    }
-    let line = view.scanline(y);
+/// The memory that those scanlines of `lines` lie in that there are: all of one plane before those of the next,
+/// where they have planes; nothing for an unusual format.
+pub(super) fn memory_of<'a>(view: &PixelView<'a>, lines: Range<usize>, out: &mut Vec<Bytes<'a>>) {
+    let end = lines.end.min(view.height());
+    let scanlines = (lines.start..end).map(|y| view.scanline(y));
+    out.clear();
     match view.format() {
         PixelFormat::Other => {}
-        PixelFormat::Grey => out.push(line.plane(0)),
-        PixelFormat::Planes => out.extend((0..3).map(|channel| line.plane(channel))),
-        _ => out.push(line.packed()),
+        PixelFormat::Grey => out.extend(scanlines.map(|line| line.plane(0))),
+        PixelFormat::Planes => {
+            for channel in 0..3 {
+                out.extend(scanlines.clone().map(|line| line.plane(channel)));
+            }
+        }
+        _ => out.extend(scanlines.map(|line| line.packed())),
     }
 }
 

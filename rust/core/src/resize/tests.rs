@@ -6,7 +6,7 @@ use super::*;
 use crate::filter::{Axis, Filter};
 use crate::geometry::Span;
 use crate::parallel::{self, Work};
-use crate::pixels::{flips, swaps, turned};
+use crate::pixels::{PixelFormat, flips, swaps, turned};
 use proptest::prelude::*;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -74,24 +74,44 @@ fn noise(length: usize, seed: u32) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-/// Packed pixels plane by plane.
-fn planes(pixels: &[u8]) -> Vec<u8> {
-    let plane = |channel| pixels.iter().skip(channel).step_by(3).copied();
-    (0..3).flat_map(plane).collect()
+/// Formats of three channels.
+fn formats() -> impl Strategy<Value = PixelFormat> {
+    use PixelFormat::{Bgr, Bgrx, Planes, Rgb, Rgbx};
+    prop::sample::select(vec![Rgb, Bgr, Rgbx, Bgrx, Planes])
 }
 
-/// A view of packed pixels, or of planes if there are any.
-fn viewed<'a>(
-    pixels: &'a [u8],
-    planes: Option<&'a Vec<u8>>,
-    (height, width): (usize, usize),
-) -> PixelView<'a> {
-    let (bytes, strides) = match planes {
-        Some(planes) => (&planes[..], [width, 1, height * width]),
-        None => (pixels, [3 * width, 3, 1]),
+/// Packed pixels in another format, and no byte after the last sample.
+fn laid_out(pixels: &[u8], format: PixelFormat) -> Vec<u8> {
+    let samples = |order: [usize; 3], filler: &'static [u8]| {
+        let pixels = pixels.as_chunks::<3>().0.iter();
+        let pixel = |pixel: &[u8; 3]| [&order.map(|channel| pixel[channel])[..], filler].concat();
+        let mut bytes: Vec<u8> = pixels.flat_map(pixel).collect();
+        bytes.truncate(bytes.len() - filler.len());
+        bytes
     };
-    let strides = strides.map(|stride| stride as isize);
-    PixelView::new(bytes, 0, [height, width, 3], strides).unwrap()
+    match format {
+        PixelFormat::Bgr => samples([2, 1, 0], &[]),
+        PixelFormat::Rgbx => samples([0, 1, 2], &[99]),
+        PixelFormat::Bgrx => samples([2, 1, 0], &[99]),
+        PixelFormat::Planes => {
+            let plane = |channel| pixels.iter().skip(channel).step_by(3).copied();
+            (0..3).flat_map(plane).collect()
+        }
+        _ => samples([0, 1, 2], &[]),
+    }
+}
+
+/// A view of what has been laid out.
+fn viewed(bytes: &[u8], format: PixelFormat, (height, width): (usize, usize)) -> PixelView<'_> {
+    let line = width as isize;
+    let (origin, strides) = match format {
+        PixelFormat::Bgr => (2, [3 * line, 3, -1]),
+        PixelFormat::Rgbx => (0, [4 * line, 4, 1]),
+        PixelFormat::Bgrx => (2, [4 * line, 4, -1]),
+        PixelFormat::Planes => (0, [line, 1, height as isize * line]),
+        _ => (0, [3 * line, 3, 1]),
+    };
+    PixelView::new(bytes, origin, [height, width, 3], strides).unwrap()
 }
 
 /// Scanlines out of memory, with a fourth byte of no meaning.
@@ -253,13 +273,13 @@ proptest! {
     fn every_backend_equals_the_definition(
         (source, target) in sizes(),
         reference in Reference::any(),
-        planar in any::<bool>(),
+        format in formats(),
         seed in any::<u32>(),
     ) {
         let pixels = noise(source.0 * source.1 * 3, seed);
         let expected = by_definition(&pixels, source, target, Filter::Bicubic, reference);
-        let planes = planes(&pixels);
-        let view = viewed(&pixels, planar.then_some(&planes), source);
+        let bytes = laid_out(&pixels, format);
+        let view = viewed(&bytes, format, source);
         for isa in Isa::available() {
             let mut out = vec![0; target.0 * target.1 * 3];
             resize(&view, target, reference, isa, &mut out).unwrap();
@@ -323,7 +343,7 @@ proptest! {
         ((rows, columns), (tile_h, tile_w)) in ((1usize..4, 1usize..4), (1usize..60, 1usize..60)),
         trimmed in 0usize..20,
         (filter, reference) in (Filter::any(), Reference::any()),
-        (threads, way, planar) in (1usize..4, 0..3, any::<bool>()),
+        (threads, way, format) in (1usize..4, 0..3, formats()),
         orientation in 1u8..9,
         seed in any::<u32>(),
     ) {
@@ -344,7 +364,7 @@ proptest! {
             width: span(width, before.1, after.1, target.1, offset_x, columns, tile_w),
         };
         let pixels = noise(height * width * 3, seed);
-        let planes = planes(&pixels);
+        let bytes = laid_out(&pixels, format);
         let size = turned(source, orientation);
         let stored = PixelView::packed(&pixels[..], size.0, size.1, 3).unwrap();
         let (frame_height, frame_width) = pass.frame();
@@ -370,7 +390,7 @@ proptest! {
             .collect();
         for isa in Isa::available() {
             let method = Method { filter, margin: MARGIN, ..Method::new(reference, isa) };
-            let view = viewed(&pixels, planar.then_some(&planes), size);
+            let view = viewed(&bytes, format, size);
             let source = match way {
                 0 => Source::scanlines(InOrder { pixels: &pixels, size, next: 0 }),
                 1 => Source::strips(Copies(view)),

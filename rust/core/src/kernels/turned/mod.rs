@@ -19,7 +19,7 @@ use super::ahead::Ahead;
 #[cfg(target_arch = "x86_64")]
 use super::isa::Backend;
 use super::isa::Isa;
-use super::staged::Staged;
+use super::staged::{InPlace, Staged};
 use super::turn::{ROWS, turn};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::quads::{Quad, Quads};
@@ -27,7 +27,7 @@ use super::{Pair, plane_stride};
 use crate::error::Result;
 use crate::filter::Axis;
 use crate::memory::Buffer;
-use crate::pixels::Bytes;
+use crate::pixels::{Bytes, PixelFormat};
 use pairs::Pairs;
 
 /// Scanlines that are turned together.
@@ -101,16 +101,19 @@ impl Turned {
         }
     }
 
-    /// How many of the first samples of planes of `width` may stay where they lie.
+    /// How many of the first pixels of scanlines of `width` may stay where they lie.
     #[cfg_attr(
         not(target_arch = "x86_64"),
-        expect(unused_variables, reason = "only AVX-512 reads planes where they lie")
+        expect(
+            unused_variables,
+            reason = "only AVX-512 reads scanlines where they lie"
+        )
     )]
-    pub(super) fn in_place(&self, width: usize) -> usize {
+    pub(super) fn in_place(&self, format: PixelFormat, width: usize) -> usize {
         match &self.windows {
             Windows::Pairs(_) => 0,
             #[cfg(target_arch = "x86_64")]
-            Windows::Quads(_) => Quads::in_place(width),
+            Windows::Quads(_) => Quads::in_place(format, width),
         }
     }
 
@@ -138,12 +141,15 @@ impl Turned {
     /// See [`super::horizontal::Horizontal::run`].
     #[cfg_attr(
         not(target_arch = "x86_64"),
-        expect(unused_variables, reason = "only AVX-512 reads planes where they lie")
+        expect(
+            unused_variables,
+            reason = "only AVX-512 reads scanlines where they lie"
+        )
     )]
     pub(super) fn run(
         &self,
         lines: &mut Staged,
-        in_place: &[Bytes<'_>],
+        in_place: InPlace<'_>,
         ahead: &[Bytes<'_>],
         out: &mut [Pair],
     ) {

@@ -26,8 +26,8 @@ pub(in crate::kernels) fn deinterleave<const N: usize>(
     unsafe {
         match (isa.backend(), N) {
             #[cfg(target_arch = "x86_64")]
-            (Backend::Avx512, 3) if planes[0].len() >= x86_64::deinterleave_vbmi::PIXELS => {
-                with_avx512::deinterleave::<3>(pixels, planes);
+            (Backend::Avx512, 3 | 4) if planes[0].len() >= x86_64::deinterleave_vbmi::PIXELS => {
+                with_avx512::deinterleave::<N>(pixels, planes);
             }
             #[cfg(target_arch = "x86_64")]
             (Backend::Avx2 | Backend::Avx512, 3 | 4) => {

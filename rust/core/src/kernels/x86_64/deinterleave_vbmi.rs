@@ -10,7 +10,25 @@ pub(in crate::kernels) const PIXELS: usize = 64;
 /// Samples of one channel of as many pixels.
 type Samples = [u8; PIXELS];
 
-/// The samples of a block of pixels of three bytes, by channel. There is no fourth.
+/// The samples of a block of pixels, by channel. A fourth is not told.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[inline]
+pub(in crate::kernels) fn block<const N: usize>(pixels: Bytes<'_>) -> [Samples; 4] {
+    const { assert!(N == 3 || N == 4) };
+    let part = |index: usize| load(&pixels.read(PIXELS * index));
+    let [red, green, blue] = if N == 3 {
+        of_three([part(0), part(1), part(2)])
+    } else {
+        of_four([part(0), part(1), part(2), part(3)])
+    };
+    let mut samples = [[0; PIXELS]; 4];
+    store(red, &mut samples[0]);
+    store(green, &mut samples[1]);
+    store(blue, &mut samples[2]);
+    samples
+}
+
+/// Bytes of three channels, which three registers hold one after another.
 ///
 /// A channel has its bytes in all three registers: those in the first two are chosen together, then those
 /// in the third.
@@ -23,20 +41,44 @@ type Samples = [u8; PIXELS];
 /// ```
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 #[inline]
-pub(in crate::kernels) fn block<const N: usize>(pixels: Bytes<'_>) -> [Samples; 4] {
-    const { assert!(N == 3) };
-    let part = |index: usize| load(&pixels.read(PIXELS * index));
-    let (first, second, third) = (part(0), part(1), part(2));
+fn of_three([first, second, third]: [__m512i; 3]) -> [__m512i; 3] {
     let channel = |channel: usize| {
         let places = load(&APART[channel]);
         let chosen = _mm512_permutex2var_epi8(first, places, second);
         _mm512_mask_permutexvar_epi8(chosen, IN_THIRD[channel], places, third)
     };
-    let mut samples = [[0; PIXELS]; 4];
-    store(channel(0), &mut samples[0]);
-    store(channel(1), &mut samples[1]);
-    store(channel(2), &mut samples[2]);
-    samples
+    [channel(0), channel(1), channel(2)]
+}
+
+/// Bytes of four channels, of which three are wanted, which four registers hold one after another.
+///
+/// ```text
+/// each         r0 g0 b0 a0 r1 g1 b1 a1 ...     (bytes)
+/// by channel   r0-15 | g0-15 | b0-15 | a0-15   (lanes)
+/// two of them  r0-15 | g0-15 | r16-31 | g16-31, ...
+/// ```
+#[target_feature(enable = "avx512f,avx512vbmi")]
+#[inline]
+fn of_four(registers: [__m512i; 4]) -> [__m512i; 3] {
+    const FRONT: i32 = 0b01_00_01_00;
+    const BACK: i32 = 0b11_10_11_10;
+    const EVEN: i32 = 0b10_00_10_00;
+    const ODD: i32 = 0b11_01_11_01;
+    let places = load(&BY_CHANNEL);
+    let [a, b, c, d] = registers.map(|register| _mm512_permutexvar_epi8(places, register));
+    let (ab, cd) = (
+        _mm512_shuffle_i32x4::<FRONT>(a, b),
+        _mm512_shuffle_i32x4::<FRONT>(c, d),
+    );
+    let (ab_after, cd_after) = (
+        _mm512_shuffle_i32x4::<BACK>(a, b),
+        _mm512_shuffle_i32x4::<BACK>(c, d),
+    );
+    [
+        _mm512_shuffle_i32x4::<EVEN>(ab, cd),
+        _mm512_shuffle_i32x4::<ODD>(ab, cd),
+        _mm512_shuffle_i32x4::<EVEN>(ab_after, cd_after),
+    ]
 }
 
 /// The pixels of a block of samples: [`block`] backwards.
@@ -67,6 +109,17 @@ fn store(register: __m512i, samples: &mut Samples) {
     // SAFETY: 64 bytes.
     unsafe { _mm512_storeu_si512(samples.as_mut_ptr().cast(), register) };
 }
+
+/// For each byte of a lane of one channel, where in a register of pixels of four bytes it is.
+const BY_CHANNEL: Samples = {
+    let mut places = [0; PIXELS];
+    let mut byte = 0;
+    while byte < PIXELS {
+        places[byte % 4 * 16 + byte / 4] = byte as u8;
+        byte += 1;
+    }
+    places
+};
 
 /// For each channel, where in three registers of pixels the bytes of each pixel are. Instructions look at as many
 /// bits as they need: seven for two registers, six for the third alone.

@@ -18,10 +18,11 @@ use crate::error::Result;
 use crate::filter::Axis;
 use crate::kernels::ahead::Ahead;
 use crate::kernels::scalar;
+use crate::kernels::staged::InPlace;
 use crate::kernels::taps;
 use crate::kernels::turned::{COLUMN_STRIDE, LINES};
 use crate::memory;
-use crate::pixels::Bytes;
+use crate::pixels::PixelFormat;
 
 /// Samples of a quad.
 const SAMPLES: usize = 4;
@@ -101,38 +102,32 @@ impl Quads {
         (self.quads + BLOCK - 1).next_power_of_two()
     }
 
-    /// How many of the first samples of planes of `width` may stay where they lie: whole blocks.
-    pub(in crate::kernels) fn in_place(width: usize) -> usize {
-        width / BLOCK_SAMPLES * BLOCK_SAMPLES
+    /// How many of the first pixels of scanlines of `width` may stay where they lie: whole blocks, and what is
+    /// loaded with them.
+    pub(in crate::kernels) fn in_place(format: PixelFormat, width: usize) -> usize {
+        let pixels = match (format, Pixels::of(format)) {
+            (PixelFormat::Planes, _) => width,
+            (_, Some(pixels)) => width.saturating_sub(pixels.beyond()),
+            _ => 0,
+        };
+        pixels / BLOCK_SAMPLES * BLOCK_SAMPLES
     }
 
     /// Combines 16 scanlines of three planes, `stride` apart, to columns: 16 samples of each channel, one
-    /// after another. What may stay in place is read from the planes `in_place` if there are any.
+    /// after another. What may stay in place is read from `in_place` if there is anything.
     pub(in crate::kernels) fn run(
         &self,
         planes: &[u8],
         stride: usize,
-        in_place: &[Bytes<'_>],
+        in_place: InPlace<'_>,
         ahead: Ahead<'_>,
         ring: &mut [Quad],
         out: &mut [u8],
     ) {
         assert!(stride >= self.reach() && planes.len() >= 3 * LINES * stride);
-        assert!(in_place.is_empty() || in_place.len() == 3 * LINES);
         assert!(ring.len().is_power_of_two() && ring.len() >= self.ring());
         assert!(out.len() >= self.starts.len() * COLUMN_STRIDE);
-        let every = |plane: &dyn Fn(usize) -> *const u8| {
-            [0, 1, 2].map(|channel| std::array::from_fn(|line| plane(3 * line + channel)))
-        };
-        let staged = every(&|plane| planes[plane * stride..].as_ptr());
-        let rows = Rows {
-            whole: in_place.iter().map(|plane| plane.len()).min().unwrap_or(0),
-            in_place: match in_place {
-                [] => staged,
-                _ => every(&|plane| in_place[plane].as_ptr()),
-            },
-            staged,
-        };
+        let rows = Rows::new(in_place, |plane| planes[plane * stride..].as_ptr());
         // SAFETY: only a backend that has these instructions makes tables; what else is asked for was asserted.
         unsafe {
             match self.digits {
@@ -165,13 +160,8 @@ impl Quads {
             let start = *start as usize;
             while turned < start + self.quads {
                 let at = SAMPLES * turned;
-                for (channel, rows) in rows.of_block(at).iter().enumerate() {
-                    // SAFETY: rows hold the block, as the reach is whole blocks and so is the ring.
-                    unsafe {
-                        let quads = ring.add(turned & mask).cast::<__m512i>().add(channel);
-                        turn(rows, at, quads);
-                    }
-                }
+                // SAFETY: rows hold the block, as the reach is whole blocks and so is the ring.
+                unsafe { rows.turn(at, ring.add(turned & mask).cast()) };
                 turned += BLOCK;
             }
             ahead.step();
@@ -200,31 +190,128 @@ impl Quads {
     }
 }
 
-/// Where 16 scanlines of each channel begin.
-type Begins = [[*const u8; LINES]; 3];
+/// Where 16 scanlines of one channel begin.
+type Plane = [*const u8; LINES];
 
 /// Scanlines that lie in two places.
 struct Rows {
-    /// Samples that each has in place.
+    /// Pixels that each has in place.
     whole: usize,
-    in_place: Begins,
+    in_place: Unstaged,
     /// Where there is what those lack.
-    staged: Begins,
+    staged: [Plane; 3],
+}
+
+/// Scanlines that have not been staged.
+enum Unstaged {
+    None,
+    Planes([Plane; 3]),
+    Pixels(Pixels, Plane),
 }
 
 impl Rows {
-    /// Where the block at `at` is to be found.
+    /// Panics if there is anything `in_place` but not 16 scanlines.
+    fn new(in_place: InPlace<'_>, staged: impl Fn(usize) -> *const u8) -> Self {
+        let InPlace { format, memory } = in_place;
+        let begin = |line: usize| memory[line].as_ptr();
+        let every = |plane: &dyn Fn(usize, usize) -> *const u8| {
+            [0, 1, 2].map(|channel| std::array::from_fn(|line| plane(channel, line)))
+        };
+        let bytes = memory.iter().map(|line| line.len()).min().unwrap_or(0);
+        let (width, unstaged) = match (format, Pixels::of(format)) {
+            (PixelFormat::Planes, _) if bytes > 0 => {
+                assert!(memory.len() == 3 * LINES);
+                (
+                    bytes,
+                    Unstaged::Planes(every(&|channel, line| begin(LINES * channel + line))),
+                )
+            }
+            (_, Some(pixels)) if bytes > 0 => {
+                assert!(memory.len() == LINES);
+                let width = bytes.div_ceil(pixels.bytes);
+                (width, Unstaged::Pixels(pixels, std::array::from_fn(begin)))
+            }
+            _ => (0, Unstaged::None),
+        };
+        Self {
+            whole: Quads::in_place(format, width),
+            in_place: unstaged,
+            staged: every(&|channel, line| staged(3 * line + channel)),
+        }
+    }
+
+    /// Turns the block of 16 quads at `at`: those of red, green and blue one after another.
+    ///
+    /// # Safety
+    /// Staged rows that hold the block, and room for it at `out`.
+    #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
-    fn of_block(&self, at: usize) -> &Begins {
-        if at + BLOCK_SAMPLES <= self.whole {
-            &self.in_place
-        } else {
-            &self.staged
+    unsafe fn turn(&self, at: usize, out: *mut __m512i) {
+        let planes = match &self.in_place {
+            Unstaged::Planes(planes) if at < self.whole => planes,
+            Unstaged::Pixels(pixels, rows) if at < self.whole => {
+                // SAFETY: what is in place are whole blocks, with what is loaded beyond them.
+                return unsafe {
+                    match pixels.bytes {
+                        3 => turn_pixels::<3>(rows, at, pixels.order, out),
+                        _ => turn_pixels::<4>(rows, at, pixels.order, out),
+                    }
+                };
+            }
+            _ => &self.staged,
+        };
+        for (channel, rows) in planes.iter().enumerate() {
+            // SAFETY: rows hold the block, and there is room for it.
+            unsafe { turn_plane(rows, at, out.add(channel)) };
         }
     }
 }
 
-/// Turns the block of 16 quads at `at` of each of 16 rows, to a register every three.
+/// Packed pixels, whose bytes are brought in the order of their channels as they are turned.
+#[derive(Debug, Clone, Copy)]
+struct Pixels {
+    /// Bytes of a pixel.
+    bytes: usize,
+    /// Where the samples of four pixels are: of the first channel, the second and the third.
+    order: [u8; LANE],
+}
+
+impl Pixels {
+    /// None for another format.
+    fn of(format: PixelFormat) -> Option<Self> {
+        let (bytes, channels) = match format {
+            PixelFormat::Rgb => (3, [0, 1, 2]),
+            PixelFormat::Bgr => (3, [2, 1, 0]),
+            PixelFormat::Rgbx => (4, [0, 1, 2]),
+            PixelFormat::Bgrx => (4, [2, 1, 0]),
+            _ => return None,
+        };
+        /// What a shuffle takes for no byte.
+        const NONE: u8 = 0x80;
+        let place = |channel: &usize| {
+            let channel = *channel;
+            (0..SAMPLES).map(move |pixel| bytes * pixel + channel)
+        };
+        let mut order = [NONE; LANE];
+        for (place, byte) in order.iter_mut().zip(channels.iter().flat_map(place)) {
+            *place = byte as u8;
+        }
+        Some(Self { bytes, order })
+    }
+
+    /// Pixels after a block of which something may be loaded with it, or whose last byte may be missing.
+    fn beyond(self) -> usize {
+        (LANE - self.bytes * SAMPLES).div_ceil(self.bytes).max(1)
+    }
+}
+
+/// Bytes of a quarter of a register.
+const LANE: usize = 16;
+
+/// Parts of what is loaded of a row at once.
+const PARTS: usize = 4;
+
+/// Turns the block of 16 quads at `at` of each of 16 rows of one channel, to a register every three.
 ///
 /// ```text
 /// loaded       a0 a1 a2 a3 | e0 e1 e2 e3 | ...      (words, in the lanes 0 to 3)
@@ -239,37 +326,91 @@ impl Rows {
 /// Rows that hold the block, and room for it at `out`.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
-unsafe fn turn(rows: &[*const u8; LINES], at: usize, out: *mut __m512i) {
-    // So many rows are not foreseen by the processor: the next block of each comes closer meanwhile.
+unsafe fn turn_plane(rows: &Plane, at: usize, out: *mut __m512i) {
+    // SAFETY: by the contract above.
+    let parts = unsafe { load::<LANE>(rows, at) };
+    for (part, words) in parts.into_iter().enumerate() {
+        for (quad, register) in turned(words).into_iter().enumerate() {
+            // SAFETY: by the contract above.
+            unsafe { _mm512_storeu_si512(out.add(3 * (4 * part + quad)).cast(), register) };
+        }
+    }
+}
+
+/// The same of pixels of `BYTES` bytes, to registers of red, green and blue: what is loaded are four pixels in
+/// a lane, and words of one channel after they have been shuffled.
+///
+/// # Safety
+/// Rows that hold the block and what is loaded beyond it, and room for it at `out`.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+unsafe fn turn_pixels<const BYTES: usize>(
+    rows: &Plane,
+    at: usize,
+    order: [u8; LANE],
+    out: *mut __m512i,
+) {
+    // SAFETY: 16 bytes.
+    let order = unsafe { _mm512_broadcast_i32x4(_mm_loadu_si128(order.as_ptr().cast())) };
+    for first in (0..BLOCK).step_by(PARTS) {
+        let from = BYTES * (at + SAMPLES * first);
+        // SAFETY: by the contract above.
+        let parts = unsafe {
+            match BYTES {
+                3 => load::<12>(rows, from),
+                _ => load::<16>(rows, from),
+            }
+        };
+        for (part, pixels) in parts.into_iter().enumerate() {
+            let words = pixels.map(|pixels| _mm512_shuffle_epi8(pixels, order));
+            let [red, green, blue, _] = turned(words);
+            // SAFETY: by the contract above.
+            unsafe {
+                let out = out.add(3 * (first + part)).cast::<[__m512i; 3]>();
+                out.write([red, green, blue]);
+            }
+        }
+    }
+}
+
+/// Four parts of 16 rows from `at` on, `STEP` bytes apart, 16 bytes each: in the lanes of a register those of the
+/// rows 0, 4, 8 and 12, in the next those of the rows after these.
+///
+/// # Safety
+/// Rows that hold them.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+unsafe fn load<const STEP: usize>(rows: &Plane, at: usize) -> [[__m512i; 4]; PARTS] {
+    // So many rows are not foreseen by the processor: the next part of each comes closer meanwhile.
     for row in rows {
-        let next = row.wrapping_add(at + BLOCK_SAMPLES);
-        _mm_prefetch::<_MM_HINT_T0>(next.cast());
+        _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(at + PARTS * STEP).cast());
     }
     // SAFETY: by the contract above.
     let lane = |row: usize, at: usize| unsafe { _mm_loadu_si128(rows[row].add(at).cast()) };
     // All of four cache lines before the next four: of scanlines that lie a multiple of a page apart a
     // first-level cache holds no more than eight.
-    let lanes = [0, 1, 2, 3].map(|row| {
-        [0, 16, 32, 48].map(|part| {
-            let first = _mm512_castsi128_si512(lane(row, at + part));
-            let second = _mm512_inserti32x4::<1>(first, lane(row + 4, at + part));
-            let third = _mm512_inserti32x4::<2>(second, lane(row + 8, at + part));
-            _mm512_inserti32x4::<3>(third, lane(row + 12, at + part))
+    let rows = [0, 1, 2, 3].map(|row| {
+        [0, 1, 2, 3].map(|part| {
+            let at = at + part * STEP;
+            let first = _mm512_castsi128_si512(lane(row, at));
+            let second = _mm512_inserti32x4::<1>(first, lane(row + 4, at));
+            let third = _mm512_inserti32x4::<2>(second, lane(row + 8, at));
+            _mm512_inserti32x4::<3>(third, lane(row + 12, at))
         })
     });
-    for part in 0..4 {
-        let [a, b, c, d] = lanes.map(|parts| parts[part]);
-        let (ab, ab_after) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-        let (cd, cd_after) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
-        let turned = [
-            _mm512_unpacklo_epi64(ab, cd),
-            _mm512_unpackhi_epi64(ab, cd),
-            _mm512_unpacklo_epi64(ab_after, cd_after),
-            _mm512_unpackhi_epi64(ab_after, cd_after),
-        ];
-        for (quad, register) in turned.into_iter().enumerate() {
-            // SAFETY: by the contract above.
-            unsafe { _mm512_storeu_si512(out.add(3 * (4 * part + quad)).cast(), register) };
-        }
-    }
+    [0, 1, 2, 3].map(|part| rows.map(|parts| parts[part]))
+}
+
+/// Words of four rows in each lane, by their place in the row.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn turned([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
+    let (ab, ab_after) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    let (cd, cd_after) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    [
+        _mm512_unpacklo_epi64(ab, cd),
+        _mm512_unpackhi_epi64(ab, cd),
+        _mm512_unpacklo_epi64(ab_after, cd_after),
+        _mm512_unpackhi_epi64(ab_after, cd_after),
+    ]
 }
