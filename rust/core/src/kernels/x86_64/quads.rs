@@ -197,46 +197,36 @@ type Plane = [*const u8; LINES];
 struct Rows {
     /// Pixels that each has in place.
     whole: usize,
-    in_place: Unstaged,
+    /// How they are packed there; None for planes.
+    packed: Option<Pixels>,
+    /// Where those begin: packed ones with any of their planes.
+    in_place: [Plane; 3],
     /// Where there is what those lack.
     staged: [Plane; 3],
-}
-
-/// Scanlines that have not been staged.
-enum Unstaged {
-    None,
-    Planes([Plane; 3]),
-    Pixels(Pixels, Plane),
 }
 
 impl Rows {
     /// Panics if there is anything `in_place` but not 16 scanlines.
     fn new(in_place: InPlace<'_>, staged: impl Fn(usize) -> *const u8) -> Self {
         let InPlace { format, memory } = in_place;
-        let begin = |line: usize| memory[line].as_ptr();
         let every = |plane: &dyn Fn(usize, usize) -> *const u8| {
             [0, 1, 2].map(|channel| std::array::from_fn(|line| plane(channel, line)))
         };
+        let staged = every(&|channel, line| staged(3 * line + channel));
+        let packed = Pixels::of(format);
+        let planes = if packed.is_some() { 1 } else { 3 };
+        assert!(memory.is_empty() || memory.len() == planes * LINES);
         let bytes = memory.iter().map(|line| line.len()).min().unwrap_or(0);
-        let (width, unstaged) = match (format, Pixels::of(format)) {
-            (PixelFormat::Planes, _) if bytes > 0 => {
-                assert!(memory.len() == 3 * LINES);
-                (
-                    bytes,
-                    Unstaged::Planes(every(&|channel, line| begin(LINES * channel + line))),
-                )
-            }
-            (_, Some(pixels)) if bytes > 0 => {
-                assert!(memory.len() == LINES);
-                let width = bytes.div_ceil(pixels.bytes);
-                (width, Unstaged::Pixels(pixels, std::array::from_fn(begin)))
-            }
-            _ => (0, Unstaged::None),
+        let width = bytes.div_ceil(packed.map_or(1, |pixels| pixels.bytes));
+        let in_place = match memory {
+            [] => staged,
+            _ => every(&|channel, line| memory[channel % planes * LINES + line].as_ptr()),
         };
         Self {
             whole: Quads::in_place(format, width),
-            in_place: unstaged,
-            staged: every(&|channel, line| staged(3 * line + channel)),
+            packed,
+            in_place,
+            staged,
         }
     }
 
@@ -247,22 +237,27 @@ impl Rows {
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
     unsafe fn turn(&self, at: usize, out: *mut __m512i) {
-        let planes = match &self.in_place {
-            Unstaged::Planes(planes) if at < self.whole => planes,
-            Unstaged::Pixels(pixels, rows) if at < self.whole => {
-                // SAFETY: what is in place are whole blocks, with what is loaded beyond them.
-                return unsafe {
-                    match pixels.bytes {
-                        3 => turn_pixels::<3>(rows, at, pixels.order, out),
-                        _ => turn_pixels::<4>(rows, at, pixels.order, out),
+        // SAFETY: what is in place are whole blocks, with what is loaded beyond them. Rows hold the block, and
+        // there is room for it.
+        unsafe {
+            match (at < self.whole, self.packed) {
+                (true, Some(Pixels { bytes: 3, order })) => {
+                    turn_pixels::<3>(&self.in_place[0], at, order, out);
+                }
+                (true, Some(Pixels { order, .. })) => {
+                    turn_pixels::<4>(&self.in_place[0], at, order, out);
+                }
+                (in_place, _) => {
+                    let planes = if in_place {
+                        &self.in_place
+                    } else {
+                        &self.staged
+                    };
+                    for (channel, rows) in planes.iter().enumerate() {
+                        turn_plane(rows, at, out.add(channel));
                     }
-                };
+                }
             }
-            _ => &self.staged,
-        };
-        for (channel, rows) in planes.iter().enumerate() {
-            // SAFETY: rows hold the block, and there is room for it.
-            unsafe { turn_plane(rows, at, out.add(channel)) };
         }
     }
 }
