@@ -82,7 +82,11 @@ def cases() -> Iterator[tuple[str, Callable[[], object]]]:
     for name, (source, target) in (SIZES | SHRUNK).items():
         image, out = np.array(picture(*source)), np.zeros((*target, 3), np.uint8)
         for reference in ("torchvision", "pillow-12"):
-            resize = partial(_native.resize_into, image[None], out, reference, isa)
+            resize = partial(_native.resize_into, image, out, reference, isa)
+            try:
+                resize()
+            except TypeError:  # It took frames at first.
+                resize = partial(_native.resize_into, image[None], out, reference, isa)
             yield f"resampling alone, {reference}, {name}", resize
         for form, options in FORMS.items() if name in SIZES else ():
             yield f"{form}, {name}", call(image, **options)

@@ -78,13 +78,15 @@ def prepare(source: ImageSource) -> Prepared:
         TypeError: not an image.
     """
     item: Any = source
+    if is_array(item):
+        return cast("Prepared", item)
     if isinstance(item, Mapping):
         item = _of_mapping(cast("Mapping[str, Any]", item))
     if isinstance(item, memoryview):
         return cast("memoryview", item).tobytes()
     if isinstance(item, str) and not item:
         raise ImageError("image must not be an empty string, got ''", source=source)
-    if isinstance(item, Image.Image | str | os.PathLike | bytes | bytearray) or is_array(item):
+    if isinstance(item, Image.Image | str | os.PathLike | bytes | bytearray):
         return cast("Prepared", item)
     if not hasattr(item, "read"):
         raise TypeError(
