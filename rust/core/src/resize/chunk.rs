@@ -114,17 +114,20 @@ impl Chunk {
             _ if shown.is_empty() => None,
             (_, Arrival::InOrder(bytes)) => {
                 let view = PixelView::packed(&samples[..], height, width, bytes)?;
-                Some(Shown::copied(view, shown.start, None))
+                Some(Shown::copied(view.without_padding(3), shown.start, None))
             }
             (Source::Strips(strips), _) => {
                 strip = strips.strip(within)?;
-                let view = strip.view();
+                let (mut view, blending) = (strip.view(), strips.blended_by());
                 if view.size() != (height, width) {
                     let size = view.size();
                     let reason = format!("must be of size {:?}, got {size:?}", (height, width));
                     return Err(Error::invalid("lines", reason).into());
                 }
-                Some(Shown::copied(view, shown.start, strips.blended_by()))
+                if blending.is_none() {
+                    view = view.without_padding(3);
+                }
+                Some(Shown::copied(view, shown.start, blending))
             }
             (Source::Pixels(pixels), Arrival::Sideways) => {
                 let channels = turned(&pixels.view(), within, samples)?;
@@ -173,10 +176,7 @@ impl<'a> Shown<'a> {
     /// A copy of the frame's scanlines from `first` on.
     fn copied(view: PixelView<'a>, first: usize, blending: Option<Reference>) -> Self {
         Self {
-            view: match blending {
-                Some(_) => view,
-                None => view.without_padding(3),
-            },
+            view,
             first,
             blending,
             is_far: false,

@@ -37,6 +37,25 @@ fn bad_targets_are_refused() {
     );
 }
 
+#[test]
+fn alpha_counts_whichever_way_pixels_lie() {
+    let (height, width, target) = (90, 70, (40, 50));
+    let columns = noise(height * width * 4, 1);
+    let strides = [4, 4 * height as isize, 1];
+    let sideways = PixelView::new(&columns[..], 0, [height, width, 4], strides).unwrap();
+    assert!(sideways.is_sideways());
+    let pixel = |y, x| &columns[4 * (x * height + y)..][..4];
+    let pixels = (0..height * width).flat_map(|at| pixel(at / width, at % width));
+    let pixels: Vec<u8> = pixels.copied().collect();
+    let packed = PixelView::packed(&pixels[..], height, width, 4).unwrap();
+    let [expected, found] = [packed, sideways].map(|view| {
+        let mut out = vec![0; 3 * target.0 * target.1];
+        resize(&view, target, Reference::Torchvision, Isa::best(), &mut out).unwrap();
+        out
+    });
+    assert!(found == expected);
+}
+
 /// Sizes that ask for every kernel: scales of about 1, of 2 to 5, and far more, on either axis.
 fn sizes() -> impl Strategy<Value = ((usize, usize), (usize, usize))> {
     let axis = || {
