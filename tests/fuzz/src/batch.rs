@@ -1,13 +1,13 @@
 //! Batches of several images on several threads, and the rows of each image alone.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use bytemuck::{Pod, cast_slice};
 use half::{bf16, f16};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use qvl_core::batch::{self, Input, Owner, Stop};
 use qvl_core::decode::{Header, header};
-use qvl_core::resize::{Failure, Scanlines, Source};
+use qvl_core::resize::{Failure, Pixels, Scanlines, Source, Strips};
 use qvl_core::{
     Element, Isa, Normalization, PatchLayout, PixelView, Reference, RowWriter, Temporal,
 };
@@ -116,15 +116,18 @@ enum Way {
     InPlace,
     /// From its owner, scanline by scanline.
     InOrder,
+    /// From its owner, some scanlines at a time.
+    Strips,
 }
 
 impl Way {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Pixels,
         Self::File,
         Self::Damaged,
         Self::InPlace,
         Self::InOrder,
+        Self::Strips,
     ];
 }
 
@@ -175,7 +178,7 @@ impl Image {
         })
     }
 
-    /// Its pixels, as they are to be seen. In a file and in order a fourth channel has no meaning.
+    /// Its pixels, as they are to be seen. In a file, in order and in strips a fourth channel has no meaning.
     fn view(&self) -> PixelView<'_> {
         match self.way {
             Way::Pixels | Way::InPlace => self.pixels.view(),
@@ -245,8 +248,46 @@ impl Owner for Images<'_> {
                 samples: image.pixels.packed(4),
                 done: 0,
             })),
+            Way::Strips => Ok(Source::strips(Padded::new(&image.pixels))),
             Way::Damaged | Way::InPlace => Ok(Source::pixels(image.view())),
         }
+    }
+}
+
+/// Pixels of four bytes, the last of no meaning.
+struct Padded {
+    size: (usize, usize),
+    samples: Vec<u8>,
+}
+
+impl Padded {
+    fn new(pixels: &pixels::Image) -> Self {
+        let (size, packed) = (pixels.view().size(), pixels.packed(3));
+        let channels = packed.len() / (size.0 * size.1);
+        let pixel = |pixel: &[u8]| [pixel[0], pixel[1 % channels], pixel[2 % channels], 99];
+        Self {
+            size,
+            samples: packed.chunks_exact(channels).flat_map(pixel).collect(),
+        }
+    }
+}
+
+impl Strips<Refused> for Padded {
+    fn size(&self) -> (usize, usize) {
+        self.size
+    }
+
+    fn blended_by(&self) -> Option<Reference> {
+        None
+    }
+
+    fn strip(
+        &self,
+        lines: Range<usize>,
+    ) -> std::result::Result<Box<dyn Pixels + '_>, Failure<Refused>> {
+        let (width, count) = (self.size.1, lines.len());
+        let samples = &self.samples[4 * width * lines.start..4 * width * lines.end];
+        Ok(Box::new(PixelView::packed(samples, count, width, 4)?))
     }
 }
 
