@@ -16,6 +16,10 @@ pub(crate) struct Staged {
 }
 
 /// Scanlines that are read from where they lie.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(dead_code, reason = "AVX-512 alone reads scanlines where they lie")
+)]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InPlace<'a> {
     /// How their samples lie.
