@@ -245,7 +245,7 @@ impl Owner for Images<'_> {
             Way::Pixels | Way::File => panic!("{image:?} was asked of its owner"),
             Way::InOrder => Ok(Source::scanlines(InOrder {
                 size: image.view().size(),
-                samples: image.pixels.packed(4),
+                samples: image.pixels.packed(3),
                 done: 0,
             })),
             Way::Strips => Ok(Source::strips(Padded::new(&image.pixels))),

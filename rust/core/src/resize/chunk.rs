@@ -114,7 +114,7 @@ impl Chunk {
             _ if shown.is_empty() => None,
             (_, Arrival::InOrder(bytes)) => {
                 let view = PixelView::packed(&samples[..], height, width, bytes)?;
-                Some(Shown::copied(view.without_padding(3), shown.start, None))
+                Some(Shown::copied(view, shown.start, None))
             }
             (Source::Strips(strips), _) => {
                 strip = strips.strip(within)?;

@@ -37,7 +37,7 @@ pub trait Scanlines<E>: Send {
     /// Height and width.
     fn size(&self) -> (usize, usize);
 
-    /// Bytes of a pixel: 1 for grey, 3 for RGB, 4 for RGB and a byte of no meaning.
+    /// Bytes of a pixel: 1 for grey, 3 for RGB.
     fn pixel_bytes(&self) -> usize;
 
     /// Passes over the first `count` scanlines, before any is read. There are more than these.

@@ -133,11 +133,11 @@ fn viewed(bytes: &[u8], format: PixelFormat, (height, width): (usize, usize)) ->
     PixelView::new(bytes, origin, [height, width, 3], strides).unwrap()
 }
 
-/// Scanlines out of memory, with a fourth byte of no meaning.
+/// Scanlines out of memory.
 struct InOrder<'a> {
     pixels: &'a [u8],
     size: (usize, usize),
-    /// The pixel that comes next.
+    /// The byte that comes next.
     next: usize,
 }
 
@@ -147,21 +147,18 @@ impl Scanlines<&'static str> for InOrder<'_> {
     }
 
     fn pixel_bytes(&self) -> usize {
-        4
+        3
     }
 
     fn skip(&mut self, count: usize) -> Result<(), Failure<&'static str>> {
         assert!(self.next == 0 && count < self.size.0);
-        self.next = count * self.size.1;
+        self.next = count * self.size.1 * 3;
         Ok(())
     }
 
     fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<&'static str>> {
-        let pixels = self.pixels[3 * self.next..].chunks_exact(3);
-        for (out, pixel) in out.chunks_exact_mut(4).zip(pixels) {
-            out.copy_from_slice(&[pixel[0], pixel[1], pixel[2], 99]);
-            self.next += 1;
-        }
+        out.copy_from_slice(&self.pixels[self.next..][..out.len()]);
+        self.next += out.len();
         Ok(())
     }
 }

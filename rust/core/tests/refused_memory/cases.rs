@@ -239,7 +239,7 @@ impl Owner for Hands<'_> {
     }
 }
 
-/// Scanlines of pixels of four bytes.
+/// Scanlines of pixels of three bytes.
 struct Lines<'a> {
     rest: &'a [u8],
     size: (usize, usize),
@@ -251,7 +251,7 @@ impl<E> Scanlines<E> for Lines<'_> {
     }
 
     fn pixel_bytes(&self) -> usize {
-        4
+        3
     }
 
     fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<E>> {
