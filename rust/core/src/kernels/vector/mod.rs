@@ -14,6 +14,7 @@ mod cut;
 mod deinterleave;
 mod keep;
 mod rows;
+mod sink;
 mod turn;
 mod vertical;
 

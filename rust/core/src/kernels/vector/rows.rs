@@ -3,12 +3,11 @@
 use bytemuck::Pod;
 
 use super::processor::elements::Constants;
+use super::sink::Sink;
 use crate::kernels::band::{Band, RowShape};
 use crate::kernels::isa::{Backend, Isa};
 use crate::kernels::scalar;
 use crate::kernels::values::{Affine, Values};
-#[cfg(target_arch = "x86_64")]
-use crate::kernels::x86_64::stream;
 
 /// Samples that become elements at once.
 const SAMPLES: usize = 8;
@@ -106,10 +105,6 @@ fn arithmetic<T: Store>(values: &Values<T>) -> Option<([Affine; 3], bool)> {
 
 /// # Safety
 /// Scanlines of at least 8 pixels; a band that holds them.
-#[cfg_attr(
-    target_arch = "aarch64",
-    expect(unused_variables, reason = "its stores do not bypass the cache")
-)]
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 unsafe fn write_lines<T: Store, const RESCALES: bool>(
@@ -121,18 +116,15 @@ unsafe fn write_lines<T: Store, const RESCALES: bool>(
     stream: bool,
 ) {
     let constants = Constants::new(affine);
-    let write = |first: usize, lines: &mut [T]| {
-        for (index, run) in lines.chunks_exact_mut(width).enumerate() {
-            let samples = &band.plane(first + index, channel)[..width];
-            // SAFETY: as many samples as elements.
-            unsafe { write_run::<T, RESCALES>(samples.as_ptr(), &constants, run) };
-        }
-    };
-    #[cfg(target_arch = "x86_64")]
-    if stream && stream::rows(plane, width, write) {
-        return;
+    let lines = plane.len() / width;
+    let mut sink = Sink::new(plane, width, stream);
+    for y in 0..lines {
+        let samples = &band.plane(y, channel)[..width];
+        // SAFETY: as many samples as elements.
+        unsafe { write_run::<T, RESCALES>(samples.as_ptr(), &constants, sink.piece(width)) };
+        sink.store();
     }
-    write(0, plane);
+    sink.finish();
 }
 
 /// # Safety
@@ -160,10 +152,6 @@ unsafe fn write_run<T: Store, const RESCALES: bool>(
 ///
 /// # Safety
 /// Patches of at least 8 pixels; bands that hold all of them.
-#[cfg_attr(
-    target_arch = "aarch64",
-    expect(unused_variables, reason = "its stores do not bypass the cache")
-)]
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 unsafe fn write_rows<T: Store, const PATCH: usize, const RESCALES: bool>(
@@ -175,59 +163,62 @@ unsafe fn write_rows<T: Store, const PATCH: usize, const RESCALES: bool>(
 ) {
     let constants = affine.each_ref().map(|affine| Constants::new(affine));
     let columns = shape.columns();
-    let write = |first: usize, rows: &mut [T]| {
-        for (index, row) in rows.chunks_exact_mut(columns).enumerate() {
-            let corner = shape.corner(first + index);
-            // SAFETY: by the contract above, for the patch at this corner.
-            unsafe {
-                if T::COMPUTED {
-                    write_row::<T, PATCH, RESCALES>(bands, shape, &constants, corner, row);
-                } else {
-                    // Elements that are samples are bytes.
-                    copy_row::<PATCH>(bands, shape, corner, bytemuck::cast_slice_mut(row));
+    let count = rows.len() / columns;
+    let mut sink = Sink::new(rows, columns, stream);
+    for index in 0..count {
+        let corner = shape.corner(index);
+        // SAFETY: by the contract above, for the patch at this corner; elements that are samples are bytes.
+        unsafe {
+            if T::COMPUTED {
+                for (channel, constants) in constants.iter().enumerate() {
+                    let plane = sink.piece(columns / 3);
+                    write_plane_of_row::<T, PATCH, RESCALES>(
+                        bands, shape, constants, corner, channel, plane,
+                    );
+                    sink.store();
                 }
+            } else {
+                let row = bytemuck::cast_slice_mut(sink.piece(columns));
+                copy_row::<PATCH>(bands, shape, corner, row);
+                sink.store();
             }
         }
-    };
-    #[cfg(target_arch = "x86_64")]
-    if stream && stream::rows(rows, columns, write) {
-        return;
     }
-    write(0, rows);
+    sink.finish();
 }
 
+/// One channel of a row, in each of its frames.
+///
 /// # Safety
 /// Patches of at least 8 pixels; bands that hold the one at `top` and `left`.
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 #[inline]
-unsafe fn write_row<T: Store, const PATCH: usize, const RESCALES: bool>(
+unsafe fn write_plane_of_row<T: Store, const PATCH: usize, const RESCALES: bool>(
     bands: &[Band<'_>],
     shape: RowShape,
-    constants: &[Constants; 3],
+    constants: &Constants,
     (top, left): (usize, usize),
-    row: &mut [T],
+    channel: usize,
+    plane: &mut [T],
 ) {
     let patch = if PATCH == 0 { shape.patch } else { PATCH };
     let area = patch * patch;
-    for (channel, plane) in row.chunks_exact_mut(shape.slots * area).enumerate() {
-        let constants = &constants[channel];
-        for (slot, band) in plane.chunks_exact_mut(area).zip(bands) {
-            let line = 3 * band.stride();
-            let first = top * line + channel * band.stride() + left;
-            for (y, run) in slot.chunks_exact_mut(patch).enumerate() {
-                // SAFETY: the band has `patch` samples from `left` on in each plane of a scanline, and a run
-                // has as many elements.
-                unsafe {
-                    let samples = band.samples().as_ptr().add(first + y * line);
-                    write_run::<T, RESCALES>(samples, constants, run);
-                }
+    for (slot, band) in plane.chunks_exact_mut(area).zip(bands) {
+        let line = 3 * band.stride();
+        let first = top * line + channel * band.stride() + left;
+        for (y, run) in slot.chunks_exact_mut(patch).enumerate() {
+            // SAFETY: the band has `patch` samples from `left` on in each plane of a scanline, and a run
+            // has as many elements.
+            unsafe {
+                let samples = band.samples().as_ptr().add(first + y * line);
+                write_run::<T, RESCALES>(samples, constants, run);
             }
         }
-        // The last frame stands for those that its group lacks.
-        for slot in bands.len()..shape.slots {
-            plane.copy_within((slot - 1) * area..slot * area, slot * area);
-        }
+    }
+    // The last frame stands for those that its group lacks.
+    for slot in bands.len()..shape.slots {
+        plane.copy_within((slot - 1) * area..slot * area, slot * area);
     }
 }
 
