@@ -1,5 +1,7 @@
 //! Patch rows from bands of samples.
 
+use std::array;
+
 use bytemuck::Pod;
 
 use super::processor::elements::Constants;
@@ -8,6 +10,8 @@ use crate::kernels::band::{Band, RowShape};
 use crate::kernels::isa::{Backend, Isa};
 use crate::kernels::scalar;
 use crate::kernels::values::{Affine, Values};
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::x86_64::lookup::Lookup;
 
 /// Samples that become elements at once.
 const SAMPLES: usize = 8;
@@ -56,16 +60,18 @@ pub(in crate::kernels) fn write_band<T: Store>(
     else {
         return scalar::write_band(bands, shape, values, rows);
     };
+    let channels =
+        array::from_fn(|channel| Channel::new(isa, affine[channel], &values.table[channel]));
     // SAFETY: every vector backend of the processor has these instructions. Patches have eight samples
     // at least, and bands hold all of them.
     unsafe {
         match (shape.patch, rescales) {
-            (14, false) => write_rows::<T, 14, false>(bands, shape, &affine, rows, stream),
-            (14, true) => write_rows::<T, 14, true>(bands, shape, &affine, rows, stream),
-            (16, false) => write_rows::<T, 16, false>(bands, shape, &affine, rows, stream),
-            (16, true) => write_rows::<T, 16, true>(bands, shape, &affine, rows, stream),
-            (_, false) => write_rows::<T, 0, false>(bands, shape, &affine, rows, stream),
-            (_, true) => write_rows::<T, 0, true>(bands, shape, &affine, rows, stream),
+            (14, false) => write_rows::<T, 14, false>(bands, shape, &channels, rows, stream),
+            (14, true) => write_rows::<T, 14, true>(bands, shape, &channels, rows, stream),
+            (16, false) => write_rows::<T, 16, false>(bands, shape, &channels, rows, stream),
+            (16, true) => write_rows::<T, 16, true>(bands, shape, &channels, rows, stream),
+            (_, false) => write_rows::<T, 0, false>(bands, shape, &channels, rows, stream),
+            (_, true) => write_rows::<T, 0, true>(bands, shape, &channels, rows, stream),
         }
     }
 }
@@ -148,6 +154,57 @@ unsafe fn write_run<T: Store, const RESCALES: bool>(
     }
 }
 
+/// How samples of one channel become elements.
+struct Channel {
+    affine: Affine,
+    #[cfg(target_arch = "x86_64")]
+    lookup: Option<Lookup>,
+}
+
+impl Channel {
+    #[cfg(target_arch = "x86_64")]
+    fn new<T: Pod>(isa: Isa, affine: Affine, table: &[T; 256]) -> Self {
+        let lookup = match isa.backend() {
+            Backend::Avx512 => Lookup::new(table),
+            Backend::Scalar | Backend::Avx2 => None,
+        };
+        Self { affine, lookup }
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    fn new<T: Pod>(_: Isa, affine: Affine, _: &[T; 256]) -> Self {
+        Self { affine }
+    }
+
+    /// Writes the elements of a patch, whose lines are `stride` samples apart.
+    ///
+    /// # Safety
+    /// A patch of at least 8 pixels; all of its samples, and room for as many elements.
+    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+    #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+    #[inline]
+    unsafe fn write<T: Store, const RESCALES: bool>(
+        &self,
+        samples: &[u8],
+        stride: usize,
+        patch: usize,
+        out: &mut [T],
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(lookup) = &self.lookup
+            && Lookup::takes(samples, stride, patch)
+        {
+            // SAFETY: where there is a table, the processor has AVX-512.
+            return unsafe { lookup.write_lines(samples, stride, patch, out) };
+        }
+        let constants = Constants::new(&self.affine);
+        for (y, run) in out.chunks_exact_mut(patch).enumerate() {
+            // SAFETY: by the contract above.
+            unsafe { write_run::<T, RESCALES>(samples.as_ptr().add(y * stride), &constants, run) };
+        }
+    }
+}
+
 /// Patches of `PATCH` pixels, or of any number if that is 0.
 ///
 /// # Safety
@@ -157,11 +214,10 @@ unsafe fn write_run<T: Store, const RESCALES: bool>(
 unsafe fn write_rows<T: Store, const PATCH: usize, const RESCALES: bool>(
     bands: &[Band<'_>],
     shape: RowShape,
-    affine: &[Affine; 3],
+    channels: &[Channel; 3],
     rows: &mut [T],
     stream: bool,
 ) {
-    let constants = affine.each_ref().map(|affine| Constants::new(affine));
     let columns = shape.columns();
     let count = rows.len() / columns;
     let mut sink = Sink::new(rows, columns, stream);
@@ -170,10 +226,10 @@ unsafe fn write_rows<T: Store, const PATCH: usize, const RESCALES: bool>(
         // SAFETY: by the contract above, for the patch at this corner; elements that are samples are bytes.
         unsafe {
             if T::COMPUTED {
-                for (channel, constants) in constants.iter().enumerate() {
+                for (index, channel) in channels.iter().enumerate() {
                     let plane = sink.piece(columns / 3);
                     write_plane_of_row::<T, PATCH, RESCALES>(
-                        bands, shape, constants, corner, channel, plane,
+                        bands, shape, channel, corner, index, plane,
                     );
                     sink.store();
                 }
@@ -197,24 +253,18 @@ unsafe fn write_rows<T: Store, const PATCH: usize, const RESCALES: bool>(
 unsafe fn write_plane_of_row<T: Store, const PATCH: usize, const RESCALES: bool>(
     bands: &[Band<'_>],
     shape: RowShape,
-    constants: &Constants,
+    channel: &Channel,
     (top, left): (usize, usize),
-    channel: usize,
+    index: usize,
     plane: &mut [T],
 ) {
     let patch = if PATCH == 0 { shape.patch } else { PATCH };
     let area = patch * patch;
     for (slot, band) in plane.chunks_exact_mut(area).zip(bands) {
         let line = 3 * band.stride();
-        let first = top * line + channel * band.stride() + left;
-        for (y, run) in slot.chunks_exact_mut(patch).enumerate() {
-            // SAFETY: the band has `patch` samples from `left` on in each plane of a scanline, and a run
-            // has as many elements.
-            unsafe {
-                let samples = band.samples().as_ptr().add(first + y * line);
-                write_run::<T, RESCALES>(samples, constants, run);
-            }
-        }
+        let first = top * line + index * band.stride() + left;
+        // SAFETY: the band has `patch` samples from `left` on in each plane of a scanline.
+        unsafe { channel.write::<T, RESCALES>(&band.samples()[first..], line, patch, slot) };
     }
     // The last frame stands for those that its group lacks.
     for slot in bands.len()..shape.slots {
