@@ -12,10 +12,12 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image
 
 from qvl_fast import ImageProcessor
 from qvl_fast.bench.stock_families import STOCK, stock_family
+from qvl_fast.cli import families
 from qvl_fast.config.families import from_json
 
 # Other settings than those of presets: the stock class and its JSON.
@@ -153,7 +155,11 @@ def difference(name, reference, images):
             return None if want is None else f"refused: {error}"
     if want is None:
         return "stock refuses it"
-    want.pop("image_merge_sizes", None)
+    if (merge_sizes := want.pop("image_merge_sizes", None)) is not None:
+        # A constant that the guide tells how to make.
+        config = ours(name, reference).config
+        if merge_sizes.tolist() != [config.merge_size] * len(images):
+            return f"image_merge_sizes are {merge_sizes.tolist()}"
     # Two models take their rows as small pictures, of the same floats in the same order.
     if name.startswith(("paddle", "kimi")):
         want["pixel_values"] = want["pixel_values"].flatten(1)
@@ -166,6 +172,16 @@ def difference(name, reference, images):
         if differing := (got[key] != value).sum().item():
             return f"{key}: {differing} differ"
     return None
+
+
+def test_the_table_of_families_says_which_references_there_are():
+    _, lines = families.table([])
+    said = {name: reference for name, _, _, reference, _ in lines}
+    assert said.pop("qwen-vl") == "Pillow"  # It has no class in transformers.
+    for name, (kind, _) in STOCK.items():
+        both = hasattr(transformers, f"{kind}Pil")
+        assert said.pop(name) == ("torchvision, Pillow" if both else "torchvision"), name
+    assert not said
 
 
 @pytest.mark.parametrize(("name", "reference"), CASES)
@@ -201,6 +217,18 @@ def test_random_batches(name, reference, picture, family_chunk, run_campaign):
         return sizes, difference(name, reference, images)
 
     run_campaign("family", family_chunk, check)
+
+
+@pytest.mark.parametrize("reference", ["torchvision", "pillow"])
+def test_images_of_idefics_are_flat_however_they_are_nested(reference):
+    """The processor of whole prompts puts them together, and not that of images."""
+    rng = np.random.default_rng(0)
+    one, two, three = (noise(rng, 60 + n, 90) for n in range(3))
+    for images in ([one, two, three], [[one, two], [three]], [[one], [two, three]]):
+        want = call_stock("idefics", reference, images)["pixel_values"]
+        got = ours("idefics", reference)(images).pixel_values
+        assert got.shape == (3, 3, 224, 224)
+        assert torch.equal(got, want)
 
 
 @pytest.mark.parametrize("photographs", ["../shared/data/cookbook"], indirect=True)

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from qvl_fast import ImageProcessor, Layout, ModelConfig, PaddedRows, patchify, unpatchify
+from qvl_fast.cli import families
+from qvl_fast.config import TOWERS, VITS
 from qvl_fast.config.families import IMAGES, from_json
 from qvl_fast.config.layout import (
     AnyresTokens,
@@ -529,6 +531,13 @@ def test_every_preset_has_a_processor():
         processor = of(name)
         assert processor.config == ModelConfig.preset(name).image
         assert processor(image(60, 90)).pixel_values.size
+
+
+def test_the_table_of_families_names_towers_that_there_are():
+    _, lines = families.table([])
+    named = {name.removeprefix("as ") for *_, cell in lines for name in cell.split(", ")}
+    assert named - {families.NONE} <= {*TOWERS, *VITS}
+    assert set(VITS) - named == set()
 
 
 def test_layouts_are_checked():
