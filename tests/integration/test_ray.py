@@ -136,6 +136,7 @@ def test_sizes_go_along_where_tiles_are_put_together_again(family, form):
         return
     for number, item in zip((0, 2), processor(FILES[:2]).split(), strict=True):
         record = {name: values[number] for name, values in batch.items()}
+        assert "image_sizes" not in read_rows({**record, "image_sizes": None})
         for found in (read_rows(record), read_rows(record, return_tensors="pt")):
             assert sorted(found) == ["image_grid_thw", "image_sizes", "pixel_values"]
             for name, value in item.items():

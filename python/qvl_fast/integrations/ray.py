@@ -218,8 +218,9 @@ def read_rows(record: Mapping[str, Any], *, return_tensors: ReturnTensors = "np"
         pixel_values=hand_out(rows, dtype, return_tensors),
         image_grid_thw=hand_out(grid, "int64", return_tensors),
     )
-    if "image_sizes" in record:
-        size = np.array(record["image_sizes"], np.int64).reshape(1, 2)
+    # None where a table has rows of other families as well.
+    if (sizes := record.get("image_sizes")) is not None:
+        size = np.array(sizes, np.int64).reshape(1, 2)
         batch["image_sizes"] = hand_out(size, "int64", return_tensors)
     return batch
 
