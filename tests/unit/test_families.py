@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from qvl_fast import ImageProcessor, Layout, ModelConfig, PaddedRows, patchify, unpatchify
+from qvl_fast.cli import families
+from qvl_fast.config import TOWERS, VITS
 from qvl_fast.config.families import IMAGES, from_json
 from qvl_fast.config.layout import (
     AnyresTokens,
@@ -325,12 +327,6 @@ def test_out_takes_tiles():
     assert not memory[13].any()
 
 
-def test_a_crop_of_a_line_costs_little_memory():
-    """The stock processor takes 1.5 GB for it."""
-    line = Image.new("RGB", (10000, 1))
-    assert of("clip-224")(line).pixel_values.shape == (1, 3, 224, 224)
-
-
 # JSON as checkpoints have it, by the class that it names, and what it means.
 SQUARE = {"height": 448, "width": 448}
 JSON = [
@@ -537,6 +533,13 @@ def test_every_preset_has_a_processor():
         assert processor(image(60, 90)).pixel_values.size
 
 
+def test_the_table_of_families_names_towers_that_there_are():
+    _, lines = families.table([])
+    named = {name.removeprefix("as ") for *_, cell in lines for name in cell.split(", ")}
+    assert named - {families.NONE} <= {*TOWERS, *VITS}
+    assert set(VITS) - named == set()
+
+
 def test_layouts_are_checked():
     for settings, error, message in [
         ({"fit": 3}, TypeError, "fit must be one of"),
@@ -579,11 +582,26 @@ def large_file(tmp_path_factory):
     return folder
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("config", ["llava-next", "internvl"])
-def test_tiles_and_overview_are_made_while_a_file_is_decoded(large_file, config):
-    files = [str(large_file / name) for name in ("large.png", "small.png")]
+def peak_of(config, folder, name):
+    """Bytes that a file takes on its way to planes beside itself and these."""
+    files = [str(folder / name), str(folder / "small.png")]
     run = subprocess.run(
         [sys.executable, "-c", _PEAK, config, *files], capture_output=True, text=True, check=True
     )
-    assert int(run.stdout) < 8 << 20
+    return int(run.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("config", ["llava-next", "internvl"])
+def test_tiles_and_overview_are_made_while_a_file_is_decoded(large_file, config):
+    assert peak_of(config, large_file, "large.png") < 8 << 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("config", ["clip-224", "llava-1.5", "llava-1.5-pad"])
+@pytest.mark.parametrize("size", [(1, 10000), (10000, 1)])
+def test_a_line_takes_less_memory_than_the_pixels_of_a_photograph(large_file, config, size):
+    """Whole, it would be 224 by 2,240,000 pixels, 1.5 GB; padded to a square first, 300 MB."""
+    Image.new("RGB", size[::-1], "teal").save(large_file / "line.png")
+    photograph = 1080 * 1920 * 3
+    assert peak_of(config, large_file, "line.png") < photograph

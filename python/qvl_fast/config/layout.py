@@ -231,6 +231,11 @@ class Layout:
                 f"{self.stack!r} for {self.fit!r}"
             )
 
+    @property
+    def sized(self) -> bool:
+        """Whether rows go with the sizes that images had, by which tiles are put together again."""
+        return self.stack == "padded"
+
 
 def _checked(fit: Any) -> Fit:
     """``fit`` with its numbers as integers.

@@ -260,7 +260,7 @@ class ImageProcessor(Processor[ImageConfig]):
         """
         layout = self.config.layout
         companions: dict[str, NDArray[Any]] = {}
-        if layout.stack == "padded":
+        if layout.sized:
             companions["image_sizes"] = np.array(sizes, np.int64)
         if self._together is not None:
             companions["batch_num_images"] = np.array(samples, np.int64)
