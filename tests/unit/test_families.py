@@ -198,6 +198,8 @@ TOKENS = {
     "blip-2": "480x640 1 32",
     "siglip-384": "480x640 1 729",
     "qwen-vl": "480x640 1 256",
+    # A token ends each line of them, and two stand around all.
+    "hunyuan-ocr": "480x640 1200 317   1080x1920 8160 2076   2000x300 2232 622",
 }
 
 

@@ -165,7 +165,18 @@ class AnyresTokens:
     most_tiles: int | None = None
 
 
-Tokens: TypeAlias = "TileTokens | AnyresTokens"
+@dataclass(frozen=True, slots=True)
+class LineTokens:
+    """Every merged block of patches becomes a token, and each line of them ends with one more.
+
+    Attributes:
+        around: tokens of an image besides, before the first line and after the last.
+    """
+
+    around: int = 0
+
+
+Tokens: TypeAlias = "TileTokens | AnyresTokens | LineTokens"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,7 @@ from qvl_fast.config.layout import (
     Area,
     Halved,
     Layout,
+    LineTokens,
     PatchBudget,
     Pinpoints,
     Ratio,
@@ -127,7 +128,7 @@ IMAGES: Mapping[str, ImageConfig] = {
         temporal_patch_size=1,
         min_pixels=512 * 512,
         max_pixels=2048 * 2048,
-        layout=Layout(raster=True),
+        layout=Layout(raster=True, tokens=LineTokens(around=2)),
     ),
     "paddleocr-vl": ImageConfig(
         temporal_patch_size=1,

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from qvl_fast.config.checks import integer, positive_integer, read_json, section
+from qvl_fast.config.families.reader import Reader
 from qvl_fast.config.image import ImageConfig
-from qvl_fast.config.layout import AnyresTokens, Layout, Pinpoints, TileTokens, Tokens
+from qvl_fast.config.layout import AnyresTokens, Layout, LineTokens, Pinpoints, TileTokens, Tokens
 from qvl_fast.config.placeholder import Placeholder, VideoPlaceholder
 from qvl_fast.config.video import VideoConfig
 
@@ -52,6 +53,7 @@ _MODEL_TYPES: Mapping[str, str] = {
     "blip-2": "Blip2Processor",
     "instructblip": "InstructBlipProcessor",
     "idefics": "IdeficsProcessor",
+    "hunyuan_vl": "HunYuanVLProcessor",
     "qwen2_vl": "Qwen2VLProcessor",
     "qwen2_5_vl": "Qwen2_5_VLProcessor",
     "qwen3_vl": "Qwen3VLProcessor",
@@ -237,6 +239,9 @@ def with_tokens(image: ImageConfig, kind: str, processor: Settings, model: Setti
             tokens = TileTokens(_number("image_seq_length", processor, model, 256))
         case "Blip2Processor" | "InstructBlipProcessor":
             tokens = TileTokens(_number("num_query_tokens", processor, model, 32))
+        case "HunYuanVLProcessor":
+            around = Reader(processor).flag("cat_extra_token", True)
+            tokens = LineTokens(around=2 if around else 0)
         case _:
             return image
     return image.override(layout=replace(layout, tokens=tokens))
