@@ -120,8 +120,9 @@ class ImageConfig:
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
         """The configuration that the JSON of ``Qwen2VLImageProcessor`` describes.
 
-        What is missing has the class default. As in the reference, a flag that is null is off, and
-        the bounds of the area may be null. Settings that the reference ignores are ignored.
+        What is missing has the class default; the name of the class may be missing. As in the
+        reference, a flag that is null is off, and the bounds of the area may be null. Settings that
+        the reference ignores are ignored.
         :meth:`ModelConfig.from_pretrained` reads the JSON of other classes too.
 
         Raises:
@@ -129,7 +130,7 @@ class ImageConfig:
                 setting is null.
             TypeError: a value has the wrong type.
         """
-        if (kind := class_name(settings)) != "Qwen2VLImageProcessor":
+        if (kind := class_name(settings)) not in (None, "Qwen2VLImageProcessor"):
             raise ValueError(f"image_processor_type must be 'Qwen2VLImageProcessor', got {kind!r}")
         return cls().updated(settings)
 
@@ -159,10 +160,12 @@ class ImageConfig:
         return config
 
 
-def class_name(settings: Mapping[str, Any]) -> str:
-    """The class of an image processor by its name today; Qwen2-VL's if its JSON has none."""
+def class_name(settings: Mapping[str, Any]) -> str | None:
+    """The class of an image processor by its name today; None if its JSON has none."""
     kind = settings.get("image_processor_type") or settings.get("feature_extractor_type")
-    kind = str(kind or "Qwen2VLImageProcessor").replace("FeatureExtractor", "ImageProcessor")
+    if kind is None:
+        return None
+    kind = str(kind).replace("FeatureExtractor", "ImageProcessor")
     return kind.removesuffix("Fast").removesuffix("Pil")
 
 

@@ -207,7 +207,7 @@ def from_json(settings: Settings) -> ImageConfig:
         TypeError: a value has the wrong type.
     """
     kind = class_name(settings)
-    stock = _STOCK.get(kind)
+    stock = _STOCK.get(kind or "")
     if stock is None:
         raise ValueError(f"image_processor_type must be one of {listed(_STOCK)}, got {kind!r}")
     own = {name: value for name, value in settings.items() if name not in stock.ignored}
