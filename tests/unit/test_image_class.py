@@ -119,7 +119,8 @@ def test_a_list_of_two_classes_that_a_checkpoint_brings_along(tmp_path):
     [
         ({}, None, ValueError, "got None and None: add the class"),
         ({"size": 224}, {"model_type": "mistral3"}, ValueError, "got None and 'mistral3'"),
-        ({"image_processor_type": None}, {"model_type": 3}, ValueError, "got None and 3"),
+        ({"image_processor_type": None}, {"model_type": ""}, ValueError, "got None and ''"),
+        ({}, {"model_type": []}, TypeError, r"model_type in config.json must be a text, got \[\]"),
         ({"auto_map": {"AutoImageProcessor": "a.Other"}}, None, ValueError, "got None and None"),
         ({"auto_map": {"AutoImageProcessor": []}}, None, ValueError, "got None and None"),
         ({"auto_map": "a.B"}, None, TypeError, "auto_map must be an object, got 'a.B'"),

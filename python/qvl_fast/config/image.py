@@ -170,7 +170,8 @@ def class_name(settings: Mapping[str, Any]) -> str | None:
 
 
 def _filter(resample: Any) -> Filter:
-    if isinstance(resample, bool) or resample not in _FILTERS:
+    number = isinstance(resample, Real) and not isinstance(resample, bool)
+    if not number or resample not in _FILTERS:
         known = ", ".join(f"{number} ({name})" for number, name in _FILTERS.items())
         raise ValueError(f"resample must be one of {known}, got {resample!r}")
     return _FILTERS[resample]

@@ -103,6 +103,7 @@ class ModelConfig:
             FileNotFoundError: the directory is not there, or holds no settings of an image
                 processor.
             ValueError: a file is not JSON, or asks for what is not reproduced exactly.
+            TypeError: a value has the wrong type.
         """
         directory = checkpoint_directory(directory).resolve()
         file = directory / "processor_config.json"
@@ -123,6 +124,8 @@ class ModelConfig:
             if not isinstance(settings, Mapping | None):
                 raise ValueError(f"{name} in {directory} must be an object, got {settings!r:.80}")
         config = read_json(directory / "config.json") or {}
+        if not isinstance(model_type := config.get("model_type"), str | None):
+            raise TypeError(f"model_type in config.json must be a text, got {model_type!r:.80}")
         tower, rope = _model_parts(config)
         preset = _MODEL_TYPES.get(config.get("model_type", ""))
         image = with_class(cast("dict[str, Any]", image), config, file)

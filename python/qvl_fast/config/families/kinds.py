@@ -81,7 +81,7 @@ def with_class(settings: Settings, model: Settings, file: Path) -> dict[str, Any
     if settings.get("image_processor_type") or (brought is None and class_name(settings)):
         return dict(settings)
     model_type = model.get("model_type")
-    kind = model.get("image_processor_type") or CLASSES.get(str(model_type))
+    kind = model.get("image_processor_type") or CLASSES.get(model_type or "")
     if kind is None:
         name = _last_part(brought)
         kind = _RELEASED.get(name, name if name in MODEL_TYPES else None)

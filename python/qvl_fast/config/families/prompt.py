@@ -9,7 +9,7 @@ from math import isqrt
 from pathlib import Path
 from typing import Any, cast
 
-from qvl_fast.config.checks import integer, positive_integer, read_json, section
+from qvl_fast.config.checks import integer, positive_integer, read_json, section, sizes_listed
 from qvl_fast.config.families.reader import Reader
 from qvl_fast.config.image import ImageConfig
 from qvl_fast.config.layout import AnyresTokens, Layout, LineTokens, Pinpoints, TileTokens, Tokens
@@ -354,7 +354,7 @@ def _check_agreement(image: ImageConfig, model: Settings) -> None:
         )
     pinpoints = model.get("image_grid_pinpoints")
     if pinpoints is not None and isinstance(layout.fit, Pinpoints):
-        canvases = tuple(tuple(canvas) for canvas in pinpoints)
+        canvases = sizes_listed("image_grid_pinpoints in config.json", pinpoints)
         if canvases != layout.fit.canvases:
             raise ValueError(
                 f"image_grid_pinpoints in config.json must be those of the image processor, "
