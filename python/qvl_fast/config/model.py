@@ -133,8 +133,8 @@ class ModelConfig:
         images = from_json({"processor_class": kind, **image})
         videos = _video(image, cast("dict[str, Any] | None", video), rope, kind)
         token = video_token = None
+        images = with_tokens(images, kind, nested, config, image)
         if kind is not None:
-            images = with_tokens(images, kind, nested, config)
             videos = videos and with_video_tokens(videos, kind, nested, config)
             token = placeholder(directory, kind, nested, config)
             video_token = video_placeholder(directory, kind, nested, config, token)
