@@ -66,7 +66,7 @@ SETTINGS = {
         "PaddleOCRVLImageProcessor",
         {"size": {"shortest_edge": 9000, "longest_edge": 200000}},
     ),
-    "cohere-compass": ("CohereCompassImageProcessor", {}),
+    "cohere-compass-14": ("CohereCompassImageProcessor", {}),
     "kimi-k2.5-small": ("Kimi_K25ImageProcessor", {"max_patches": 300}),
     "kimi-k2.5-short-sides": (
         "Kimi_K25ImageProcessor",

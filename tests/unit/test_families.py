@@ -196,7 +196,10 @@ TOKENS = {
         633x633 1 256   634x634 5 1280
     """,
     "blip-2": "480x640 1 32",
+    "instructblip": "480x640 1 32",
+    "siglip-224": "480x640 1 196",
     "siglip-384": "480x640 1 729",
+    "paligemma-896": "480x640 1 4096",
     "qwen-vl": "480x640 1 256",
     # A token ends each line of them, and two stand around all.
     "hunyuan-ocr": "480x640 1200 317   1080x1920 8160 2076   2000x300 2232 622",

@@ -390,6 +390,9 @@ _IMAGES: Mapping[str, ImageConfig] = {
     "colqwen2": _QWEN2,
     "qwen2.5-omni": _QWEN2,
     "qwen3-omni": _QWEN3,
+    # Taken to be as Qwen3-VL's, whose tower they have.
+    "qwen4-exp": _QWEN3,
+    "cosmos3-omni": _QWEN3,
     **IMAGES,
 }
 

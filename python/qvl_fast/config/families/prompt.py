@@ -85,11 +85,13 @@ _PRESETS: Mapping[str, str] = {
     "llava-onevision": "LlavaOnevisionProcessor",
     "internvl": "InternVLProcessor",
     "blip-2": "Blip2Processor",
+    "instructblip": "InstructBlipProcessor",
     "idefics": "IdeficsProcessor",
 }
 PLACEHOLDERS: Mapping[str, Placeholder] = {
     **{preset: _PLACEHOLDERS[kind] for preset, kind in _PRESETS.items()},
     "qwen3.5": _QWEN3_5,
+    "qwen4-exp": _QWEN3_5,
 }
 VIDEO_PLACEHOLDERS: Mapping[str, VideoPlaceholder] = {
     "llava-onevision": VideoPlaceholder(token="<video>"),
