@@ -150,8 +150,9 @@ class ImageConfig:
         convert = settings.get("do_convert_rgb", True)
         if not isinstance(convert, bool | None):
             raise TypeError(f"do_convert_rgb must be true, false or null, got {convert!r}")
-        # With the flag off the reference fails at images other than RGB, which are converted here;
-        # only what it does not normalise keeps the channels that it has.
+        # With the flag off the reference still converts images of files, and fails at others than
+        # RGB, which are converted here as if from a file; only what it does not normalise keeps
+        # the channels that it has.
         if not convert and not config.do_normalize:
             raise ValueError(
                 f"do_convert_rgb must be true where do_normalize is off, got {convert}: images "
