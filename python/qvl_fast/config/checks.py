@@ -106,7 +106,7 @@ def number(name: str, value: Any) -> float:
     Raises:
         TypeError, ValueError: it is not a number, or too large for one.
     """
-    if not isinstance(value, Real) or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
     try:
         return float(value)

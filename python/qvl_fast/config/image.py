@@ -171,11 +171,11 @@ def class_name(settings: Mapping[str, Any]) -> str | None:
 
 
 def _filter(resample: Any) -> Filter:
-    number = isinstance(resample, Real) and not isinstance(resample, bool)
+    number = isinstance(resample, int | float) and not isinstance(resample, bool)
     if not number or resample not in _FILTERS:
         known = ", ".join(f"{number} ({name})" for number, name in _FILTERS.items())
         raise ValueError(f"resample must be one of {known}, got {resample!r}")
-    return _FILTERS[resample]
+    return _FILTERS[int(resample)]
 
 
 def _settings_of(
