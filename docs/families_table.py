@@ -5,10 +5,8 @@ python docs/families_table.py        # writes them into the page
 
 from pathlib import Path
 
-from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
-
 from qvl_fast.cli.families import table
-from qvl_fast.config.families import IMAGE_CLASSES
+from qvl_fast.config.families import MODEL_TYPES
 
 PAGE = Path(__file__).with_name("families.md")
 SIZES = ((480, 640), (1080, 1920), (2000, 300))
@@ -23,15 +21,10 @@ def presets() -> str:
 
 def classes() -> str:
     """One line for each image processor that is known: the model types that have it."""
-    lines: list[list[str]] = []
-    for kind in sorted(IMAGE_CLASSES):
-        types = [
-            f"`{model_type}`"
-            for model_type, backends in IMAGE_PROCESSOR_MAPPING_NAMES.items()
-            if backends.get("torchvision") == kind
-        ]
-        if types:  # A class of several names has them under one.
-            lines.append([f"`{kind}`", ", ".join(types)])
+    lines = [
+        [f"`{kind}`", ", ".join(f"`{model_type}`" for model_type in MODEL_TYPES[kind])]
+        for kind in sorted(MODEL_TYPES)
+    ]
     return _table(["class", "model types"], lines)
 
 

@@ -50,7 +50,11 @@ def test_chosen_configs_replace_the_presets(tmp_path, capsys):
     path = save_image(tmp_path / "a.png", 480, 640)
     checkpoint = tmp_path / "my-checkpoint"
     checkpoint.mkdir()
-    settings = {"min_pixels": 784, "max_pixels": 28 * 28 * 16}
+    settings = {
+        "image_processor_type": "Qwen2VLImageProcessor",
+        "min_pixels": 784,
+        "max_pixels": 28 * 28 * 16,
+    }
     (checkpoint / "preprocessor_config.json").write_text(json.dumps(settings))
     assert main(["inspect", path, "--config", "qwen3-vl", "--config", str(checkpoint)]) == 0
     assert table(capsys.readouterr().out) == [
@@ -61,7 +65,9 @@ def test_chosen_configs_replace_the_presets(tmp_path, capsys):
 
 def test_the_current_folder_is_a_config_with_a_name(tmp_path, capsys, monkeypatch):
     path = save_image(tmp_path / "a.png", 56, 56)
-    (tmp_path / "preprocessor_config.json").write_text('{"patch_size": 14}')
+    (tmp_path / "preprocessor_config.json").write_text(
+        '{"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 14}'
+    )
     monkeypatch.chdir(tmp_path)
     assert main(["inspect", path, "--config", "."]) == 0
     assert table(capsys.readouterr().out)[0][2] == tmp_path.name

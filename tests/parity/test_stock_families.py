@@ -1,7 +1,8 @@
 """Other families than Qwen's: pixels and companions equal those of transformers, bit for bit.
 
 ``--family-cases`` says how many random batches each setting is tried with, half of how many of the
-hard sizes, and three times of how many photographs, where there are some to develop with.
+hard sizes, three times of how many photographs, where there are some to develop with, and a
+hundredth of how many sizes whose patches and tokens are counted.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ SETTINGS = {
         "PaddleOCRVLImageProcessor",
         {"size": {"shortest_edge": 9000, "longest_edge": 200000}},
     ),
-    "cohere-compass": ("CohereCompassImageProcessor", {}),
+    "cohere-compass-14": ("CohereCompassImageProcessor", {}),
     "kimi-k2.5-small": ("Kimi_K25ImageProcessor", {"max_patches": 300}),
     "kimi-k2.5-short-sides": (
         "Kimi_K25ImageProcessor",
@@ -87,6 +88,8 @@ CASES = [
 ]
 # What does not convert colours, and fails with others than RGB; ours converts them.
 RGB_ONLY = "siglip2"
+# What a tile becomes where images are counted in tiles.
+TILE_TOKENS = {"internvl": 256, "got-ocr-2": 256}
 # Sides that images are resized to or are multiples of, and sizes about them.
 EDGES = (28, 32, 224, 336, 384, 448, 672, 768, 1008)
 # Sides of LLaVA-OneVision's canvases, of which few pixels make up one with the shortest.
@@ -195,6 +198,49 @@ def test_hard_sizes(name, reference, pytestconfig, run_campaign):
         return size, difference(name, reference, [noise(rng, *size)])
 
     run_campaign("family", range(count), check)
+
+
+def count_or_none(count, *size):
+    """What a function counts for a size; None if it refuses it."""
+    try:
+        return count(*size)
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+# Those whose stock class counts, too; where sides are multiples of more than a token it counts
+# others than it returns.
+COUNTED = [
+    case
+    for case in CASES
+    if hasattr(stock(*case), "get_number_of_image_patches") and not case[0].endswith("-expanded")
+]
+
+
+@pytest.mark.parametrize(("name", "reference"), COUNTED)
+def test_counts(name, reference, pytestconfig):
+    theirs, processor = stock(name, reference), ours(name, reference)
+    rng = np.random.default_rng(pytestconfig.getoption("--campaign-seed"))
+    cases = 100 * pytestconfig.getoption("--family-cases")
+    sizes = [*np.exp(rng.uniform(0, np.log(4000), (cases, 2))).astype(int).tolist(), *HARD]
+    differing = []
+    for size in sizes:
+        want = count_or_none(theirs.get_number_of_image_patches, *size)
+        counts = processor.num_patches, processor.num_tokens
+        got = tuple(count_or_none(count, *size) for count in counts)
+        if want is None:
+            expected = None, None
+        elif isinstance(want, tuple):  # HunyuanOCR's, whose lines end with a token.
+            rows, columns = want
+            lines, blocks = rows // theirs.merge_size, columns // theirs.merge_size
+            expected = rows * columns, lines * (blocks + 1) + 2
+        elif name in TILE_TOKENS:
+            expected = want, want * TILE_TOKENS[name]
+        else:
+            expected = want, want // theirs.merge_size**2
+        if got != expected:
+            differing.append((tuple(size), got, expected))
+    assert not differing, f"{len(differing)} of {len(sizes)}: {differing[:9]}"
 
 
 @pytest.mark.parametrize(("name", "reference"), CASES)

@@ -198,8 +198,13 @@ TOKENS = {
         633x633 1 256   634x634 5 1280
     """,
     "blip-2": "480x640 1 32",
+    "instructblip": "480x640 1 32",
+    "siglip-224": "480x640 1 196",
     "siglip-384": "480x640 1 729",
+    "paligemma-896": "480x640 1 4096",
     "qwen-vl": "480x640 1 256",
+    # A token ends each line of them, and two stand around all.
+    "hunyuan-ocr": "480x640 1200 317   1080x1920 8160 2076   2000x300 2232 622",
 }
 
 
@@ -477,6 +482,71 @@ REFUSED = {
         {"crop_to_patches": True, "min_patches": 13},
         "min_patches must be at most max_patches=12, got 13",
     ),
+    "a size that is a flag": (
+        "BlipImageProcessor",
+        {"size": True},
+        r"size\['height'\] must be an integer, got True",
+    ),
+    "a crop that is a flag": (
+        "CLIPImageProcessor",
+        {"crop_size": {"height": 9, "width": True}},
+        r"crop_size\['width'\] must be an integer, got True",
+    ),
+    "a crop of tiles that is none": (
+        "LlavaNextImageProcessor",
+        {"size": 336, "crop_size": {}},
+        "crop_size must be a number or sides in pixels, got {}",
+    ),
+    "patches that are a flag": (
+        "Qwen2VLImageProcessor",
+        {"patch_size": True},
+        "patch_size must be an integer, got True",
+    ),
+    "a factor that is a flag": (
+        "Qwen2VLImageProcessor",
+        {"rescale_factor": True},
+        "rescale_factor must be a number, got True",
+    ),
+    "one pinpoint": (
+        "LlavaNextImageProcessor",
+        {"image_grid_pinpoints": 336},
+        r"image_grid_pinpoints must be a list of \(height, width\), got 336",
+    ),
+    "pinpoints of one side": (
+        "LlavaNextImageProcessor",
+        {"image_grid_pinpoints": [336, 672]},
+        r"image_grid_pinpoints must be a list of \(height, width\), got \[336, 672\]",
+    ),
+    "pinpoints of three sides": (
+        "LlavaOnevisionImageProcessor",
+        {"image_grid_pinpoints": [[384, 384, 3]]},
+        r"image_grid_pinpoints must be a list of \(height, width\), got \[\[384, 384, 3\]\]",
+    ),
+    "pinpoints in letters": (
+        "LlavaOnevisionImageProcessor",
+        {"image_grid_pinpoints": [["384", 384]]},
+        "image_grid_pinpoints must be an integer, got '384'",
+    ),
+    "no pinpoints": (
+        "LlavaOnevisionImageProcessor",
+        {"image_grid_pinpoints": []},
+        r"image_grid_pinpoints must not be empty, got \[\]",
+    ),
+    "several filters": (
+        "SiglipImageProcessor",
+        {"resample": [3]},
+        r"resample must be one of .*got \[3\]",
+    ),
+    "a flag of Kosmos-2": (
+        "CLIPImageProcessor",
+        {"use_square_size": "no"},
+        "use_square_size must be true, false or null, got 'no'",
+    ),
+    "a mean that is no colour": (
+        "LlavaImageProcessor",
+        {"do_pad": True, "image_mean": [0.5, 0.5, 3]},
+        r"image_mean must be from 0 to 1 .*got \(0.5, 0.5, 3.0\)",
+    ),
     "another class": (
         "MllamaImageProcessor",
         {},
@@ -488,7 +558,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(name):
     kind, settings, message = REFUSED[name]
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         ImageProcessor(from_json({"image_processor_type": kind, **settings}), return_tensors="np")
 
 
@@ -548,6 +618,8 @@ def test_layouts_are_checked():
         ({"overview": "both"}, ValueError, "overview must be one of"),
         ({"square": 1}, TypeError, "square must be True or False"),
         ({"tile": (0, 3)}, ValueError, "tile must be between 1"),
+        ({"tile": 3}, TypeError, r"tile must be \(height, width\), got 3"),
+        ({"fit": Pinpoints(336)}, TypeError, r"pinpoints must be a list of .*got 336"),
         ({"fit": PatchBudget(9)}, ValueError, "stack must be 'masked' for a PatchBudget"),
         ({"stack": "masked"}, ValueError, "stack must be 'masked' for a PatchBudget"),
     ]:

@@ -42,6 +42,7 @@ _TOWERS = {
     "llava-onevision": "llava-onevision",
     "internvl": "internvit-300m, internvit-6b",
     "blip-2": "eva-g",
+    "instructblip": "eva-g",
     "idefics": "idefics",
     "siglip-384": "siglip-so400m-384",
     "qwen-vl": "qwen-vl",
