@@ -7,7 +7,8 @@ the machine as it is, which should be idle, and beside a process that keeps one 
 
 In a round each number of threads, in any order, makes calls for a while: where every call follows
 one of the other kind, the scheduler of a busy machine makes it pay for what that one used up. A
-gain is the ratio of the mean times of one round.
+gain is the ratio of the mean times of one round. Beside it stands what the machine itself gives to
+two: how many times more calls two threads make at once, each alone with an image and its memory.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import json
 import random
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -95,11 +98,34 @@ def beside_a_busy_process() -> Iterator[None]:
         busy.wait()
 
 
-def measured(runs: dict[int, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median and ninth decile of the times, and of the gain: its median and its first decile."""
+def at_once(runs: list[Callable[[], object]]) -> float:
+    """Seconds that pass for each call while every one of some threads makes one after another."""
+
+    def calls(run: Callable[[], object]) -> int:
+        count = 0
+        while time.perf_counter() < end or not count:
+            run()
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(len(runs)) as threads:
+        start = time.perf_counter()
+        end = start + SECONDS
+        count = sum(threads.map(calls, runs))
+        return (time.perf_counter() - start) / count
+
+
+def measured(
+    runs: dict[int, Callable[[], object]], another: Callable[[], object], rounds: int
+) -> dict[str, float]:
+    """Median and ninth decile of the times, and of the gain: its median and its first decile.
+
+    `another` does on one thread what `runs` does, with memory of its own.
+    """
     seconds: dict[int, list[float]] = {threads: [] for threads in runs}
     gains: list[float] = []
-    for run in runs.values():
+    apart: list[float] = []
+    for run in (*runs.values(), another):
         run()
     for _ in range(rounds):
         means: dict[int, float] = {}
@@ -110,6 +136,7 @@ def measured(runs: dict[int, Callable[[], object]], rounds: int) -> dict[str, fl
             means[threads] = mean(block)
             seconds[threads] += block
         gains.append(means[1] / means[2])
+        apart.append(means[1] / at_once([runs[1], another]))
     one, two = seconds[1], seconds[2]
     result = {
         "1 thread": decile(one, 5),
@@ -120,6 +147,7 @@ def measured(runs: dict[int, Callable[[], object]], rounds: int) -> dict[str, fl
     return {name: round(value, 6) for name, value in result.items()} | {
         "gain": round(decile(gains, 5), 2),
         "gain, p10": round(decile(gains, 1), 2),
+        "of two apart": round(decile(apart, 5), 2),
     }
 
 
@@ -137,10 +165,12 @@ def main() -> None:
 
     def measure(state: str) -> None:
         for name, runs in every.items():
-            figures = result[f"{name}, {state}"] = measured(runs, options.rounds)
+            figures = measured(runs, others[name][1], options.rounds)
+            result[f"{name}, {state}"] = figures
             print(f"{name:25} {state:5}", *(f"{key} {value:g};" for key, value in figures.items()))
 
-    every = cases([source.path for source in collect([options.folder])[0]])
+    paths = [source.path for source in collect([options.folder])[0]]
+    every, others = cases(paths), cases(paths)
     measure("quiet")
     with beside_a_busy_process():
         measure("busy")
