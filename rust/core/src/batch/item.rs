@@ -47,7 +47,7 @@ impl Item {
     }
 
     /// The frames of each group. The last may have fewer than a row holds.
-    pub fn groups(&self) -> impl Iterator<Item = Range<usize>> {
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = Range<usize>> {
         let (end, most) = (self.frames.end, self.most);
         let starts = self.frames.clone().step_by(most);
         starts.map(move |start| start..end.min(start + most))

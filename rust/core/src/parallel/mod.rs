@@ -8,6 +8,7 @@
 mod affinity;
 mod attention;
 mod crew;
+mod lock;
 mod permits;
 mod processors;
 mod progress;
@@ -18,6 +19,7 @@ mod simulation;
 mod tests;
 
 use crew::Crew;
+pub use lock::{despite_panics, lock};
 pub use processors::processors;
 
 /// Work that threads share, one task at a time.

@@ -5,12 +5,12 @@
 //! time a run takes, and the permits nobody used, do not depend on how fast the machine underneath is or
 //! what else it does.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-use super::Work;
 use super::crew::Crew;
+use super::{Work, despite_panics, lock};
 
 /// A simulated machine.
 pub(super) struct Machine {
@@ -56,7 +56,7 @@ impl Machine {
         let end = state.now + ticks;
         state.ends.push(end);
         let waited = self.ticked.wait_while(state, |state| state.now < end);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        drop(despite_panics(waited));
     }
 
     /// Does `work` on up to `threads` threads.
@@ -96,6 +96,6 @@ impl Machine {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }

@@ -187,8 +187,9 @@ impl<T: Element> RowWriter<T> {
             let frames = group
                 .iter()
                 .map(|frame| Source::<Infallible>::pixels(*frame));
+            let frames = memory::collect(frames, "frames")?;
             let bands = self.bands(pass, 1, out)?;
-            run_alone(self.tasks(pass, 1, frames.collect(), bands, stream, &ahead))?;
+            run_alone(self.tasks(pass, 1, frames, bands, stream, &ahead))?;
         }
         Ok(grid)
     }
