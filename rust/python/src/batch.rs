@@ -113,13 +113,13 @@ impl Batch {
     /// The grid `(t, h, w)` of each image or video; the tiles of an image count as groups of frames.
     #[getter]
     fn grids(&self) -> PyResult<Vec<(usize, usize, usize)>> {
-        collect(self.items.iter().map(|item| item.grid.into()))
+        collect(self.items.iter().map(|item| item.grid().into()))
     }
 
     /// Rows of all of them.
     #[getter]
     fn rows(&self) -> usize {
-        self.items.iter().map(|item| item.grid.patches()).sum()
+        self.items.iter().map(|item| item.grid().patches()).sum()
     }
 
     /// Writes the rows of all items, one after another, to `out`, on up to `num_threads` threads.
@@ -237,7 +237,7 @@ impl Batch {
             Image {
                 frames: &inputs[group.frames.clone()],
                 plan: item.plan,
-                padding: padded.map_or(0, |rows| rows.saturating_sub(item.rows)),
+                padding: padded.map_or(0, |rows| rows.saturating_sub(item.plan.grid().patches())),
             }
         });
         let images = collect(images)?;

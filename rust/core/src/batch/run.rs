@@ -126,7 +126,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     fn bands(&self, index: usize, mut part: &'a mut [T]) -> Result<Vec<PassBands<'a, T>>> {
         let mut every = memory::with_capacity(2, "passes")?;
         let orientation = self.orientation(index);
-        for pass in self.images[index].plan.passes() {
+        for pass in self.images[index].plan.plan().passes() {
             let (own, rest) = part.split_at_mut(self.writer.elements(pass));
             every.push((pass, self.writer.bands(pass, orientation, own)?));
             part = rest;
@@ -143,7 +143,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
                 return None;
             };
             // Several passes would have to be divided alike.
-            let mut passes = self.images[open.index].plan.passes();
+            let mut passes = self.images[open.index].plan.plan().passes();
             let (Some(pass), None) = (passes.next(), passes.next()) else {
                 return None;
             };

@@ -290,7 +290,7 @@ impl Plan {
 
     /// The same with tiles cut to multiples of `unit` pixels at their right and bottom, as a convolution of
     /// that stride leaves them; an image that is resized as a whole is not cut.
-    pub fn trimmed(self, unit: usize) -> Self {
+    pub(super) fn trimmed(self, unit: usize) -> Self {
         if !self.is_tiled {
             return self;
         }
