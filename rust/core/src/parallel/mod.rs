@@ -14,7 +14,7 @@ mod processors;
 mod progress;
 mod shared;
 #[cfg(test)]
-mod simulation;
+pub(crate) mod simulation;
 #[cfg(test)]
 mod tests;
 
