@@ -1,4 +1,4 @@
-"""Index functions whose arguments another thread changes meanwhile: some result or an error, never the end."""
+"""Index functions whose arguments another thread changes: a result or an error, never the end."""
 
 import subprocess
 import sys
