@@ -218,7 +218,7 @@ fn image<T: Element + 'static>(dtype: &str, isa: Isa, temporal: Temporal) -> Nam
         let (writer, mut out) = writer::<T>(isa, temporal);
         Box::new(move || {
             let frames = [Input::Pixels(Pixels::Rgb.view(&bytes, SOURCE))];
-            let image = Image::resized(&frames, TARGET);
+            let image = Image::resized(&frames, TARGET, writer.cut()).expect("whole patches");
             let out = black_box(&mut out[..]);
             batch::write(&writer, &[image], &Nobody, out, 1, || Ok(())).expect("there is memory");
         })

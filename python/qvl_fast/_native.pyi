@@ -181,10 +181,10 @@ def memory_stats() -> dict[str, int]:
     """See :func:`qvl_fast.memory_stats`."""
 
 def release_memory() -> int:
-    """Give memory that waits for a result back to the system; returns its bytes."""
+    """Give memory that waits for a result back to the system, and tables; returns its bytes."""
 
-def set_memory_limit(bytes: int) -> int:
-    """Bound the bytes that wait for a result; returns the limit that holds."""
+def set_memory_limit(bytes: int | None) -> int:
+    """Bound the bytes that wait for a result, None: as by default; returns the limit that holds."""
 
 def empty(shape: Sequence[int], dtype: str) -> NDArray[Any]:
     """An array of no particular values in recycled memory.

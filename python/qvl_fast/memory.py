@@ -8,8 +8,6 @@ from typing import SupportsIndex
 from qvl_fast import _native, environment
 from qvl_fast.threads import is_one_of_many
 
-_DEFAULT_LIMIT = 2 << 30
-
 # A process that is one of many gets this part of what others get.
 _SHARE_OF_ONE_OF_MANY = 8
 
@@ -39,6 +37,8 @@ def memory_stats() -> dict[str, int]:
 
 def release_memory(*, limit: SupportsIndex | None = None) -> int:
     """Give memory that waits for a result back to the system.
+
+    Tables for the sizes of the last images, a few megabytes, go with it; they are not counted.
 
     Args:
         limit: bytes that may wait from now on, in this process and in those forked from it; 0
@@ -78,7 +78,7 @@ def settle_limit() -> None:
         ValueError: ``QVL_FAST_MEMORY_LIMIT`` is not a number of bytes.
     """
     said = environment.memory_limit() if _limit is None else _limit
-    limit = _native.set_memory_limit(_DEFAULT_LIMIT if said is None else said)
+    limit = _native.set_memory_limit(said)
     if said is None and is_one_of_many():
         _native.set_memory_limit(limit // _SHARE_OF_ONE_OF_MANY)
 

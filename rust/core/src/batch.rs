@@ -96,7 +96,12 @@ fn split<'a, T: Element>(
     let mut rows = 0;
     for image in images {
         writer.check_group(image.frames.len())?;
-        let own = writer.grid(&image.plan)?.patches() + image.padding;
+        let (cut, expected) = (image.plan.cut(), writer.cut());
+        if cut != expected {
+            let reason = format!("must be cut into {expected:?}, got {cut:?}");
+            return Err(Error::invalid("plan", reason));
+        }
+        let own = image.plan.grid().patches() + image.padding;
         rows += own;
         parts.extend(out.split_off_mut(..own * columns));
     }

@@ -2,6 +2,7 @@
 
 mod area;
 mod budget;
+mod cut;
 mod layout;
 mod pass;
 mod tiles;
@@ -11,6 +12,7 @@ pub mod video;
 
 pub use area::{Area, Small};
 pub use budget::TokenBudget;
+pub use cut::{Cut, CutPlan};
 pub use layout::{Fit, Layout, Overview, Plan};
 pub use pass::{Pass, Span};
 pub use tokens::Anyres;

@@ -7,11 +7,11 @@ use numpy::{PyArray2, PyArray3, PyReadonlyArray3};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use qvl_core::Element;
 use qvl_core::batch::{self, Image, Input, Item, Stop};
 use qvl_core::decode::Header;
 use qvl_core::geometry::{Pass, Plan};
 use qvl_core::resize::Failure;
+use qvl_core::{Element, memory};
 
 use crate::error::{about_item, to_python};
 use crate::layout::Layout;
@@ -68,7 +68,7 @@ impl Batch {
     /// Adds a frame in memory, uint8 `(H, W, C)` with 1, 3 or 4 channels and any strides; returns its size.
     fn add_pixels(&mut self, image: Bound<'_, PyArray3<u8>>) -> PyResult<(usize, usize)> {
         let size = pixels::image(&image)?.size();
-        Ok(self.add(size, FrameSource::Pixels(image.unbind())))
+        self.add(size, FrameSource::Pixels(image.unbind()))
     }
 
     /// Adds a file that is decoded here, with its header and its EXIF orientation; returns the size.
@@ -77,7 +77,7 @@ impl Batch {
         file: PyBackedBytes,
         header: &Bound<'_, ImageHeader>,
         orientation: u8,
-    ) -> (usize, usize) {
+    ) -> PyResult<(usize, usize)> {
         let header = header.get().0;
         let source = FrameSource::File {
             bytes: file,
@@ -88,7 +88,7 @@ impl Batch {
     }
 
     /// Adds a frame of `height` by `width` pixels that is opened when its turn comes; returns its size.
-    fn add_opened(&mut self, height: usize, width: usize) -> (usize, usize) {
+    fn add_opened(&mut self, height: usize, width: usize) -> PyResult<(usize, usize)> {
         self.add((height, width), FrameSource::Opened)
     }
 
@@ -105,21 +105,21 @@ impl Batch {
 
     /// `(height, width)` of the first frame of each image or video.
     #[getter]
-    fn sizes(&self) -> Vec<(usize, usize)> {
+    fn sizes(&self) -> PyResult<Vec<(usize, usize)>> {
         let firsts = self.items.iter().map(|item| item.frames.start);
-        firsts.map(|first| self.frames[first].size).collect()
+        collect(firsts.map(|first| self.frames[first].size))
     }
 
     /// The grid `(t, h, w)` of each image or video; the tiles of an image count as groups of frames.
     #[getter]
-    fn grids(&self) -> Vec<(usize, usize, usize)> {
-        self.items.iter().map(|item| item.grid.into()).collect()
+    fn grids(&self) -> PyResult<Vec<(usize, usize, usize)>> {
+        collect(self.items.iter().map(|item| item.grid().into()))
     }
 
     /// Rows of all of them.
     #[getter]
     fn rows(&self) -> usize {
-        self.items.iter().map(|item| item.grid.patches()).sum()
+        self.items.iter().map(|item| item.grid().patches()).sum()
     }
 
     /// Writes the rows of all items, one after another, to `out`, on up to `num_threads` threads.
@@ -188,14 +188,17 @@ impl Batch {
             frames,
             item: number,
         });
+        reserve(&mut self.groups, groups.len())?;
+        reserve(&mut self.items, 1)?;
         self.groups.extend(groups);
         self.items.push(item);
         Ok(())
     }
 
-    fn add(&mut self, size: (usize, usize), source: FrameSource) -> (usize, usize) {
+    fn add(&mut self, size: (usize, usize), source: FrameSource) -> PyResult<(usize, usize)> {
+        reserve(&mut self.frames, 1)?;
         self.frames.push(Frame { source, size });
-        size
+        Ok(size)
     }
 
     /// See [`Batch::write`]; `elements` turns what NumPy has into what the writer writes.
@@ -211,16 +214,18 @@ impl Batch {
         let mut out = argument::writing("out", out.cast::<PyArray2<S>>()?)?;
         let out = elements(argument::contiguous(&mut out)?);
         let memory = out.as_ptr_range();
-        let sizes = self.frames.iter().map(|frame| frame.size).collect();
-        let firsts = self.groups.iter().map(|group| group.frames.start).collect();
+        let sizes = collect(self.frames.iter().map(|frame| frame.size))?;
+        let firsts = collect(self.groups.iter().map(|group| group.frames.start))?;
         let opener = Opener::new(open, sizes, firsts, memory.start.addr()..memory.end.addr());
         let Options {
             num_threads,
             reduced,
             padded,
         } = options;
-        let mut borrowed = Vec::new();
-        let mut inputs = Vec::with_capacity(self.frames.len());
+        // As many arrays as frames, at most.
+        let (mut borrowed, mut inputs) = (Vec::new(), Vec::new());
+        reserve(&mut borrowed, self.frames.len())?;
+        reserve(&mut inputs, self.frames.len())?;
         for group in &self.groups {
             for frame in &self.frames[group.frames.clone()] {
                 let input = input(py, frame, reduced, &opener, &mut borrowed);
@@ -232,10 +237,10 @@ impl Batch {
             Image {
                 frames: &inputs[group.frames.clone()],
                 plan: item.plan,
-                padding: padded.map_or(0, |rows| rows.saturating_sub(item.rows)),
+                padding: padded.map_or(0, |rows| rows.saturating_sub(item.plan.grid().patches())),
             }
         });
-        let images: Vec<_> = images.collect();
+        let images = collect(images)?;
         let interrupted = || Python::attach(|py| py.check_signals());
         let written =
             py.detach(|| batch::write(writer, &images, &opener, out, num_threads, interrupted));
@@ -255,6 +260,18 @@ impl Batch {
         })
     }
 }
+
+/// Makes room for so many `more` parts of a batch.
+fn reserve<T>(parts: &mut Vec<T>, more: usize) -> PyResult<()> {
+    memory::reserve(parts, more, PARTS).map_err(to_python)
+}
+
+/// All `parts` of a batch.
+fn collect<T>(parts: impl ExactSizeIterator<Item = T>) -> PyResult<Vec<T>> {
+    memory::collect(parts, PARTS).map_err(to_python)
+}
+
+const PARTS: &str = "the images of a batch";
 
 /// What the core reads a frame from. Arrays that it reads are kept in `borrowed`.
 fn input<'a, 'py: 'a>(

@@ -1,9 +1,13 @@
 //! Bindings of `qvl_core::index`. Python has made arrays of the expected types and shapes.
+//!
+//! They may be the caller's, and other threads may write to them meanwhile, so that the core is given copies: it
+//! reads a value more than once and relies on its being the same.
 
 use bytemuck::Pod;
+use numpy::ndarray::Dimension;
 use numpy::{
-    Element, IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray1,
-    PyReadonlyArray2, PyUntypedArrayMethods,
+    Element, IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray,
+    PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -68,12 +72,9 @@ pub(crate) fn reverse_index<'py>(
     py: Python<'py>,
     window_index: PyReadonlyArray1<'py, i64>,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
-    let order = window_index.as_slice()?;
-    into_array(
-        py,
-        detached(py, || index::reverse_index(order))?,
-        order.len(),
-    )
+    let order = copied("window_index", &window_index)?;
+    let reverse = detached(py, || index::reverse_index(&order))?;
+    into_array(py, reverse, order.len())
 }
 
 /// Entries of a `side` by `side` table to read for each patch, int64 `(N, 4)`, and their weights,
@@ -130,13 +131,14 @@ pub(crate) fn mrope_position_ids<'py>(
     };
     let rules = rules.try_into()?;
     let [rows, length] = [types.shape()[0], types.shape()[1]];
-    let types = types.as_slice()?;
-    let kept = kept.as_ref().map(|kept| kept.as_slice()).transpose()?;
+    let types = copied("mm_token_type_ids", &types)?;
+    let kept = kept.map(|kept| copied("attention_mask", &kept));
+    let kept = kept.transpose()?;
     let MropeIds {
         position_ids,
         deltas,
     } = detached(py, || {
-        index::mrope_position_ids(types, length, kept, &grids, rules)
+        index::mrope_position_ids(&types, length, kept.as_deref(), &grids, rules)
     })?;
     Ok((
         into_array(py, position_ids, [3, rows, length])?,
@@ -195,8 +197,8 @@ pub(crate) fn pack(
         _ => return Err(unknown("strategy", "'sequential' or 'best'", strategy)),
     };
     let py = lengths.py();
-    let lengths = lengths.as_slice()?;
-    detached(py, || index::pack(lengths, capacity, strategy))
+    let lengths = copied("lengths", &lengths)?;
+    detached(py, || index::pack(&lengths, capacity, strategy))
 }
 
 /// Expanded ids, int64 `(S,)`, and the place of each item in them, int64 `(n, 2)`.
@@ -207,8 +209,9 @@ pub(crate) fn expand_placeholders<'py>(
     token_id: i64,
     counts: PyReadonlyArray1<'py, i64>,
 ) -> PyResult<Pair<'py, PyArray1<i64>, PyArray2<i64>>> {
-    let (ids, counts) = (input_ids.as_slice()?, counts.as_slice()?);
-    let (expanded, offsets) = detached(py, || index::expand_placeholders(ids, token_id, counts))?;
+    let ids = copied("input_ids", &input_ids)?;
+    let counts = copied("counts", &counts)?;
+    let (expanded, offsets) = detached(py, || index::expand_placeholders(&ids, token_id, &counts))?;
     let items = offsets.len();
     let offsets = offsets.into_flattened().into_pyarray(py);
     Ok((expanded.into_pyarray(py), offsets.reshape([items, 2])?))
@@ -216,11 +219,20 @@ pub(crate) fn expand_placeholders<'py>(
 
 /// Checked grids from an int64 `(n, 3)` array in C order.
 fn grids(name: &'static str, grid_thw: &PyReadonlyArray2<'_, i64>, merge: i64) -> PyResult<Grids> {
-    let (rows, []) = grid_thw.as_slice()?.as_chunks::<3>() else {
+    let values = copied(name, grid_thw)?;
+    let (rows, []) = values.as_chunks::<3>() else {
         let message = format!("{name} must have shape (n, 3), got {:?}", grid_thw.shape());
         return Err(PyValueError::new_err(message));
     };
     Grids::new(name, rows, merge).map_err(to_python)
+}
+
+/// The elements of the argument called `name`, an array in C order, each read once.
+fn copied<T: Element + Copy, D: Dimension>(
+    name: &'static str,
+    array: &PyReadonlyArray<'_, T, D>,
+) -> PyResult<Vec<T>> {
+    memory::collect(array.as_slice()?.iter().copied(), name).map_err(to_python)
 }
 
 /// An array with a row for each element.

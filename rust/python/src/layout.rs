@@ -160,8 +160,8 @@ impl Layout {
         width: Integer<'_>,
     ) -> PyResult<(usize, usize, usize)> {
         let plan = self.plan(side("height", height)?, side("width", width)?);
-        let (_, grid) = plan.and_then(|plan| writer.cut(plan)).map_err(to_python)?;
-        Ok(grid.into())
+        let plan = plan.and_then(|plan| plan.cut(writer.cut()));
+        Ok(plan.map_err(to_python)?.grid().into())
     }
 
     /// Tokens of an image of `(height, width)` whose tiles of `along` by `along` features are put together and cut to

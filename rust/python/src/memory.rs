@@ -16,6 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict};
 use qvl_core::memory::{self, Buffer};
 use qvl_core::process::OfProcess;
+use qvl_core::resize::release_tables;
 
 use crate::error::to_python;
 
@@ -35,15 +36,20 @@ pub(crate) fn memory_stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(entries)
 }
 
-/// Gives memory that waits for a result back to the system, and returns its bytes.
+/// Gives memory that waits for a result back to the system, and returns its bytes. Tables that wait for the next image
+/// of their size go first: theirs may be among it.
 #[pyfunction]
 pub(crate) fn release_memory(py: Python<'_>) -> usize {
-    py.detach(memory::release)
+    py.detach(|| {
+        release_tables();
+        memory::release()
+    })
 }
 
-/// Sets how many bytes may wait, and returns how many may, which can be fewer.
+/// Sets how many bytes may wait, None for as many as by default, and returns how many may, which can be fewer.
 #[pyfunction]
-pub(crate) fn set_memory_limit(py: Python<'_>, bytes: usize) -> usize {
+pub(crate) fn set_memory_limit(py: Python<'_>, bytes: Option<usize>) -> usize {
+    let bytes = bytes.unwrap_or(memory::DEFAULT_LIMIT);
     py.detach(|| memory::set_limit(bytes));
     memory::limit()
 }

@@ -7,8 +7,8 @@
 use numpy::ndarray::Dimension;
 use numpy::{PyArray, PyArray3, PyArray4, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::prelude::*;
-use qvl_core::PixelView;
 use qvl_core::pixels::Bytes;
+use qvl_core::{PixelView, memory};
 
 use crate::error::to_python;
 
@@ -16,17 +16,17 @@ use crate::error::to_python;
 pub(crate) fn frames<'a>(array: &'a Bound<'_, PyArray4<u8>>) -> PyResult<Vec<PixelView<'a>>> {
     let (shape, strides) = (array.shape(), array.strides());
     let (bytes, origin) = spanned_memory(array);
-    (0..shape[0])
-        .map(|frame| {
-            PixelView::new(
-                bytes,
-                origin.wrapping_add_signed(frame as isize * strides[0]),
-                [shape[1], shape[2], shape[3]],
-                [strides[1], strides[2], strides[3]],
-            )
-            .map_err(to_python)
-        })
-        .collect()
+    let mut frames = memory::with_capacity(shape[0], "frames").map_err(to_python)?;
+    for frame in 0..shape[0] {
+        let view = PixelView::new(
+            bytes,
+            origin.wrapping_add_signed(frame as isize * strides[0]),
+            [shape[1], shape[2], shape[3]],
+            [strides[1], strides[2], strides[3]],
+        );
+        frames.push(view.map_err(to_python)?);
+    }
+    Ok(frames)
 }
 
 /// A view of an `(H, W, C)` array of any strides.

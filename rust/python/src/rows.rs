@@ -8,8 +8,8 @@ use numpy::{PyArray2, PyArray4};
 use pyo3::prelude::*;
 use qvl_core::batch::Item;
 use qvl_core::filter::Filter;
-use qvl_core::geometry::Plan;
 use qvl_core::geometry::video::{Bound as SizeBound, VideoFit};
+use qvl_core::geometry::{Cut, Plan};
 use qvl_core::{Element, Grid, Isa, Normalization, PatchLayout, PixelView, Reference};
 
 use crate::argument::Integer;
@@ -187,12 +187,9 @@ impl RowWriter {
         each!(&self.writer, writer => Item::new(writer, frames, plan))
     }
 
-    /// A plan with tiles cut to whole patches, and the grid of what they are cut into.
-    pub(crate) fn cut(&self, plan: Plan) -> qvl_core::Result<(Plan, Grid)> {
-        each!(&self.writer, writer => {
-            let plan = writer.trimmed(plan)?;
-            Ok((plan, writer.grid(&plan)?))
-        })
+    /// What its rows are.
+    pub(crate) fn cut(&self) -> Cut {
+        each!(&self.writer, writer => writer.cut())
     }
 }
 

@@ -1,16 +1,18 @@
 //! Images on their way from Python to the core: pixels in memory, a file, or what Python is asked for.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use numpy::PyArray3;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use qvl_core::batch::Owner;
 use qvl_core::decode::{self, Format};
+use qvl_core::parallel::lock;
 use qvl_core::resize::{Failure, Pixels, Source, Strips};
-use qvl_core::{PixelView, Reference};
+use qvl_core::{PixelView, Reference, memory};
 
+use crate::error::to_python;
 use crate::pixels::KeptImage;
 
 /// What the header of a file says.
@@ -93,22 +95,31 @@ impl Opener {
     }
 
     /// Keeps `object` until nobody else does.
-    fn keep<T: Send + Sync + 'static>(&self, object: T) -> Arc<T> {
+    fn keep<T: Send + Sync + 'static>(&self, object: T) -> PyResult<Arc<T>> {
         let object = Arc::new(object);
-        lock(&self.kept).push(Arc::clone(&object) as Arc<dyn Send + Sync>);
-        object
+        let mut kept = lock(&self.kept);
+        memory::reserve(&mut kept, 1, "images that were opened").map_err(to_python)?;
+        kept.push(Arc::clone(&object) as Arc<dyn Send + Sync>);
+        Ok(object)
     }
 
     /// Lets go of objects that nobody needs any more.
     pub(crate) fn clear(&self, _: Python<'_>) {
-        let unused: Vec<_> = {
-            let mut kept = lock(&self.kept);
-            kept.extract_if(.., |object| Arc::strong_count(object) == 1)
-                .collect()
-        };
-        // Without the lock: what an object does as it goes may let go of Python for a while, and whoever
-        // is attached then may want the lock.
-        drop(unused);
+        let mut place = 0;
+        while let Some(unused) = self.take_unused(&mut place) {
+            // Without the lock: what an object does as it goes may let go of Python for a while, and whoever
+            // is attached then may want the lock.
+            drop(unused);
+        }
+    }
+
+    /// The first object from `place` on that nobody else has.
+    fn take_unused(&self, place: &mut usize) -> Option<Arc<dyn Send + Sync>> {
+        let mut kept = lock(&self.kept);
+        while Arc::strong_count(kept.get(*place)?) > 1 {
+            *place += 1;
+        }
+        Some(kept.swap_remove(*place))
     }
 
     /// Refuses pixels that would change while rows are written.
@@ -139,7 +150,7 @@ impl Owner for Opener {
                 Ok(array) => {
                     let image = KeptImage::new(array)?;
                     self.check_overlap(&image.view())?;
-                    Ok(Source::pixels(OpenedImage(self.keep(image))))
+                    Ok(Source::pixels(OpenedImage(self.keep(image)?)))
                 }
                 Err(other) => {
                     let pieces = other.into_inner();
@@ -147,7 +158,7 @@ impl Owner for Opener {
                     let has_alpha = pieces.getattr("has_alpha")?.extract()?;
                     Ok(Source::strips(Pieces {
                         opener: self,
-                        pieces: self.keep(pieces.unbind()),
+                        pieces: self.keep(pieces.unbind())?,
                         size,
                         has_alpha,
                     }))
@@ -190,13 +201,9 @@ impl Strips<PyErr> for Pieces<'_> {
             self.opener.clear(py);
             let pieces = self.pieces.bind(py);
             let lines = pieces.call_method1("lines", (lines.start, lines.end))?;
-            KeptImage::new(lines.cast_into::<PyArray3<u8>>()?)
+            let strip = KeptImage::new(lines.cast_into::<PyArray3<u8>>()?)?;
+            self.opener.keep(strip)
         });
-        let strip = strip.map_err(Failure::Owner)?;
-        Ok(Box::new(OpenedImage(self.opener.keep(strip))))
+        Ok(Box::new(OpenedImage(strip.map_err(Failure::Owner)?)))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -63,7 +63,9 @@ fn write<T: Element + Pod>(input: &mut Unstructured<'_>) -> Result<()> {
     let batch: Vec<_> = inputs
         .chunks(1)
         .zip(&images)
-        .map(|(frames, Image { target, .. })| batch::Image::resized(frames, *target))
+        .map(|(frames, Image { target, .. })| {
+            batch::Image::resized(frames, *target, other.cut()).expect("whole patches")
+        })
         .collect();
     let owner = Images {
         images: &images,

@@ -48,10 +48,10 @@ pub fn write_any(input: &mut Unstructured<'_>) -> Result<()> {
         writer.expect("the settings are valid").with_margin(MARGIN)
     };
     let scalar = writer(Isa::SCALAR);
-    let plan = scalar.trimmed(plan).expect("a tile has a patch");
+    let plan = plan.cut(scalar.cut()).expect("a tile has a patch");
 
     let mut expected = Vec::new();
-    for pass in plan.passes() {
+    for pass in plan.plan().passes() {
         for pixels in tiles(&view, pass, reference) {
             let (height, width) = pass.tile();
             if as_planes {

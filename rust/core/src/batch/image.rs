@@ -1,7 +1,7 @@
 //! Images of a batch, and where their pixels come from.
 
 use crate::decode::{Decoder, Header, LineError};
-use crate::geometry::{Pass, Plan};
+use crate::geometry::{Cut, CutPlan, Pass, Plan};
 use crate::pixels::{PixelView, turned};
 use crate::resize::{Failure, Scanlines};
 
@@ -11,8 +11,8 @@ pub struct Image<'a> {
     /// Where the pixels of its frames come from, all of one size: an image has one frame, a group as many
     /// as a row holds at most.
     pub frames: &'a [Input<'a>],
-    /// What becomes of them: tiles that the writer can cut.
-    pub plan: Plan,
+    /// What becomes of them, cut as the writer does it.
+    pub plan: CutPlan,
     /// Rows of zeros that are written after its own.
     pub padding: usize,
 }
@@ -44,13 +44,20 @@ pub enum Input<'a> {
 
 impl<'a> Image<'a> {
     /// An image that is resized to `target`, `(height, width)`, and nothing else.
-    pub fn resized(frames: &'a [Input<'a>], target: (usize, usize)) -> Self {
+    ///
+    /// # Errors
+    /// See [`Plan::cut`].
+    pub fn resized(
+        frames: &'a [Input<'a>],
+        target: (usize, usize),
+        cut: Cut,
+    ) -> crate::Result<Self> {
         let size = frames.first().map_or((0, 0), Input::size);
-        Self {
+        Ok(Self {
             frames,
-            plan: Plan::of(Pass::resize(size, target)),
+            plan: Plan::of(Pass::resize(size, target)).cut(cut)?,
             padding: 0,
-        }
+        })
     }
 
     /// About how long it takes, in nanoseconds.

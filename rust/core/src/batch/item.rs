@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::geometry::{Grid, Plan};
+use crate::geometry::{CutPlan, Grid, Plan};
 use crate::rows::{Element, RowWriter};
 
 /// An image, or a video: frames of one size, of which each group is an [`Image`](super::Image) of a batch.
@@ -11,13 +11,8 @@ use crate::rows::{Element, RowWriter};
 pub struct Item {
     /// Their places among those of the batch.
     pub frames: Range<usize>,
-    /// What becomes of each: tiles that the writer can cut.
-    pub plan: Plan,
-    /// The grid of all groups, each of which has the tiles of an image.
-    pub grid: Grid,
-    /// Rows of each group.
-    pub rows: usize,
-    most: usize,
+    /// What becomes of each.
+    pub plan: CutPlan,
 }
 
 impl Item {
@@ -30,25 +25,20 @@ impl Item {
         frames: Range<usize>,
         plan: Plan,
     ) -> Result<Self> {
-        let most = writer.frames_of_a_row();
-        writer.check_group(frames.len().min(most))?;
-        let plan = writer.trimmed(plan)?;
-        let image = writer.grid(&plan)?;
-        Ok(Self {
-            plan,
-            grid: Grid {
-                t: image.t * frames.len().div_ceil(most),
-                ..image
-            },
-            rows: image.patches(),
-            frames,
-            most,
-        })
+        let cut = writer.cut();
+        writer.check_group(frames.len().min(cut.frames()))?;
+        let plan = plan.cut(cut)?;
+        Ok(Self { frames, plan })
+    }
+
+    /// The grid of all groups.
+    pub fn grid(&self) -> Grid {
+        self.plan.grid_of(self.frames.len())
     }
 
     /// The frames of each group. The last may have fewer than a row holds.
-    pub fn groups(&self) -> impl Iterator<Item = Range<usize>> {
-        let (end, most) = (self.frames.end, self.most);
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = Range<usize>> {
+        let (end, most) = (self.frames.end, self.plan.cut().frames());
         let starts = self.frames.clone().step_by(most);
         starts.map(move |start| start..end.min(start + most))
     }

@@ -1,7 +1,7 @@
 //! How threads share the images of a batch.
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::image::{Image, Input};
 use super::{Owner, Stop};
@@ -9,7 +9,7 @@ use crate::decode::Decoder;
 use crate::error::{Error, Result};
 use crate::geometry::Pass;
 use crate::memory;
-use crate::parallel::{self, Step, Stopped, Work};
+use crate::parallel::{self, Step, Stopped, Work, despite_panics, lock};
 use crate::pixels::turned;
 use crate::resize::{Ahead, Bands, Failure, Pace, Source, Tasks};
 use crate::rows::{Element, RowWriter, Rows};
@@ -80,8 +80,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     ) -> Result<Vec<usize>, Stop<O::Error>> {
         match parallel::run(threads, &self, || interrupted().map_err(Stop::Interrupted)) {
             Ok(()) => {
-                let state = self.state.into_inner();
-                let mut damaged = state.unwrap_or_else(PoisonError::into_inner).damaged;
+                let mut damaged = despite_panics(self.state.into_inner()).damaged;
                 damaged.sort_unstable();
                 damaged.dedup();
                 Ok(damaged)
@@ -91,7 +90,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<'a, T, O::Error>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Does a task of what is open, and others are at work on or not, as `shared` says. None if there is none
@@ -127,7 +126,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     fn bands(&self, index: usize, mut part: &'a mut [T]) -> Result<Vec<PassBands<'a, T>>> {
         let mut every = memory::with_capacity(2, "passes")?;
         let orientation = self.orientation(index);
-        for pass in self.images[index].plan.passes() {
+        for pass in self.images[index].plan.plan().passes() {
             let (own, rest) = part.split_at_mut(self.writer.elements(pass));
             every.push((pass, self.writer.bands(pass, orientation, own)?));
             part = rest;
@@ -144,7 +143,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
                 return None;
             };
             // Several passes would have to be divided alike.
-            let mut passes = self.images[open.index].plan.passes();
+            let mut passes = self.images[open.index].plan.plan().passes();
             let (Some(pass), None) = (passes.next(), passes.next()) else {
                 return None;
             };
@@ -155,7 +154,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         let (index, bands) = divided?;
         state.opening += 1;
         drop(state);
-        Some(self.open(index, Ok(vec![bands])))
+        Some(self.open(index, memory::collect([bands], "passes")))
     }
 
     /// Opens an image for some of its bands.
@@ -164,6 +163,10 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         let opened = bands.and_then(|bands| self.opened(index, bands));
         let mut state = self.lock();
         state.opening -= 1;
+        let opened = opened.and_then(|tasks| {
+            memory::reserve(&mut state.open, tasks.len(), "images at work")?;
+            Ok(tasks)
+        });
         match opened {
             Ok(tasks) => {
                 let open = tasks.into_iter().map(|tasks| Open { index, tasks });

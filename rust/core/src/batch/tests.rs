@@ -3,7 +3,7 @@
 use super::*;
 use crate::Reference;
 use crate::decode;
-use crate::geometry::{Fit, Layout, Overview, Pass, PatchLayout, Plan, Temporal};
+use crate::geometry::{Cut, CutPlan, Fit, Layout, Overview, Pass, PatchLayout, Plan, Temporal};
 use crate::kernels::Isa;
 use crate::pixels::PixelView;
 use crate::resize::Scanlines;
@@ -109,7 +109,7 @@ fn rows_are_those_of_each_image_alone_however_it_comes() {
     let inputs: Vec<_> = inputs.collect();
     let images: Vec<_> = inputs
         .chunks(1)
-        .map(|frames| Image::resized(frames, TARGET))
+        .map(|frames| Image::resized(frames, TARGET, writer.cut()).unwrap())
         .collect();
     let asked = pixels
         .iter()
@@ -143,9 +143,8 @@ fn rows_are_those_of_each_image_alone_however_it_comes() {
 }
 
 /// Writes one image on so many threads.
-fn written(writer: &RowWriter<f32>, input: Input<'_>, plan: Plan, threads: usize) -> Vec<f32> {
-    let grid = writer.grid(&plan).unwrap();
-    let mut rows = vec![-1.0; grid.patches() * writer.columns()];
+fn written(writer: &RowWriter<f32>, input: Input<'_>, plan: CutPlan, threads: usize) -> Vec<f32> {
+    let mut rows = vec![-1.0; plan.grid().patches() * writer.columns()];
     let image = Image {
         frames: &[input],
         plan,
@@ -209,7 +208,7 @@ fn a_file_in_any_orientation_gives_the_rows_of_what_is_seen() {
         for orientation in 1..=8 {
             let seen = view(&pixels).oriented(orientation);
             let plan = layout.plan(seen.size(), reference).unwrap();
-            let plan = writer.trimmed(plan).unwrap();
+            let plan = plan.cut(writer.cut()).unwrap();
             let expected = written(&writer, Input::Pixels(seen), plan, 1);
             let input = Input::File {
                 bytes: &file,
@@ -244,7 +243,7 @@ fn frames_that_do_not_agree_in_their_orientation_are_the_owners() {
         let mut expected = vec![0.0; grid.patches() * writer.columns()];
         writer.write(&views, TARGET, &mut expected).unwrap();
         let mut rows = vec![-1.0; expected.len()];
-        let image = Image::resized(&group, TARGET);
+        let image = Image::resized(&group, TARGET, writer.cut()).unwrap();
         write(&writer, &[image], &Frames(&pixels), &mut rows, 2, || Ok(())).unwrap();
         assert!(rows == expected, "{orientations:?}");
     }
@@ -284,7 +283,7 @@ fn frames_of_a_group_share_its_rows_however_they_come() {
     ];
     let groups: Vec<_> = inputs
         .chunks(2)
-        .map(|frames| Image::resized(frames, TARGET))
+        .map(|frames| Image::resized(frames, TARGET, writer.cut()).unwrap())
         .collect();
 
     let views: Vec<_> = pixels.iter().map(|pixels| view(pixels)).collect();
@@ -312,8 +311,8 @@ fn an_item_has_as_many_groups_as_its_frames_fill() {
     let plan = Plan::of(Pass::resize(SIZE, TARGET));
     let item = Item::new(&writer, 3..8, plan).unwrap();
     assert!(item.groups().eq([3..5, 5..7, 7..8]));
-    assert_eq!(item.grid, LAYOUT.grid(5, TARGET.0, TARGET.1).unwrap());
-    assert_eq!(3 * item.rows, item.grid.patches());
+    assert_eq!(item.grid(), LAYOUT.grid(5, TARGET.0, TARGET.1).unwrap());
+    assert_eq!(3 * item.plan.grid().patches(), item.grid().patches());
     let none = Item::new(&writer, 3..3, plan).unwrap_err();
     assert_eq!(
         none.to_string(),
@@ -341,7 +340,7 @@ fn groups_that_no_row_holds_are_refused() {
             "frames must have one size in all frames of a group",
         ),
     ] {
-        let image = Image::resized(frames, TARGET);
+        let image = Image::resized(frames, TARGET, writer.cut()).unwrap();
         let grid = LAYOUT.grid(1, TARGET.0, TARGET.1).unwrap();
         let mut rows = vec![0.0; grid.patches() * writer.columns()];
         let stopped = write(&writer, &[image], &Images(vec![]), &mut rows, 1, || Ok(()));
@@ -372,11 +371,10 @@ fn an_image_of_another_size_than_was_said_is_refused() {
         let plan = layout.plan(said.size(), Reference::Torchvision).unwrap();
         let image = Image {
             frames: &[said],
-            plan,
+            plan: plan.cut(writer.cut()).unwrap(),
             padding: 0,
         };
-        let grid = writer.grid(&plan).unwrap();
-        let mut rows = vec![0.0; grid.patches() * writer.columns()];
+        let mut rows = vec![0.0; image.plan.grid().patches() * writer.columns()];
         let owner = Images(vec![Some(&pixels)]);
         let stopped = write(&writer, &[image], &owner, &mut rows, 1, || Ok(())).unwrap_err();
         let Stop::Image(0, Failure::Core(error)) = stopped else {
@@ -390,12 +388,30 @@ fn an_image_of_another_size_than_was_said_is_refused() {
 }
 
 #[test]
+fn an_image_that_was_cut_for_another_writer_is_refused() {
+    let writer = writer();
+    let pixels = pixels(0);
+    let frames = [Input::Pixels(view(&pixels))];
+    let image = Image::resized(&frames, TARGET, Cut::Tiles(TARGET)).unwrap();
+    let mut rows = vec![0.0; 3 * 2 * TARGET.0 * TARGET.1];
+    let stopped = write(&writer, &[image], &Images(vec![]), &mut rows, 1, || Ok(()));
+    let Stop::Core(error) = stopped.unwrap_err() else {
+        panic!("the images are not looked at");
+    };
+    let message = error.to_string();
+    assert!(
+        message.starts_with("plan must be cut into Patches"),
+        "{message}"
+    );
+}
+
+#[test]
 fn an_image_that_cannot_be_had_stops_the_batch() {
     let writer = writer();
     let pixels = pixels(0);
     let input = Input::Owner { size: SIZE };
     let frames = &[input];
-    let images = [Image::resized(frames, TARGET); 5];
+    let images = [Image::resized(frames, TARGET, writer.cut()).unwrap(); 5];
     let mut has: Vec<_> = vec![Some(&pixels[..]); 5];
     has[3] = None;
     let grid = LAYOUT.grid(1, TARGET.0, TARGET.1).unwrap();

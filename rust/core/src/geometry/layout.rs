@@ -208,11 +208,6 @@ impl Layout {
     fn main(&self, size: (usize, usize), reference: Reference) -> Result<Pass> {
         let pass = self.framed(size)?;
         let frame = pass.frame();
-        // Resized to the first, at the top left of the second.
-        let padded_to = |resized: (usize, usize), canvas: (usize, usize)| Pass {
-            height: resize(pass.height, resized.0).placed(0, canvas.0),
-            width: resize(pass.width, resized.1).placed(0, canvas.1),
-        };
         let resized = match &self.fit {
             Fit::Keep => frame,
             Fit::Area(area) => area.fit(frame)?,
@@ -226,48 +221,31 @@ impl Layout {
             } => {
                 let resized = area::shrunk(frame, *patch, *patches, *side);
                 let padded = |side: usize| side.next_multiple_of(*factor);
-                return Ok(padded_to(resized, (padded(resized.0), padded(resized.1))));
+                let canvas = (padded(resized.0), padded(resized.1));
+                return Ok(padded_to(canvas, pass, resized));
             }
             Fit::Tokens(budget) => {
                 let (resized, canvas) = budget.fit(frame);
                 check_resized(canvas, size)?;
-                return Ok(padded_to(resized, canvas));
+                return Ok(padded_to(canvas, pass, resized));
             }
             Fit::Patches { patch, most } => budget::most_patches(frame, *patch, *most),
             Fit::Halved { factor, pixels } => budget::halved(frame, *factor, *pixels)?,
             Fit::Pinpoints(canvases) => {
-                let tile = self.needed_tile()?;
                 let canvas = tiles::best_canvas(frame, canvases);
-                let resized = tiles::inside(frame, canvas);
-                let centred = |span, resized, canvas: usize, tile| {
-                    let offset = (canvas - resized) / 2;
-                    resize(span, resized).tiled(offset as isize, canvas / tile, tile)
-                };
-                return Ok(Pass {
-                    height: centred(pass.height, resized.0, canvas.0, tile.0),
-                    width: centred(pass.width, resized.1, canvas.1, tile.1),
-                });
+                return Ok(in_the_middle(canvas, pass, self.needed_tile()?));
             }
             Fit::Ratio { least, most } => {
                 let tile = self.needed_tile()?;
-                let (rows, columns) = tiles::best_grid(frame, tile, *least, *most);
-                return Ok(Pass {
-                    height: resize(pass.height, rows * tile.0).tiled(0, rows, tile.0),
-                    width: resize(pass.width, columns * tile.1).tiled(0, columns, tile.1),
-                });
+                let grid = tiles::best_grid(frame, tile, *least, *most)?;
+                return Ok(stretched_to(grid, pass, tile));
             }
         };
         if !matches!(self.fit, Fit::Area(_)) {
             check_resized(resized, size)?;
         }
         let tile = self.tile.unwrap_or(resized);
-        let cropped = |span, resized, tile| {
-            resize(span, resized).placed(crop_offset(resized, tile, reference), tile)
-        };
-        Ok(Pass {
-            height: cropped(pass.height, resized.0, tile.0),
-            width: cropped(pass.width, resized.1, tile.1),
-        })
+        Ok(cropped_to(tile, pass, resized, reference))
     }
 }
 
@@ -312,7 +290,7 @@ impl Plan {
 
     /// The same with tiles cut to multiples of `unit` pixels at their right and bottom, as a convolution of
     /// that stride leaves them; an image that is resized as a whole is not cut.
-    pub fn trimmed(self, unit: usize) -> Self {
+    pub(super) fn trimmed(self, unit: usize) -> Self {
         if !self.is_tiled {
             return self;
         }
@@ -342,6 +320,51 @@ fn check_sides(
         }
     }
     Ok(())
+}
+
+/// `resized`, at the top left of a canvas of one tile.
+fn padded_to(canvas: (usize, usize), pass: Pass, resized: (usize, usize)) -> Pass {
+    Pass {
+        height: resize(pass.height, resized.0).placed(0, canvas.0),
+        width: resize(pass.width, resized.1).placed(0, canvas.1),
+    }
+}
+
+/// As large as fits into a canvas of whole tiles, and in its middle.
+fn in_the_middle(canvas: (usize, usize), pass: Pass, tile: (usize, usize)) -> Pass {
+    let resized = tiles::inside(pass.frame(), canvas);
+    let centred = |span, resized, canvas: usize, tile| {
+        let offset = (canvas - resized) / 2;
+        resize(span, resized).tiled(offset as isize, canvas / tile, tile)
+    };
+    Pass {
+        height: centred(pass.height, resized.0, canvas.0, tile.0),
+        width: centred(pass.width, resized.1, canvas.1, tile.1),
+    }
+}
+
+/// As large as all tiles of a grid of so many from top to bottom and from left to right.
+fn stretched_to((rows, columns): (usize, usize), pass: Pass, tile: (usize, usize)) -> Pass {
+    Pass {
+        height: resize(pass.height, rows * tile.0).tiled(0, rows, tile.0),
+        width: resize(pass.width, columns * tile.1).tiled(0, columns, tile.1),
+    }
+}
+
+/// The middle of `resized` that a tile holds.
+fn cropped_to(
+    tile: (usize, usize),
+    pass: Pass,
+    resized: (usize, usize),
+    reference: Reference,
+) -> Pass {
+    let cropped = |span, resized, tile| {
+        resize(span, resized).placed(crop_offset(resized, tile, reference), tile)
+    };
+    Pass {
+        height: cropped(pass.height, resized.0, tile.0),
+        width: cropped(pass.width, resized.1, tile.1),
+    }
 }
 
 fn resize(span: Span, resized: usize) -> Span {

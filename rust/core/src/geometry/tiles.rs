@@ -1,6 +1,7 @@
 //! Which canvas of tiles an image is fitted to.
 
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// Tiles of an image, at most; a bound for settings, far above those of released models.
 const MOST_TILES: usize = 1024;
@@ -82,13 +83,16 @@ pub(super) fn best_grid(
     tile: (usize, usize),
     least: usize,
     most: usize,
-) -> (usize, usize) {
+) -> Result<(usize, usize)> {
+    let count = (1..=most).map(|columns| most / columns).sum();
+    let mut grids = memory::with_capacity(count, "grids of tiles")?;
     let columns = 1..=most;
-    let mut grids: Vec<(usize, usize)> = columns
-        .flat_map(|columns| (1..=most / columns).map(move |rows| (rows, columns)))
-        .filter(|(rows, columns)| rows * columns >= least)
-        .collect();
-    grids.sort_by_key(|(rows, columns)| rows * columns);
+    grids.extend(
+        columns
+            .flat_map(|columns| (1..=most / columns).map(move |rows| (rows, columns)))
+            .filter(|(rows, columns)| rows * columns >= least),
+    );
+    grids.sort_unstable_by_key(|(rows, columns)| (rows * columns, *columns));
     let ratio = width as f64 / height as f64;
     let area = height as f64 * width as f64;
     let (mut best, mut distance) = ((1, 1), f64::INFINITY);
@@ -99,5 +103,5 @@ pub(super) fn best_grid(
             (best, distance) = ((rows, columns), there);
         }
     }
-    best
+    Ok(best)
 }

@@ -15,4 +15,4 @@ pub use buffer::Buffer;
 pub(crate) use buffer::CacheLine;
 pub use limit::{DEFAULT_LIMIT, limit};
 pub use pool::{MemoryStats, release, set_limit, stats};
-pub use vector::{collect, filled, with_capacity};
+pub use vector::{collect, filled, reserve, with_capacity};

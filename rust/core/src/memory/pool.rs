@@ -2,11 +2,12 @@
 
 use std::mem;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use memmap2::MmapMut;
 
 use super::limit::{self, limit};
+use crate::parallel::lock;
 use crate::process::OfProcess;
 
 /// Bytes from which on huge pages are asked for, and what one of them is on most systems.
@@ -78,7 +79,7 @@ struct Idle {
 
 impl Pool {
     fn lock(&self) -> MutexGuard<'_, Idle> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Takes what has been idle for longest, if there is more than `most` bytes.

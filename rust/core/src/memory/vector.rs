@@ -14,6 +14,15 @@ pub fn with_capacity<T>(capacity: usize, purpose: &'static str) -> Result<Vec<T>
     Ok(vector)
 }
 
+/// Makes room in `vector` for so many `more` elements, and some beyond where it grows step by step, or
+/// [`Error::Memory`].
+pub fn reserve<T>(vector: &mut Vec<T>, more: usize, purpose: &'static str) -> Result<()> {
+    vector.try_reserve(more).map_err(|_| Error::Memory {
+        bytes: more.saturating_mul(size_of::<T>()),
+        purpose,
+    })
+}
+
 /// A vector of `length` times `value`, or [`Error::Memory`].
 pub fn filled<T: Clone>(length: usize, value: T, purpose: &'static str) -> Result<Vec<T>> {
     let mut vector = with_capacity(length, purpose)?;

@@ -8,16 +8,18 @@
 mod affinity;
 mod attention;
 mod crew;
+mod lock;
 mod permits;
 mod processors;
 mod progress;
 mod shared;
 #[cfg(test)]
-mod simulation;
+pub(crate) mod simulation;
 #[cfg(test)]
 mod tests;
 
 use crew::Crew;
+pub use lock::{despite_panics, lock};
 pub use processors::processors;
 
 /// Work that threads share, one task at a time.

@@ -2,9 +2,9 @@
 
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
-use super::{Step, Stopped, Work};
+use super::{Step, Stopped, Work, despite_panics, lock};
 
 /// What all threads need to know of a step. A failure stays with the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,11 +47,7 @@ impl<'a, W: Work> Shared<'a, W> {
 
     /// What has stopped the work; panics as its task did.
     pub(super) fn into_result(self) -> Result<(), Stopped<W::Error>> {
-        match self
-            .end
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-        {
+        match despite_panics(self.end.into_inner()) {
             None => Ok(()),
             Some(End::Stopped(stopped)) => Err(stopped),
             Some(End::Panicked(payload)) => panic::resume_unwind(payload),
@@ -59,8 +55,7 @@ impl<'a, W: Work> Shared<'a, W> {
     }
 
     fn end_with(&self, end: End<W::Error>) {
-        let mut kept = self.end.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get_or_insert(end);
+        lock(&self.end).get_or_insert(end);
     }
 }
 

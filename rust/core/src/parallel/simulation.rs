@@ -5,15 +5,15 @@
 //! time a run takes, and the permits nobody used, do not depend on how fast the machine underneath is or
 //! what else it does.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-use super::Work;
 use super::crew::Crew;
+use super::{Work, despite_panics, lock};
 
 /// A simulated machine.
-pub(super) struct Machine {
+pub(crate) struct Machine {
     pub(super) crew: &'static Crew,
     processors: usize,
     state: Mutex<State>,
@@ -32,16 +32,16 @@ struct State {
 
 /// How a run went.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Report {
+pub(crate) struct Report {
     /// The time it took, which is the longest chain of tasks that waited for each other or for a
     /// processor.
-    pub(super) time: u64,
+    pub(crate) time: u64,
     /// The permits that nobody used, times the time.
-    pub(super) idle: u64,
+    pub(crate) idle: u64,
 }
 
 impl Machine {
-    pub(super) fn new(processors: fn() -> usize) -> Self {
+    pub(crate) fn new(processors: fn() -> usize) -> Self {
         Self {
             crew: Crew::simulated(processors),
             processors: processors(),
@@ -51,16 +51,16 @@ impl Machine {
     }
 
     /// What a task takes, which is one tick at least; called in the task.
-    pub(super) fn spend(&self, ticks: u64) {
+    pub(crate) fn spend(&self, ticks: u64) {
         let mut state = self.lock();
         let end = state.now + ticks;
         state.ends.push(end);
         let waited = self.ticked.wait_while(state, |state| state.now < end);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        drop(despite_panics(waited));
     }
 
     /// Does `work` on up to `threads` threads.
-    pub(super) fn run<W: Work>(&self, threads: usize, work: &W) -> Report {
+    pub(crate) fn run<W: Work>(&self, threads: usize, work: &W) -> Report {
         thread::scope(|scope| {
             scope.spawn(|| {
                 while !self.lock().over {
@@ -96,6 +96,6 @@ impl Machine {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }

@@ -1,11 +1,13 @@
 //! Tables of the sizes that were resampled last: frames of a video, and images of one camera, share them.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::resampler::{Method, Resampler};
 use crate::error::Result;
 use crate::geometry::Pass;
+use crate::parallel::lock;
 use crate::process::OfProcess;
 
 /// How many are kept at most, and up to which sum of the sides of their images: about 3 MB. Those of one image
@@ -33,6 +35,9 @@ pub(crate) fn resampler(pass: Pass, orientation: u8, method: Method) -> Result<A
     }
     let made = new()?;
     let mut latest = latest();
+    if latest.try_reserve(1).is_err() {
+        return Ok(made);
+    }
     latest.push_back((key, Arc::clone(&made)));
     let mut kept: usize = latest.iter().map(|(key, _)| sides(key.0)).sum();
     while latest.len() > COUNT || kept > SIDES {
@@ -41,10 +46,16 @@ pub(crate) fn resampler(pass: Pass, orientation: u8, method: Method) -> Result<A
     Ok(made)
 }
 
+/// Lets go of all tables that wait for the next image of their size.
+pub fn release_tables() {
+    let latest = mem::take(&mut *latest());
+    // Without the lock, for which others would wait.
+    drop(latest);
+}
+
 /// Those of this process: in a child of a fork the lock of its parent may be held for ever.
 fn latest() -> MutexGuard<'static, Latest> {
-    let latest = LATEST.get(|_| Mutex::default());
-    latest.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(LATEST.get(|_| Mutex::default()))
 }
 
 /// The lengths that the tables of a pass are about as large as.
@@ -85,5 +96,9 @@ mod tests {
         }
         assert!(!Arc::ptr_eq(&first, &tables(31, Isa::SCALAR)));
         assert!(!Arc::ptr_eq(&large(), &large()));
+        let last = tables(31, Isa::SCALAR);
+        release_tables();
+        assert_eq!(Arc::strong_count(&last), 1);
+        assert!(!Arc::ptr_eq(&last, &tables(31, Isa::SCALAR)));
     }
 }

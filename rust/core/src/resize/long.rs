@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 
 use super::chunk::{Arrival, Chunk, common, read, room_for_copy, room_for_pairs};
 use super::resampler::Resampler;
-use super::source::{Failure, Source, lock};
+use super::source::{Failure, Source};
 use crate::error::{Error, Result};
 use crate::kernels::Pair;
 use crate::kernels::staged::Staged;
 use crate::memory::{self, Buffer};
+use crate::parallel::lock;
 
 /// Bytes of the pairs that are taken at once.
 const CHUNK_BYTES: usize = 256 << 10;

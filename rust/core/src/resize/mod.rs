@@ -21,6 +21,7 @@ mod upright;
 use std::convert::Infallible;
 use std::marker::PhantomData;
 
+pub use cache::release_tables;
 pub(crate) use cache::resampler;
 pub(crate) use pace::Pace;
 pub(crate) use resampler::Method;

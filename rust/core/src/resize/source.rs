@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use crate::error::{Error, Result};
 use crate::filter::Reference;
 use crate::memory::Buffer;
+pub(super) use crate::parallel::lock;
 use crate::pixels::PixelView;
 
 /// Pixels that lie in memory, and whatever keeps them there.
@@ -122,12 +123,4 @@ impl<'a, E> Source<'a, E> {
             Self::Scanlines(scanlines) => lock(scanlines).size(),
         }
     }
-}
-
-/// The contents of a mutex. What it guards is whole even if a thread panicked: the panic reaches the
-/// caller, who drops it.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

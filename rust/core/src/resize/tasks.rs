@@ -15,7 +15,7 @@ mod perform;
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::chunk::{Arrival, Chunk};
 use super::pace::Pace;
@@ -23,11 +23,11 @@ use super::partition::Partition;
 use super::resampler::Resampler;
 use super::room::{Ahead, Room};
 use super::sequence::Sequence;
-use super::source::{Failure, Source, lock, pass_over};
+use super::source::{Failure, Source, pass_over};
 use crate::error::Result;
 use crate::kernels::Pair;
 use crate::memory::{self, Buffer};
-use crate::parallel::Step;
+use crate::parallel::{Step, despite_panics, lock};
 use perform::Scratch;
 
 /// What becomes of resized bands.
@@ -246,10 +246,12 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
         if chunks <= state.reads[0].left().start {
             return None;
         }
+        // Who has no memory for it goes on without.
+        let mut parts = memory::with_capacity(bands.end - first, "bands of an image").ok()?;
+        parts.extend(state.parts.drain(first - bands.start..));
         state.reads[0].end_at(chunks);
         state.stages.end_at(chunks);
         state.bands.end_at(first);
-        let parts = state.parts.split_off(first - bands.start).into();
         Some(Bands { first, parts })
     }
 
@@ -411,11 +413,11 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
 }
 
 fn reading(chunk: &RwLock<Chunk>) -> RwLockReadGuard<'_, Chunk> {
-    chunk.read().unwrap_or_else(PoisonError::into_inner)
+    despite_panics(chunk.read())
 }
 
 fn writing(chunk: &RwLock<Chunk>) -> RwLockWriteGuard<'_, Chunk> {
-    chunk.write().unwrap_or_else(PoisonError::into_inner)
+    despite_panics(chunk.write())
 }
 
 /// What a task has done.

@@ -1,10 +1,11 @@
 //! Scanlines that come once, for several passes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use super::source::{Failure, Scanlines, Source, lock};
-use crate::error::{Error, Result};
+use super::source::{Failure, Scanlines, Source};
+use crate::error::Result;
 use crate::memory;
+use crate::parallel::{despite_panics, lock};
 
 impl<'a, E: 'a> Source<'a, E> {
     /// The same pixels for each of so many `passes`. Scanlines that one has read are kept until all have, which
@@ -20,9 +21,7 @@ impl<'a, E: 'a> Source<'a, E> {
             }
             Self::Scanlines(_) if passes == 1 => sources.push(self),
             Self::Scanlines(scanlines) => {
-                let scanlines = scanlines
-                    .into_inner()
-                    .unwrap_or_else(PoisonError::into_inner);
+                let scanlines = despite_panics(scanlines.into_inner());
                 let (size, pixel_bytes) = (scanlines.size(), scanlines.pixel_bytes());
                 let walk = Arc::new(Mutex::new(Walk {
                     scanlines,
@@ -60,12 +59,8 @@ impl<E> Walk<'_, E> {
         old.copy_from_slice(&self.kept[first..][..old.len()]);
         if !new.is_empty() {
             self.scanlines.read(new)?;
-            self.kept
-                .try_reserve(new.len())
-                .map_err(|_| Error::Memory {
-                    bytes: new.len(),
-                    purpose: "scanlines that another pass reads",
-                })?;
+            let purpose = "scanlines that another pass reads";
+            memory::reserve(&mut self.kept, new.len(), purpose)?;
             self.kept.extend_from_slice(new);
             for behind in &mut self.behind {
                 *behind += new.len();

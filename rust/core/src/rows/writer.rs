@@ -11,7 +11,7 @@ use super::normalize::Normalization;
 use super::pieces::{Pieces, Place, Strands};
 use crate::error::{Error, Result};
 use crate::filter::{Filter, Reference};
-use crate::geometry::{Grid, Pass, PatchLayout, Plan, Span, Temporal};
+use crate::geometry::{Cut, Grid, Pass, PatchLayout, Span, Temporal};
 use crate::kernels::Isa;
 use crate::kernels::band::{Band, RowShape};
 use crate::kernels::rows::{write_band, write_plane};
@@ -33,17 +33,11 @@ use crate::resize::{
 #[derive(Debug, Clone)]
 pub struct RowWriter<T> {
     cut: Cut,
+    /// Frames that are stored of those of a row.
+    slots: usize,
     values: Values<T>,
     method: Method,
     channels_last: bool,
-}
-
-/// What rows are.
-#[derive(Debug, Clone, Copy)]
-enum Cut {
-    Patches(PatchLayout, RowShape),
-    /// Whole tiles of `(height, width)`.
-    Tiles((usize, usize)),
 }
 
 impl<T: Element> RowWriter<T> {
@@ -56,15 +50,11 @@ impl<T: Element> RowWriter<T> {
         isa: Isa,
     ) -> Result<Self> {
         layout.check()?;
-        let shape = RowShape {
-            patch: layout.patch,
-            merge: layout.merge,
-            slots: match temporal {
-                Temporal::Full => layout.temporal_patch,
-                Temporal::Compact => 1,
-            },
+        let slots = match temporal {
+            Temporal::Full => layout.temporal_patch,
+            Temporal::Compact => 1,
         };
-        Self::of(Cut::Patches(layout, shape), normalization, reference, isa)
+        Self::of(Cut::Patches(layout), slots, normalization, reference, isa)
     }
 
     /// The same for whole tiles of `(height, width)`.
@@ -79,12 +69,20 @@ impl<T: Element> RowWriter<T> {
                 return Err(Error::out_of_range(argument, "1 and 2**20", side));
             }
         }
-        Self::of(Cut::Tiles((height, width)), normalization, reference, isa)
+        let cut = Cut::Tiles((height, width));
+        Self::of(cut, 1, normalization, reference, isa)
     }
 
-    fn of(cut: Cut, normalization: &Normalization, reference: Reference, isa: Isa) -> Result<Self> {
+    fn of(
+        cut: Cut,
+        slots: usize,
+        normalization: &Normalization,
+        reference: Reference,
+        isa: Isa,
+    ) -> Result<Self> {
         Ok(Self {
             cut,
+            slots,
             values: Values::new(normalization, reference)?,
             method: Method::new(reference, isa),
             channels_last: false,
@@ -113,43 +111,21 @@ impl<T: Element> RowWriter<T> {
     /// Elements in a row.
     pub fn columns(&self) -> usize {
         match self.cut {
-            Cut::Patches(_, shape) => shape.columns(),
+            Cut::Patches(layout) => self.shape(layout).columns(),
             Cut::Tiles((height, width)) => 3 * height * width,
         }
     }
 
-    /// `plan` without what its tiles have beyond whole merge blocks.
-    pub fn trimmed(&self, plan: Plan) -> Result<Plan> {
-        let plan = match self.cut {
-            Cut::Patches(layout, _) => plan.trimmed(layout.patch * layout.merge),
-            Cut::Tiles(_) => plan,
-        };
-        self.grid(&plan).map(|_| plan)
+    /// What its rows are.
+    pub fn cut(&self) -> Cut {
+        self.cut
     }
 
-    /// The grid of a still image: its tiles count as groups of frames.
-    pub fn grid(&self, plan: &Plan) -> Result<Grid> {
-        let (height, width) = plan.tile();
-        match self.cut {
-            Cut::Patches(layout, _) => {
-                let grid = layout.grid(1, height, width)?;
-                Ok(Grid {
-                    t: plan.tiles(),
-                    ..grid
-                })
-            }
-            Cut::Tiles(tile) if tile == (height, width) => Ok(Grid {
-                t: plan.tiles(),
-                h: 1,
-                w: 1,
-            }),
-            Cut::Tiles(tile) => {
-                let reason = format!(
-                    "must be {tile:?} for every image, got {:?}",
-                    (height, width)
-                );
-                Err(Error::invalid("tile", reason))
-            }
+    fn shape(&self, layout: PatchLayout) -> RowShape {
+        RowShape {
+            patch: layout.patch,
+            merge: layout.merge,
+            slots: self.slots,
         }
     }
 
@@ -164,7 +140,7 @@ impl<T: Element> RowWriter<T> {
         target: (usize, usize),
         out: &mut [T],
     ) -> Result<Grid> {
-        let Cut::Patches(layout, _) = self.cut else {
+        let Cut::Patches(layout) = self.cut else {
             return Err(Error::invalid("frames", "must become patches, not tiles"));
         };
         let Some(first) = frames.first() else {
@@ -187,15 +163,16 @@ impl<T: Element> RowWriter<T> {
             let frames = group
                 .iter()
                 .map(|frame| Source::<Infallible>::pixels(*frame));
+            let frames = memory::collect(frames, "frames")?;
             let bands = self.bands(pass, 1, out)?;
-            run_alone(self.tasks(pass, 1, frames.collect(), bands, stream, &ahead))?;
+            run_alone(self.tasks(pass, 1, frames, bands, stream, &ahead))?;
         }
         Ok(grid)
     }
 
     /// Refuses a group of frames that a row cannot hold.
     pub fn check_group(&self, frames: usize) -> Result<()> {
-        let (holds, slots) = (self.frames_of_a_row(), self.slots());
+        let (holds, slots) = (self.cut.frames(), self.slots);
         if frames == 0 || frames > holds {
             let reason =
                 format!("of a group must be 1 to temporal_patch_size={holds}, got {frames}");
@@ -208,24 +185,9 @@ impl<T: Element> RowWriter<T> {
         Ok(())
     }
 
-    /// Frames that a row holds at most.
-    pub(crate) fn frames_of_a_row(&self) -> usize {
-        match self.cut {
-            Cut::Patches(layout, _) => layout.temporal_patch,
-            Cut::Tiles(_) => 1,
-        }
-    }
-
     /// Elements that one pass writes.
     pub(crate) fn elements(&self, pass: Pass) -> usize {
-        3 * self.slots() * pass.target().0 * pass.target().1
-    }
-
-    fn slots(&self) -> usize {
-        match self.cut {
-            Cut::Patches(_, shape) => shape.slots,
-            Cut::Tiles(_) => 1,
-        }
+        3 * self.slots * pass.target().0 * pass.target().1
     }
 
     /// Scanlines of a band, of what is stored. They divide a tile that is not alone.
@@ -233,7 +195,7 @@ impl<T: Element> RowWriter<T> {
         /// Of whole tiles, which may be cut anywhere.
         const MOST: usize = 16;
         match self.cut {
-            Cut::Patches(layout, _) => layout.merge * layout.patch,
+            Cut::Patches(layout) => layout.merge * layout.patch,
             Cut::Tiles(_) if stored.tiles == 1 => MOST.min(stored.kept),
             Cut::Tiles(_) => (1..=MOST)
                 .rev()
@@ -246,9 +208,9 @@ impl<T: Element> RowWriter<T> {
     fn pieces(&self, pass: Pass, orientation: u8) -> Pieces {
         let band = self.band_lines(pass.as_stored(orientation).height);
         let strands = match self.cut {
-            Cut::Patches(..) => Strands {
+            Cut::Patches(_) => Strands {
                 count: 1,
-                elements: 3 * self.slots(),
+                elements: 3 * self.slots,
                 lines: band,
             },
             Cut::Tiles(_) => Strands {
@@ -316,6 +278,7 @@ impl<'a, T: Element> BandWriter for Rows<'a, T> {
             values,
             method: Method { isa, .. },
             channels_last,
+            slots,
         } = self.writer;
         let reordered = if *channels_last {
             self.writer.columns()
@@ -327,7 +290,8 @@ impl<'a, T: Element> BandWriter for Rows<'a, T> {
             let Place { top, left, strand } = self.pieces.place(index);
             let band = |samples| Band::new(samples, stride).starting_at(top, left);
             match *cut {
-                Cut::Patches(_, shape) => {
+                Cut::Patches(layout) => {
+                    let shape = self.writer.shape(layout);
                     let bands = frames.iter().map(|samples| band(samples));
                     let bands = memory::collect(bands, "bands of frames")?;
                     // Rows that are read once more had better stay in cache.
@@ -336,7 +300,7 @@ impl<'a, T: Element> BandWriter for Rows<'a, T> {
                     if *channels_last {
                         for row in out.chunks_exact_mut(planes.len()) {
                             planes.copy_from_slice(row);
-                            put_channels_last(&planes, row, shape.slots);
+                            put_channels_last(&planes, row, *slots);
                         }
                     }
                 }

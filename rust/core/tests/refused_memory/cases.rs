@@ -3,19 +3,21 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 
-use qvl_core::batch::{self, Image, Input, Owner, Stop};
+use qvl_core::batch::{self, Image, Input, Stop};
 use qvl_core::index::{
     self, Advance, Deltas, Frames, Grids, Interval, Rules, Strategy, TokenGrids,
     expand_placeholders, mrope_position_ids, pack,
 };
 use qvl_core::memory::Buffer;
-use qvl_core::resize::{Failure, Scanlines, Source};
+use qvl_core::resize::Failure;
+use qvl_core::video::{self, Limits, Wanted};
 use qvl_core::{
     Element, Error, Isa, Normalization, PatchLayout, PixelView, Reference, RowWriter, Temporal,
     decode, resize,
 };
 
-use crate::refusing::{check, error_without_memory};
+use crate::owner::Hands;
+use crate::refusing::{check, error_without_memory, without_memory};
 
 /// Takes what can be compared out of a buffer.
 fn contents<T: bytemuck::Pod>(buffer: Buffer<T>) -> Vec<T> {
@@ -113,7 +115,7 @@ fn mrope() {
 }
 
 /// Noise, of which any part is of any size.
-fn noise(length: usize) -> Vec<u8> {
+pub(crate) fn noise(length: usize) -> Vec<u8> {
     (0..length as u32)
         .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect()
@@ -163,7 +165,7 @@ pub(crate) fn resizing() {
 }
 
 /// What was written, which is wiped out.
-trait TakeCopy<T> {
+pub(crate) trait TakeCopy<T> {
     fn take_copy(&self) -> Vec<T>;
 }
 
@@ -214,54 +216,6 @@ pub(crate) fn rows() {
     }
 }
 
-/// Has the images of a batch that are not given, all of one size: pixels and scanlines in turns.
-struct Hands<'a> {
-    pixels: &'a [u8],
-    size: (usize, usize),
-}
-
-impl Owner for Hands<'_> {
-    type Error = Infallible;
-
-    fn open(&self, index: usize, _: usize) -> Result<Source<'_, Infallible>, Infallible> {
-        let (height, width) = self.size;
-        Ok(match index % 2 {
-            0 => {
-                let pixels = &self.pixels[..height * width * 3];
-                let view = PixelView::packed(pixels, height, width, 3);
-                Source::pixels(view.expect("whole pixels"))
-            }
-            _ => Source::scanlines(Lines {
-                rest: self.pixels,
-                size: self.size,
-            }),
-        })
-    }
-}
-
-/// Scanlines of pixels of three bytes.
-struct Lines<'a> {
-    rest: &'a [u8],
-    size: (usize, usize),
-}
-
-impl<E> Scanlines<E> for Lines<'_> {
-    fn size(&self) -> (usize, usize) {
-        self.size
-    }
-
-    fn pixel_bytes(&self) -> usize {
-        3
-    }
-
-    fn read(&mut self, out: &mut [u8]) -> Result<(), Failure<E>> {
-        let (lines, rest) = self.rest.split_at(out.len());
-        out.copy_from_slice(lines);
-        self.rest = rest;
-        Ok(())
-    }
-}
-
 pub(crate) fn batches() {
     let pixels = noise(4 * 500 * 700);
     let of_size = |height: usize, width: usize| {
@@ -272,6 +226,7 @@ pub(crate) fn batches() {
     // Some of every source, and so many that a list of them is large.
     let mut some = vec![
         of_size(300, 400),
+        Input::Owner { size },
         Input::Owner { size },
         Input::Owner { size },
     ];
@@ -310,12 +265,58 @@ pub(crate) fn batches() {
     );
 }
 
+pub(crate) fn videos() {
+    let limits = Limits {
+        min_frames: 4,
+        max_frames: 100_000,
+    };
+    let wanted = Some(Wanted::Frames(5000));
+    check(
+        "qwen2_indices",
+        || video::qwen2_indices(100_000, wanted, limits, 2),
+        |frames| frames,
+    );
+    check(
+        "qwen3_indices",
+        || video::qwen3_indices(100_000, None, limits),
+        |frames| frames,
+    );
+    check(
+        "onevision_indices",
+        || video::onevision_indices(5000, None),
+        |frames| frames,
+    );
+    check(
+        "internvl_indices",
+        || video::internvl_indices(100_000, wanted),
+        |frames| frames,
+    );
+    for fused in [false, true] {
+        check(
+            "linspace_indices",
+            || video::linspace_indices(0, 100_000, 5000, fused),
+            |frames| frames,
+        );
+    }
+}
+
+/// Headers are read without memory of any size.
+pub(crate) fn headers() {
+    let files: [&[u8]; 2] = [
+        include_bytes!("../../../../samples/coffee.png"),
+        include_bytes!("../../../../samples/rocket.jpg"),
+    ];
+    for file in files {
+        assert!(without_memory(|| decode::header(file)).is_some());
+    }
+}
+
 fn check_batch(inputs: &[Input<'_>], target: (usize, usize), owner: Hands<'_>) {
+    let writer = writer::<u8>(Temporal::Compact);
     let images = inputs
         .chunks(1)
-        .map(|frames| Image::resized(frames, target));
+        .map(|frames| Image::resized(frames, target, writer.cut()).expect("whole patches"));
     let images: Vec<_> = images.collect();
-    let writer = writer::<u8>(Temporal::Compact);
     let out = RefCell::new(vec![0; images.len() * 3 * target.0 * target.1]);
     for threads in [1, 3] {
         let write = || {
@@ -326,7 +327,7 @@ fn check_batch(inputs: &[Input<'_>], target: (usize, usize), owner: Hands<'_>) {
     }
 }
 
-fn core(stop: Stop<Infallible>) -> Error {
+pub(crate) fn core(stop: Stop<Infallible>) -> Error {
     match stop {
         Stop::Core(error) | Stop::Image(_, Failure::Core(error)) => error,
         other => panic!("{other:?}"),

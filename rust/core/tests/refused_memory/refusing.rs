@@ -74,6 +74,13 @@ pub(crate) fn error_without_memory<T: Debug>(call: impl FnOnce() -> Result<T, Er
     }
 }
 
+/// What `call` returns, which asks for no memory.
+pub(crate) fn without_memory<T>(call: impl FnOnce() -> T) -> T {
+    let (result, requests) = refusing(0, usize::MAX, call);
+    assert_eq!(requests, 0, "memory was asked for");
+    result
+}
+
 struct Refusing;
 
 #[global_allocator]

@@ -51,57 +51,18 @@ pub fn mrope_position_ids(
                 format!("must keep at least one token of each row, but keeps none of row {row}");
             return Err(Error::invalid("attention_mask", reason));
         }
-        let (mut next, mut largest) = (0, 0);
+        let mut count = Count {
+            ids: [&mut *time, &mut *height, &mut *width],
+            next: 0,
+            largest: 0,
+        };
         for run in tokens.chunk_by(|a, b| types[*a] == types[*b]) {
-            let kind = types[run[0]];
-            if kind == TEXT {
-                for (token, id) in run.iter().zip(next..) {
-                    (time[*token], height[*token], width[*token]) = (id, id, id);
-                }
-                next += run.len() as i64;
-                largest = largest.max(next - 1);
-                continue;
+            match types[run[0]] {
+                TEXT => count.text(run),
+                kind => count.item(run, items.take(kind, run.len(), row)?, rules, row)?,
             }
-            let Item { grid, interval } = items.take(kind, run.len(), row)?;
-            let mut run = run.iter();
-            let mut line = |t: i64, h: usize| {
-                let h = next + h as i64;
-                for (w, token) in (next..).zip(run.by_ref().take(grid.w)) {
-                    (time[*token], height[*token], width[*token]) = (t, h, w);
-                }
-            };
-            let side = grid.h.max(grid.w) as i64;
-            let last = match rules.frames {
-                Frames::Apart => next.saturating_add(interval.id(grid.t as i64 - 1)),
-                Frames::Alike => interval.id(next),
-            };
-            if last > MOST {
-                // Where all groups of an item are alike, each item may multiply the ids so far.
-                let reason =
-                    format!("must make ids of at most 2**62, but those of row {row} are larger");
-                return Err(Error::invalid("second_per_grid_ts", reason));
-            }
-            match rules.frames {
-                Frames::Apart => {
-                    for group in 0..grid.t {
-                        let t = next + interval.id(group as i64);
-                        (0..grid.h).for_each(|h| line(t, h));
-                    }
-                }
-                Frames::Alike => {
-                    // The reference repeats each height as often as all groups need it.
-                    for h in 0..grid.h {
-                        (0..grid.t).for_each(|_| line(last, h));
-                    }
-                }
-            }
-            let past = last.max(next + side - 1) + 1;
-            largest = largest.max(past - 1);
-            next = match rules.advance {
-                Advance::Spatial => next + side,
-                Advance::Spatiotemporal => past,
-            };
         }
+        let mut largest = count.largest;
         if without_items && tokens.len() < length {
             // The reference then takes the largest of the whole row.
             largest = largest.max(rules.padding);
@@ -113,6 +74,74 @@ pub fn mrope_position_ids(
         position_ids,
         deltas,
     })
+}
+
+/// How far the ids of a row have come.
+struct Count<'a> {
+    /// Time, height and width of every token of the batch.
+    ids: [&'a mut [i64]; 3],
+    /// What is counted on from.
+    next: i64,
+    /// The largest id so far.
+    largest: i64,
+}
+
+impl Count<'_> {
+    /// Counts a run of text.
+    fn text(&mut self, run: &[usize]) {
+        let [time, height, width] = &mut self.ids;
+        for (token, id) in run.iter().zip(self.next..) {
+            (time[*token], height[*token], width[*token]) = (id, id, id);
+        }
+        self.next += run.len() as i64;
+        self.largest = self.largest.max(self.next - 1);
+    }
+
+    /// Spreads the run of an item of `row` over its grid.
+    fn item(&mut self, run: &[usize], item: Item, rules: Rules, row: usize) -> Result<()> {
+        let Item { grid, interval } = item;
+        let [time, height, width] = &mut self.ids;
+        let next = self.next;
+        let mut run = run.iter();
+        let mut line = |t: i64, h: usize| {
+            let h = next + h as i64;
+            for (w, token) in (next..).zip(run.by_ref().take(grid.w)) {
+                (time[*token], height[*token], width[*token]) = (t, h, w);
+            }
+        };
+        let last = match rules.frames {
+            Frames::Apart => next.saturating_add(interval.id(grid.t as i64 - 1)),
+            Frames::Alike => interval.id(next),
+        };
+        if last > MOST {
+            // Where all groups of an item are alike, each item may multiply the ids so far.
+            let reason =
+                format!("must make ids of at most 2**62, but those of row {row} are larger");
+            return Err(Error::invalid("second_per_grid_ts", reason));
+        }
+        match rules.frames {
+            Frames::Apart => {
+                for group in 0..grid.t {
+                    let t = next + interval.id(group as i64);
+                    (0..grid.h).for_each(|h| line(t, h));
+                }
+            }
+            Frames::Alike => {
+                // The reference repeats each height as often as all groups need it.
+                for h in 0..grid.h {
+                    (0..grid.t).for_each(|_| line(last, h));
+                }
+            }
+        }
+        let side = grid.h.max(grid.w) as i64;
+        let past = last.max(next + side - 1) + 1;
+        self.largest = self.largest.max(past - 1);
+        self.next = match rules.advance {
+            Advance::Spatial => next + side,
+            Advance::Spatiotemporal => past,
+        };
+        Ok(())
+    }
 }
 
 const TEXT: i64 = 0;

@@ -5,7 +5,7 @@
     reason = "helpers see the work of a caller without its lifetime"
 )]
 
-use std::sync::{Arc, Condvar, PoisonError};
+use std::sync::{Arc, Condvar};
 use std::{mem, thread};
 
 use super::{Crew, Handle, Locked};
@@ -14,7 +14,7 @@ use crate::parallel::attention::{ATTENTION, Attention};
 use crate::parallel::permits::RunId;
 use crate::parallel::progress::Phase;
 use crate::parallel::shared::{Shared, Task};
-use crate::parallel::{Step, Stopped, Work};
+use crate::parallel::{Step, Stopped, Work, despite_panics};
 
 impl Crew {
     /// Does `work` on the calling thread and with up to `threads - 1` helpers.
@@ -142,7 +142,7 @@ impl InProgress {
         let called = state.call_helpers();
         self.crew.wake_helpers(called);
         let waited = self.caller.wait_timeout(state, ATTENTION);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let (mut state, _) = despite_panics(waited);
         state.permits[self.id].caller_waits = false;
         state
     }

@@ -16,10 +16,11 @@
 mod call;
 mod own;
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::{mem, thread};
 
 use super::affinity::Affinity;
+use super::lock::{despite_panics, lock};
 use super::permits::{Permits, Run, RunId};
 use super::progress::Phase;
 use super::shared::{Stepped, Task};
@@ -136,7 +137,7 @@ impl Crew {
     fn sleep<'a>(&'a self, mut state: Locked<'a>) -> Locked<'a> {
         state.asleep += 1;
         let woken = self.called.wait_while(state, |state| state.called == 0);
-        let mut state = woken.unwrap_or_else(PoisonError::into_inner);
+        let mut state = despite_panics(woken);
         state.called -= 1;
         state.asleep -= 1;
         state
@@ -166,8 +167,7 @@ impl Crew {
         // Listed, so that the address sanitizer does not take it for a leak.
         static CREWS: Mutex<Vec<&Crew>> = Mutex::new(Vec::new());
         let crew = Box::leak(Box::new(Self::new(processors)));
-        let mut crews = CREWS.lock().unwrap_or_else(PoisonError::into_inner);
-        crews.push(crew);
+        lock(&CREWS).push(crew);
         crew
     }
 
@@ -184,7 +184,7 @@ impl Crew {
     }
 
     fn lock(&self) -> Locked<'_> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

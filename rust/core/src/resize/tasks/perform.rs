@@ -7,11 +7,12 @@ use super::{BandWriter, Finished, Frame, Task, Tasks, reading, writing};
 use crate::error::Result;
 use crate::kernels::staged::Staged;
 use crate::memory::{self, Buffer};
+use crate::parallel::lock;
 use crate::resize::chunk::{common, read, room_for_copy, room_for_pairs};
 use crate::resize::long::LongWindows;
 use crate::resize::partition::Partition;
 use crate::resize::resampler::After;
-use crate::resize::source::{Failure, Source, lock};
+use crate::resize::source::{Failure, Source};
 use crate::resize::upright::Stored;
 
 /// What a task works in.

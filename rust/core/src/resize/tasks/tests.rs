@@ -1,11 +1,14 @@
 //! What images of one call hold while more threads are at work than this machine has.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::*;
 use crate::filter::Reference;
 use crate::geometry::Pass;
 use crate::kernels::Isa;
+use crate::parallel::Work;
+use crate::parallel::simulation::{Machine, Report};
 use crate::pixels::PixelView;
 use crate::resize::Scanlines;
 use crate::resize::resampler::Method;
@@ -22,13 +25,15 @@ impl BandWriter for Nowhere {
 }
 
 /// Of one byte a pixel, without end.
-struct Grey;
+struct Grey {
+    size: (usize, usize),
+}
 
 const SIZE: (usize, usize) = (900, 1000);
 
 impl Scanlines<Infallible> for Grey {
     fn size(&self) -> (usize, usize) {
-        SIZE
+        self.size
     }
 
     fn pixel_bytes(&self) -> usize {
@@ -106,7 +111,7 @@ fn memory_grows_with_the_threads_and_not_with_their_square() {
     for in_order in [false, true] {
         let image = |ahead: &Arc<Ahead>| {
             let source = match in_order {
-                true => Source::scanlines(Grey),
+                true => Source::scanlines(Grey { size: SIZE }),
                 false => Source::pixels(PixelView::packed(&pixels[..], SIZE.0, SIZE.1, 1).unwrap()),
             };
             let bands = Bands {
@@ -141,6 +146,100 @@ fn memory_grows_with_the_threads_and_not_with_their_square() {
                     in_order || count > 1 || chunks > own + threads,
                     "{chunks} on {threads}"
                 );
+            }
+        }
+    }
+}
+
+/// An image whose tasks take time on a simulated machine.
+struct Timed<'a> {
+    machine: &'a Machine,
+    image: Images<'a>,
+    /// What tasks that have been begun take together.
+    spent: AtomicU64,
+}
+
+/// What tasks take, in ticks of about 20 microseconds for an image of a screen: to decode what a chunk holds takes twice
+/// as long as all else that becomes of it.
+const READ: u64 = 8;
+const STAGE: u64 = 2;
+const BAND: u64 = 3;
+
+impl Work for Timed<'_> {
+    type Error = Failure<Infallible>;
+
+    fn step(&self) -> Step<Self::Error> {
+        let image = &self.image;
+        let mut state = lock(&image.state);
+        if state.all_begun() {
+            return Step::Finished;
+        }
+        let Some(task) = image.begin(&mut state) else {
+            return Step::Waiting;
+        };
+        drop(state);
+        let ticks = match task {
+            Task::Read { .. } => READ,
+            Task::Stage { .. } => STAGE,
+            Task::Band { .. } => BAND,
+            Task::All(_) => unreachable!("windows are short"),
+        };
+        self.spent.fetch_add(ticks, Relaxed);
+        self.machine.spend(ticks);
+        match image.perform(task) {
+            Ok(done) => image.finish(done),
+            Err(failure) => return Step::Failed(failure),
+        }
+        Step::Done
+    }
+}
+
+/// Only decoding, which nobody can share, keeps processors from being of use.
+#[test]
+fn an_image_takes_as_long_as_it_is_decoded_or_leaves_few_processors_idle() {
+    const LINES: usize = 28;
+    let (size, target) = ((1080, 1920), (728, 1316));
+    let pixels = vec![0; size.0 * size.1];
+    let method = Method::new(Reference::Torchvision, Isa::best());
+    let resampler = Arc::new(Resampler::new(Pass::resize(size, target), 1, method).unwrap());
+    for in_order in [false, true] {
+        for processors in [(|| 1) as fn() -> usize, || 2, || 8, || 32] {
+            let threads = processors();
+            let source = match in_order {
+                true => Source::scanlines(Grey { size }),
+                false => Source::pixels(PixelView::packed(&pixels[..], size.0, size.1, 1).unwrap()),
+            };
+            let bands = Bands {
+                first: 0,
+                parts: vec![(); target.0 / LINES],
+            };
+            let ahead = Ahead::of(threads);
+            let image = Tasks::new(
+                Arc::clone(&resampler),
+                Nowhere,
+                vec![source],
+                LINES,
+                bands,
+                &ahead,
+            );
+            let machine = Machine::new(processors);
+            let work = Timed {
+                machine: &machine,
+                image: image.unwrap(),
+                spent: AtomicU64::new(0),
+            };
+            let chunks = work.image.staged_chunks as u64;
+            let Report { time, idle } = machine.run(threads, &work);
+            let spent = work.spent.load(Relaxed);
+            let report = format!("{time} of {spent} on {threads}, {idle} idle, {in_order}");
+            let at_once = spent.div_ceil(threads as u64);
+            // All chunks are read one after another; the last is staged, and a band made of it.
+            let chain = u64::from(in_order) * chunks * READ + STAGE + BAND;
+            assert_eq!(idle, time * threads as u64 - spent, "{report}");
+            match in_order && threads > 1 {
+                true => assert_eq!(time, chain, "{report}"),
+                // At the beginning and at the end there is not enough for all.
+                false => assert!(time <= at_once + STAGE + BAND, "{report}"),
             }
         }
     }

@@ -196,9 +196,8 @@ fn tiles_are_written_one_after_another() {
         let rows = RowWriter::new(patches, Temporal::Full, &NORMALIZATION, reference, isa);
         let rows: RowWriter<f32> = rows.unwrap();
         for (writer, kept) in [(planes, tile), (rows, 32)] {
-            let plan = writer.trimmed(plan).unwrap();
-            let grid = writer.grid(&plan).unwrap();
-            let mut out = vec![-1.0; grid.patches() * writer.columns()];
+            let plan = plan.cut(writer.cut()).unwrap();
+            let mut out = vec![-1.0; plan.grid().patches() * writer.columns()];
             let input = [Input::Pixels(view)];
             let image = Image {
                 frames: &input,
