@@ -21,18 +21,17 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
-mod ahead;
 pub(crate) mod band;
 pub(crate) mod blend;
+mod column;
 pub(crate) mod deinterleave;
 pub(crate) mod horizontal;
 mod isa;
+mod pair_axis;
 pub(crate) mod rows;
 mod scalar;
 pub(crate) mod staged;
 mod taps;
-mod turn;
-mod turned;
 pub(crate) mod values;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod vector;
@@ -41,15 +40,6 @@ pub(crate) mod vertical;
 mod x86_64;
 
 pub use isa::Isa;
-
-#[cfg(target_arch = "aarch64")]
-use aarch64::prefetch;
-#[cfg(target_arch = "x86_64")]
-use x86_64::prefetch;
-
-/// Asks for the cache line at `address`, which we cannot do on this processor.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn prefetch(address: *const u8) {}
 
 /// The samples of scanlines 2k and 2k + 1 in one place, 0 to 255.
 pub(crate) type Pair = [i16; 2];

@@ -39,7 +39,9 @@ pub(crate) fn write_band<T: Store + Copy>(
     match isa.backend() {
         Backend::Scalar => scalar::write_band(bands, shape, values, rows),
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-        _ => vector::write_band(isa, bands, shape, values, rows, stream),
+        Backend::Vector(isa) => {
+            vector::write_band(isa.baseline(), bands, shape, values, rows, stream)
+        }
     }
 }
 
@@ -60,6 +62,8 @@ pub(crate) fn write_plane<T: Store + Copy>(
     match isa.backend() {
         Backend::Scalar => scalar::write_plane(band, channel, width, values, plane),
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-        _ => vector::write_plane(band, channel, width, values, plane, stream),
+        Backend::Vector(isa) => {
+            vector::write_plane(isa.baseline(), band, channel, width, values, plane, stream);
+        }
     }
 }

@@ -10,6 +10,7 @@ pub(super) mod blend;
 pub(super) mod deinterleave;
 pub(super) mod elements;
 pub(super) mod neon;
+pub(super) mod quads;
 pub(super) mod turn;
 pub(super) mod vertical;
 

@@ -5,7 +5,7 @@ use bytemuck::Pod;
 use super::processor::elements::Constants;
 use super::sink::Sink;
 use crate::kernels::band::{Band, RowShape};
-use crate::kernels::isa::{Backend, Isa};
+use crate::kernels::isa::Baseline;
 use crate::kernels::scalar;
 use crate::kernels::values::{Affine, Values};
 
@@ -44,20 +44,18 @@ impl Store for u8 {
 
 /// See [`crate::kernels::rows::write_band`], which has checked that the bands hold all patches.
 pub(in crate::kernels) fn write_band<T: Store>(
-    isa: Isa,
+    _: Baseline,
     bands: &[Band<'_>],
     shape: RowShape,
     values: &Values<T>,
     rows: &mut [T],
     stream: bool,
 ) {
-    let Some((affine, rescales)) =
-        arithmetic(values).filter(|_| shape.patch >= SAMPLES && isa.backend() != Backend::Scalar)
-    else {
+    let Some((affine, rescales)) = arithmetic(values).filter(|_| shape.patch >= SAMPLES) else {
         return scalar::write_band(bands, shape, values, rows);
     };
-    // SAFETY: every vector backend of the processor has these instructions. Patches have eight samples
-    // at least, and bands hold all of them.
+    // SAFETY: the processor has what it is proved to have. Patches have eight samples at least, and bands hold all
+    // of them.
     unsafe {
         match (shape.patch, rescales) {
             (14, false) => write_rows::<T, 14, false>(bands, shape, &affine, rows, stream),
@@ -72,6 +70,7 @@ pub(in crate::kernels) fn write_band<T: Store>(
 
 /// See [`crate::kernels::rows::write_plane`], which has checked that the band holds the plane.
 pub(in crate::kernels) fn write_plane<T: Store>(
+    _: Baseline,
     band: Band<'_>,
     channel: usize,
     width: usize,
@@ -82,8 +81,8 @@ pub(in crate::kernels) fn write_plane<T: Store>(
     let Some((affine, rescales)) = arithmetic(values).filter(|_| width >= SAMPLES) else {
         return scalar::write_plane(band, channel, width, values, plane);
     };
-    // SAFETY: every vector backend of the processor has these instructions. Scanlines have eight samples
-    // at least, and the band holds all of them.
+    // SAFETY: the processor has what it is proved to have. Scanlines have eight samples at least, and the band holds
+    // all of them.
     unsafe {
         if rescales {
             write_lines::<T, true>(band, channel, width, &affine[channel], plane, stream);

@@ -3,16 +3,17 @@
 use crate::kernels::Pair;
 #[cfg(target_arch = "aarch64")]
 use crate::kernels::aarch64::vertical;
-use crate::kernels::isa::{Backend, Isa};
+use crate::kernels::column::{COLUMN, COLUMN_STRIDE, Column};
+use crate::kernels::isa::{Baseline, VectorIsa};
+use crate::kernels::pair_axis::Positions;
+#[cfg(target_arch = "x86_64")]
 use crate::kernels::scalar;
 use crate::kernels::taps::Weights;
-use crate::kernels::turned::{COLUMN, COLUMN_STRIDE, Column};
-use crate::kernels::vertical::Windows;
 
 /// Combines what `lines` have from `at` on. [`crate::kernels::vertical::Vertical`] has checked that they have as
 /// much as `out`.
 pub(in crate::kernels) fn combine(
-    isa: Isa,
+    isa: VectorIsa,
     lines: &[&[Pair]],
     weights: Weights<'_>,
     precision: u32,
@@ -20,27 +21,28 @@ pub(in crate::kernels) fn combine(
     out: &mut [u8],
 ) {
     let wide = is_wide(weights, lines.len());
-    // SAFETY: the processor has the instructions of an `Isa`; lines and weights have the lengths that were
-    // asserted, here and by the caller.
+    // SAFETY: the processor has what it is proved to have; lines and weights have the lengths that were asserted, here
+    // and by the caller.
     unsafe {
-        match (isa.backend(), wide) {
-            (Backend::Scalar, _) => scalar::combine(lines, weights, precision, at, out),
+        match (isa, wide) {
             #[cfg(target_arch = "x86_64")]
-            (Backend::Avx2, false) => {
+            (VectorIsa::Avx2(_), false) => {
                 with_avx2::combine::<false>(lines, weights, precision, at, out)
             }
             #[cfg(target_arch = "x86_64")]
-            (Backend::Avx2, true) => with_avx2::combine::<true>(lines, weights, precision, at, out),
+            (VectorIsa::Avx2(_), true) => {
+                with_avx2::combine::<true>(lines, weights, precision, at, out)
+            }
             #[cfg(target_arch = "x86_64")]
-            (Backend::Avx512, false) => {
+            (VectorIsa::Avx512(_), false) => {
                 with_avx512::combine::<false>(lines, weights, precision, at, out);
             }
             #[cfg(target_arch = "x86_64")]
-            (Backend::Avx512, true) => {
+            (VectorIsa::Avx512(_), true) => {
                 with_avx512::combine::<true>(lines, weights, precision, at, out)
             }
             #[cfg(target_arch = "aarch64")]
-            (Backend::Neon, _) => {
+            (VectorIsa::Neon(_), _) => {
                 let lines = lines.iter().copied();
                 vertical::combine::<8, 16>(lines, weights, precision, at, out);
             }
@@ -48,36 +50,28 @@ pub(in crate::kernels) fn combine(
     }
 }
 
-/// Combines `windows` of turned `columns`, one after another: what the registers of a processor hold of scanlines is
+/// Makes `positions` of turned `columns`, one after another: what the registers of a processor hold of scanlines is
 /// all of a column. Does a `step` before each.
-pub(in crate::kernels) fn combine_columns(
-    isa: Isa,
-    windows: Windows<'_>,
+pub(super) fn combine_columns(
+    _: Baseline,
+    positions: Positions<'_>,
     columns: &[Column],
     step: impl FnMut(),
     out: &mut [[u8; COLUMN_STRIDE]],
 ) {
-    let wide = !windows.weights.high.is_empty();
-    // SAFETY: the processor has the instructions of an `Isa`.
+    // SAFETY: the processor has what it is proved to have.
+    #[cfg(target_arch = "x86_64")]
     unsafe {
-        match (isa.backend(), wide) {
-            #[cfg(target_arch = "x86_64")]
-            (Backend::Avx2, false) => columns_with_avx2::<false>(windows, columns, step, out),
-            #[cfg(target_arch = "x86_64")]
-            (Backend::Avx2, true) => columns_with_avx2::<true>(windows, columns, step, out),
-            #[cfg(target_arch = "aarch64")]
-            (Backend::Neon, _) => {
-                let mut step = step;
-                for (index, out) in out.iter_mut().enumerate() {
-                    step();
-                    let (columns, weights) = windows.nth(index, columns);
-                    let columns = bytemuck::cast_slice(columns).chunks_exact(COLUMN);
-                    let out = &mut out[..COLUMN];
-                    vertical::combine::<12, 12>(columns, weights, windows.precision, 0, out);
-                }
-            }
-            _ => unreachable!("no other backend turns scanlines to pairs"),
+        if positions.weights.high.is_empty() {
+            columns_with_avx2::<false>(positions, columns, step, out);
+        } else {
+            columns_with_avx2::<true>(positions, columns, step, out);
         }
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        columns_with_neon(positions, columns, step, out);
     }
 }
 
@@ -179,7 +173,7 @@ kernel!(
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn columns_with_avx2<const WIDE: bool>(
-    windows: Windows<'_>,
+    positions: Positions<'_>,
     columns: &[Column],
     mut step: impl FnMut(),
     out: &mut [[u8; COLUMN_STRIDE]],
@@ -187,11 +181,31 @@ fn columns_with_avx2<const WIDE: bool>(
     const REGISTERS: usize = COLUMN / crate::kernels::x86_64::avx2::SUMS;
     for (index, out) in out.iter_mut().enumerate() {
         step();
-        let (columns, weights) = windows.nth(index, columns);
+        let (columns, weights) = positions.nth(index, columns);
         let columns = bytemuck::cast_slice(columns).chunks_exact(COLUMN);
         let out = out.as_chunks_mut().0;
-        // SAFETY: as many columns as weights.
-        unsafe { with_avx2::block::<WIDE, REGISTERS>(columns, weights, windows.precision, 0, out) };
+        let precision = positions.precision;
+        // SAFETY: as many columns as weights, of as many registers.
+        unsafe { with_avx2::block::<WIDE, REGISTERS>(columns, weights, precision, 0, out) };
+    }
+}
+
+/// See [`combine_columns`].
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+fn columns_with_neon(
+    positions: Positions<'_>,
+    columns: &[Column],
+    mut step: impl FnMut(),
+    out: &mut [[u8; COLUMN_STRIDE]],
+) {
+    for (index, out) in out.iter_mut().enumerate() {
+        step();
+        let (columns, weights) = positions.nth(index, columns);
+        let columns = bytemuck::cast_slice(columns).chunks_exact(COLUMN);
+        let (precision, out) = (positions.precision, &mut out[..COLUMN]);
+        // SAFETY: as many columns as weights, each as long as what comes out.
+        unsafe { vertical::combine::<12, 12>(columns, weights, precision, 0, out) };
     }
 }
 
