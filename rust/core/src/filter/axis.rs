@@ -1,8 +1,9 @@
 //! The weights of one axis: float64 tables, rounded to fixed point.
 
-use std::iter;
 use std::ops::Range;
+use std::{array, iter};
 
+use super::exact::{ABREAST, Exact};
 use super::{Filter, Reference};
 use crate::error::Result;
 use crate::memory;
@@ -46,34 +47,39 @@ impl Axis {
         if source == target {
             return Self::copy(source, positions);
         }
-        let windows = Windows::new(source, target, filter);
-        let inside = |position: isize| usize::try_from(position).ok().filter(|at| *at < target);
+        let mut weights = Exact::new(source, target, filter)?;
         let count = positions.clone().count();
-        let room = count.saturating_mul(windows.most_taps());
+        let room = count.saturating_mul(weights.most_taps());
         let mut exact = memory::with_capacity(room, "resampling weights")?;
         let mut bounds = memory::with_capacity(count, "resampling bounds")?;
         let mut computed = 0;
-        for position in positions {
-            let first = exact.len();
-            let start = match inside(position) {
-                Some(position) => {
+        let last = target as isize - 1;
+        let mut positions = positions.fuse();
+        while bounds.len() < count {
+            let some: [_; ABREAST] = array::from_fn(|_| positions.next());
+            // In place of those outside, and of those there are not, the nearest.
+            let inside = some.map(|position| position.unwrap_or(last).clamp(0, last));
+            let weighed = weights.weigh(inside.map(isize::cast_unsigned));
+            for (lane, position) in some.into_iter().flatten().enumerate() {
+                let (first, (start, weights)) = (exact.len(), weighed.of(lane));
+                let start = if position == inside[lane] {
                     computed += 1;
-                    windows.weigh(position, &mut exact)
-                }
-                None => {
+                    exact.extend(weights);
+                    start
+                } else {
                     exact.push(0.0);
                     if position < 0 { 0 } else { source - 1 }
-                }
-            };
-            bounds.push(Bounds {
-                start,
-                first,
-                taps: exact.len() - first,
-            });
+                };
+                bounds.push(Bounds {
+                    start,
+                    first,
+                    taps: exact.len() - first,
+                });
+            }
         }
         let mut largest = exact.iter().copied().fold(0.0, f64::max);
         if computed < target && reference == Reference::Torchvision {
-            largest = largest.max(windows.largest(target)?);
+            largest = largest.max(weights.largest());
         }
         let precision = precision(reference, largest);
 
@@ -218,64 +224,6 @@ fn precision(reference: Reference, largest: f64) -> u32 {
             .find(|bits| 0.5 + largest * f64::from(2u32 << bits) >= f64::from(1 << 15))
             .unwrap_or(MOST),
         Reference::Pillow12 | Reference::Pillow13 => MOST,
-    }
-}
-
-/// The windows of an antialiasing filter between two lengths, in float64.
-struct Windows {
-    kernel: fn(f64) -> f64,
-    source: usize,
-    scale: f64,
-    support: f64,
-    inverse_stretch: f64,
-}
-
-impl Windows {
-    fn new(source: usize, target: usize, filter: Filter) -> Self {
-        let (radius, kernel) = filter.kernel();
-        let scale = source as f64 / target as f64;
-        let stretch = scale.max(1.0);
-        Self {
-            kernel,
-            source,
-            scale,
-            support: radius * stretch,
-            // The references multiply by this reciprocal rather than divide.
-            inverse_stretch: 1.0 / stretch,
-        }
-    }
-
-    fn most_taps(&self) -> usize {
-        (self.support.ceil() as usize * 2 + 1).min(self.source)
-    }
-
-    /// Appends the normalised weights of output `position` to `weights` and returns the first
-    /// source position.
-    fn weigh(&self, position: usize, weights: &mut Vec<f64>) -> usize {
-        let center = self.scale * (position as f64 + 0.5);
-        let start = (center - self.support + 0.5).max(0.0) as usize;
-        let end = ((center + self.support + 0.5) as usize).min(self.source);
-        let first = weights.len();
-        let mut sum = 0.0;
-        for tap in start..end {
-            let weight = (self.kernel)((tap as f64 - center + 0.5) * self.inverse_stretch);
-            sum += weight;
-            weights.push(weight);
-        }
-        for weight in &mut weights[first..] {
-            *weight /= sum;
-        }
-        start
-    }
-
-    /// The largest weight of all positions up to `target`.
-    fn largest(&self, target: usize) -> Result<f64> {
-        let mut weights = memory::with_capacity(self.most_taps(), "resampling weights")?;
-        Ok((0..target).fold(0.0, |largest, position| {
-            weights.clear();
-            self.weigh(position, &mut weights);
-            weights.iter().copied().fold(largest, f64::max)
-        }))
     }
 }
 

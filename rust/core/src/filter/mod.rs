@@ -1,6 +1,7 @@
 //! What an output sample is made of: whose arithmetic, which source samples, with which weights.
 
 mod axis;
+mod exact;
 mod kernel;
 mod reference;
 

@@ -39,9 +39,7 @@ pub(crate) fn write_band<T: Store + Copy>(
     match isa.backend() {
         Backend::Scalar => scalar::write_band(bands, shape, values, rows),
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-        Backend::Vector(isa) => {
-            vector::write_band(isa.baseline(), bands, shape, values, rows, stream)
-        }
+        Backend::Vector(isa) => vector::write_band(isa, bands, shape, values, rows, stream),
     }
 }
 

@@ -1,13 +1,17 @@
 //! Patch rows from bands of samples.
 
+use std::array;
+
 use bytemuck::Pod;
 
 use super::processor::elements::Constants;
 use super::sink::Sink;
 use crate::kernels::band::{Band, RowShape};
-use crate::kernels::isa::Baseline;
+use crate::kernels::isa::{Baseline, VectorIsa};
 use crate::kernels::scalar;
 use crate::kernels::values::{Affine, Values};
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::x86_64::lookup::Lookup;
 
 /// Samples that become elements at once.
 const SAMPLES: usize = 8;
@@ -44,7 +48,7 @@ impl Store for u8 {
 
 /// See [`crate::kernels::rows::write_band`], which has checked that the bands hold all patches.
 pub(in crate::kernels) fn write_band<T: Store>(
-    _: Baseline,
+    isa: VectorIsa,
     bands: &[Band<'_>],
     shape: RowShape,
     values: &Values<T>,
@@ -54,16 +58,18 @@ pub(in crate::kernels) fn write_band<T: Store>(
     let Some((affine, rescales)) = arithmetic(values).filter(|_| shape.patch >= SAMPLES) else {
         return scalar::write_band(bands, shape, values, rows);
     };
+    let channels =
+        array::from_fn(|channel| Channel::new(isa, affine[channel], &values.table[channel]));
     // SAFETY: the processor has what it is proved to have. Patches have eight samples at least, and bands hold all
     // of them.
     unsafe {
         match (shape.patch, rescales) {
-            (14, false) => write_rows::<T, 14, false>(bands, shape, &affine, rows, stream),
-            (14, true) => write_rows::<T, 14, true>(bands, shape, &affine, rows, stream),
-            (16, false) => write_rows::<T, 16, false>(bands, shape, &affine, rows, stream),
-            (16, true) => write_rows::<T, 16, true>(bands, shape, &affine, rows, stream),
-            (_, false) => write_rows::<T, 0, false>(bands, shape, &affine, rows, stream),
-            (_, true) => write_rows::<T, 0, true>(bands, shape, &affine, rows, stream),
+            (14, false) => write_rows::<T, 14, false>(bands, shape, &channels, rows, stream),
+            (14, true) => write_rows::<T, 14, true>(bands, shape, &channels, rows, stream),
+            (16, false) => write_rows::<T, 16, false>(bands, shape, &channels, rows, stream),
+            (16, true) => write_rows::<T, 16, true>(bands, shape, &channels, rows, stream),
+            (_, false) => write_rows::<T, 0, false>(bands, shape, &channels, rows, stream),
+            (_, true) => write_rows::<T, 0, true>(bands, shape, &channels, rows, stream),
         }
     }
 }
@@ -147,6 +153,54 @@ unsafe fn write_run<T: Store, const RESCALES: bool>(
     }
 }
 
+/// How samples of one channel become elements.
+struct Channel {
+    affine: Affine,
+    #[cfg(target_arch = "x86_64")]
+    lookup: Option<Lookup>,
+}
+
+impl Channel {
+    #[cfg(target_arch = "x86_64")]
+    fn new<T: Pod>(isa: VectorIsa, affine: Affine, table: &[T; 256]) -> Self {
+        let lookup = isa.avx512().and_then(|avx512| Lookup::new(table, avx512));
+        Self { affine, lookup }
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    fn new<T: Pod>(_: VectorIsa, affine: Affine, _: &[T; 256]) -> Self {
+        Self { affine }
+    }
+
+    /// Writes the elements of a patch, whose lines are `stride` samples apart.
+    ///
+    /// # Safety
+    /// A patch of at least 8 pixels; all of its samples, and room for as many elements.
+    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+    #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+    #[inline]
+    unsafe fn write<T: Store, const RESCALES: bool>(
+        &self,
+        samples: &[u8],
+        stride: usize,
+        patch: usize,
+        out: &mut [T],
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(lookup) = &self.lookup
+            && Lookup::takes(samples, stride, patch)
+        {
+            // SAFETY: who has a table has proved that the processor has AVX-512.
+            return unsafe { lookup.write_lines(samples, stride, patch, out) };
+        }
+        let constants = Constants::new(&self.affine);
+        for (y, run) in out.chunks_exact_mut(patch).enumerate() {
+            // SAFETY: by the contract above.
+            unsafe { write_run::<T, RESCALES>(samples.as_ptr().add(y * stride), &constants, run) };
+        }
+    }
+}
+
 /// Patches of `PATCH` pixels, or of any number if that is 0.
 ///
 /// # Safety
@@ -156,11 +210,10 @@ unsafe fn write_run<T: Store, const RESCALES: bool>(
 unsafe fn write_rows<T: Store, const PATCH: usize, const RESCALES: bool>(
     bands: &[Band<'_>],
     shape: RowShape,
-    affine: &[Affine; 3],
+    channels: &[Channel; 3],
     rows: &mut [T],
     stream: bool,
 ) {
-    let constants = affine.each_ref().map(|affine| Constants::new(affine));
     let columns = shape.columns();
     let count = rows.len() / columns;
     let mut sink = Sink::new(rows, columns, stream);
@@ -169,10 +222,10 @@ unsafe fn write_rows<T: Store, const PATCH: usize, const RESCALES: bool>(
         // SAFETY: by the contract above, for the patch at this corner; elements that are samples are bytes.
         unsafe {
             if T::COMPUTED {
-                for (channel, constants) in constants.iter().enumerate() {
+                for (index, channel) in channels.iter().enumerate() {
                     let plane = sink.piece(columns / 3);
                     write_plane_of_row::<T, PATCH, RESCALES>(
-                        bands, shape, constants, corner, channel, plane,
+                        bands, shape, channel, corner, index, plane,
                     );
                     sink.store();
                 }
@@ -196,24 +249,18 @@ unsafe fn write_rows<T: Store, const PATCH: usize, const RESCALES: bool>(
 unsafe fn write_plane_of_row<T: Store, const PATCH: usize, const RESCALES: bool>(
     bands: &[Band<'_>],
     shape: RowShape,
-    constants: &Constants,
+    channel: &Channel,
     (top, left): (usize, usize),
-    channel: usize,
+    index: usize,
     plane: &mut [T],
 ) {
     let patch = if PATCH == 0 { shape.patch } else { PATCH };
     let area = patch * patch;
     for (slot, band) in plane.chunks_exact_mut(area).zip(bands) {
         let line = 3 * band.stride();
-        let first = top * line + channel * band.stride() + left;
-        for (y, run) in slot.chunks_exact_mut(patch).enumerate() {
-            // SAFETY: the band has `patch` samples from `left` on in each plane of a scanline, and a run
-            // has as many elements.
-            unsafe {
-                let samples = band.samples().as_ptr().add(first + y * line);
-                write_run::<T, RESCALES>(samples, constants, run);
-            }
-        }
+        let first = top * line + index * band.stride() + left;
+        // SAFETY: the band has `patch` samples from `left` on in each plane of a scanline.
+        unsafe { channel.write::<T, RESCALES>(&band.samples()[first..], line, patch, slot) };
     }
     // The last frame stands for those that its group lacks.
     for slot in bands.len()..shape.slots {

@@ -13,6 +13,7 @@ pub(super) mod blend;
 pub(super) mod deinterleave;
 pub(super) mod deinterleave_vbmi;
 pub(super) mod elements;
+pub(super) mod lookup;
 pub(super) mod quads;
 pub(super) mod stream;
 pub(super) mod turn;
