@@ -25,6 +25,7 @@ pub(crate) mod band;
 pub(crate) mod blend;
 mod column;
 pub(crate) mod deinterleave;
+pub(crate) mod element;
 pub(crate) mod horizontal;
 mod isa;
 mod pair_axis;

@@ -1,29 +1,18 @@
 //! Patch rows from bands of samples.
 
 use super::band::{Band, RowShape};
+use super::element::Store;
 use super::isa::{Backend, Isa};
 use super::scalar;
 use super::values::Values;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::vector;
 
-/// Element types that the backends of this processor can store.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-pub trait Store: vector::Store {}
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-impl<T: vector::Store> Store for T {}
-
-/// Element types that the backends of this processor can store.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub trait Store {}
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-impl<T> Store for T {}
-
 /// Writes the rows of one band. With `stream` they bypass the cache, which helps where they are too
 /// many to stay in it.
 ///
 /// Panics if the bands do not hold all scanlines of a line of blocks, or end before the last patch.
-pub(crate) fn write_band<T: Store + Copy>(
+pub(crate) fn write_band<T: Store>(
     isa: Isa,
     bands: &[Band<'_>],
     shape: RowShape,
@@ -47,7 +36,7 @@ pub(crate) fn write_band<T: Store + Copy>(
 /// above.
 ///
 /// Panics if the band does not hold them.
-pub(crate) fn write_plane<T: Store + Copy>(
+pub(crate) fn write_plane<T: Store>(
     isa: Isa,
     band: Band<'_>,
     channel: usize,

@@ -28,6 +28,6 @@ use super::x86_64 as processor;
 pub(super) use columns::Columns;
 pub(super) use deinterleave::{deinterleave, interleave, over_white};
 pub(super) use keep::keep;
-pub(super) use rows::{Store, write_band, write_plane};
+pub(super) use rows::{write_band, write_plane};
 pub(super) use turned::Turned;
 pub(super) use vertical::combine;

@@ -2,49 +2,20 @@
 
 use std::array;
 
-use bytemuck::Pod;
+use bytemuck::{Pod, cast_mut};
 
-use super::processor::elements::Constants;
+use super::processor::elements::{Constants, SAMPLES, bfloat16, float16, float32};
 use super::sink::Sink;
 use crate::kernels::band::{Band, RowShape};
+use crate::kernels::element::{Kind, Store};
 use crate::kernels::isa::{Baseline, VectorIsa};
 use crate::kernels::scalar;
 use crate::kernels::values::{Affine, Values};
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::x86_64::lookup::Lookup;
 
-/// Samples that become elements at once.
-const SAMPLES: usize = 8;
-
 /// Bytes of samples that are copied at once.
 const COPIED: usize = 16;
-
-/// Element types that are stored eight at a time.
-pub trait Store: Pod {
-    /// Whether elements are computed from samples, rather than the samples themselves.
-    const COMPUTED: bool;
-
-    /// Stores the elements of eight samples, normalised by `constants` if they are computed, and rescaled
-    /// before that if `RESCALES`.
-    ///
-    /// # Safety
-    /// A processor with a vector backend; 8 readable bytes at `samples` and 8 writable elements at `out`.
-    unsafe fn store<const RESCALES: bool>(
-        out: *mut Self,
-        samples: *const u8,
-        constants: &Constants,
-    );
-}
-
-impl Store for u8 {
-    const COMPUTED: bool = false;
-
-    #[inline]
-    unsafe fn store<const RESCALES: bool>(out: *mut Self, samples: *const u8, _: &Constants) {
-        // SAFETY: by the trait's contract.
-        unsafe { std::ptr::copy_nonoverlapping(samples, out, SAMPLES) };
-    }
-}
 
 /// See [`crate::kernels::rows::write_band`], which has checked that the bands hold all patches.
 pub(in crate::kernels) fn write_band<T: Store>(
@@ -101,7 +72,7 @@ pub(in crate::kernels) fn write_plane<T: Store>(
 /// The arithmetic that gives the elements of `values`, if there is one, and whether it rescales.
 fn arithmetic<T: Store>(values: &Values<T>) -> Option<([Affine; 3], bool)> {
     let affine = match values.affine {
-        _ if !T::COMPUTED => [Affine::IDENTITY; 3],
+        _ if T::KIND == Kind::Uint8 => [Affine::IDENTITY; 3],
         affine => affine?,
     };
     let rescales = |affine: &Affine| affine.scale != Affine::IDENTITY.scale;
@@ -143,13 +114,32 @@ unsafe fn write_run<T: Store, const RESCALES: bool>(
     run: &mut [T],
 ) {
     let (out, last) = (run.as_mut_ptr(), run.len() - SAMPLES);
-    // SAFETY: by the contract above; every store ends within the run.
-    unsafe {
-        for x in (0..last).step_by(SAMPLES) {
-            T::store::<RESCALES>(out.add(x), samples.add(x), constants);
-        }
-        // The last store is moved back to end where the run does.
-        T::store::<RESCALES>(out.add(last), samples.add(last), constants);
+    let write = |x: usize| {
+        // SAFETY: eight elements from `x` on end within the run, and as many samples with them.
+        let (samples, out) = unsafe { (&*samples.add(x).cast(), &mut *out.add(x).cast()) };
+        store::<T, RESCALES>(samples, constants, out);
+    };
+    for x in (0..last).step_by(SAMPLES) {
+        write(x);
+    }
+    // The last store is moved back to end where the run does.
+    write(last);
+}
+
+/// Stores the elements of eight samples.
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+#[inline]
+fn store<T: Store, const RESCALES: bool>(
+    samples: &[u8; SAMPLES],
+    constants: &Constants,
+    out: &mut [T; SAMPLES],
+) {
+    match T::KIND {
+        Kind::Uint8 => *cast_mut(out) = *samples,
+        Kind::Float32 => float32::<RESCALES>(samples, constants, cast_mut(out)),
+        Kind::Float16 => float16::<RESCALES>(samples, constants, cast_mut(out)),
+        Kind::Bfloat16 => bfloat16::<RESCALES>(samples, constants, cast_mut(out)),
     }
 }
 
@@ -195,7 +185,7 @@ impl Channel {
         }
         let constants = Constants::new(&self.affine);
         for (y, run) in out.chunks_exact_mut(patch).enumerate() {
-            // SAFETY: by the contract above.
+            // SAFETY: a line has as many samples as a run of the patch has elements.
             unsafe { write_run::<T, RESCALES>(samples.as_ptr().add(y * stride), &constants, run) };
         }
     }
@@ -219,9 +209,9 @@ unsafe fn write_rows<T: Store, const PATCH: usize, const RESCALES: bool>(
     let mut sink = Sink::new(rows, columns, stream);
     for index in 0..count {
         let corner = shape.corner(index);
-        // SAFETY: by the contract above, for the patch at this corner; elements that are samples are bytes.
+        // SAFETY: bands hold all patches, and so the one at this corner; elements that are samples are bytes.
         unsafe {
-            if T::COMPUTED {
+            if T::KIND != Kind::Uint8 {
                 for (index, channel) in channels.iter().enumerate() {
                     let plane = sink.piece(columns / 3);
                     write_plane_of_row::<T, PATCH, RESCALES>(
