@@ -68,7 +68,7 @@ pub(super) fn combine_columns(
             columns_with_avx2::<true>(positions, columns, step, out);
         }
     }
-    // SAFETY: as above.
+    // SAFETY: the processor has what it is proved to have.
     #[cfg(target_arch = "aarch64")]
     unsafe {
         columns_with_neon(positions, columns, step, out);
@@ -106,7 +106,7 @@ macro_rules! kernel {
                 let out = out.as_chunks_mut::<BYTES>().0;
                 for (at, out) in (at..).step_by(BYTES).zip(out) {
                     let (lines, out) = (lines.iter().copied(), std::slice::from_mut(out));
-                    // SAFETY: by the contract above.
+                    // SAFETY: what is left of lines is as long as what is left of `out`, a register at least.
                     unsafe { block::<WIDE, 4>(lines, weights, precision, at, out) };
                 }
             }
@@ -128,7 +128,7 @@ macro_rules! kernel {
                 let mut low = [begin(scalar::half(precision)); REGISTERS];
                 let mut high = [zero; REGISTERS];
                 for (index, line) in lines.enumerate() {
-                    // SAFETY: by the contract above.
+                    // SAFETY: there is a weight for each line, and so many registers in it from `at` on.
                     let (taps, samples) = unsafe {
                         let samples = line.as_ptr().add(at).cast::<[[Pair; SUMS]; REGISTERS]>();
                         (*weights.low.get_unchecked(index), &*samples)
@@ -138,7 +138,7 @@ macro_rules! kernel {
                         *sum = multiply_add(*sum, load_pairs(samples), taps);
                     }
                     if WIDE {
-                        // SAFETY: as above.
+                        // SAFETY: where weights are wide, as many have upper halves.
                         let taps = splat(word(unsafe { *weights.high.get_unchecked(index) }));
                         for (sum, samples) in high.iter_mut().zip(samples) {
                             *sum = multiply_add(*sum, load_pairs(samples), taps);

@@ -102,6 +102,13 @@ impl Bytes {
     }
 
     /// Those of `samples`, of which the upper bit chooses between two halves.
+    ///
+    /// ```text
+    /// samples     s0 s1 s2 ... s63                   (bytes)
+    /// lower       byte s0 % 128 of the first and the second register, byte s1 % 128, ...
+    /// upper       the same of the third and the fourth
+    /// blended     upper where a sample is 128 or more
+    /// ```
     #[target_feature(enable = "avx512bw,avx512vbmi")]
     #[inline]
     fn of(self, samples: __m512i) -> __m512i {

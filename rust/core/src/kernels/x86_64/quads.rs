@@ -130,7 +130,8 @@ impl Quads {
     }
 
     /// # Safety
-    /// Scanlines as long as they say or as the reach, a ring that holds an output and a block, and room for the columns.
+    /// Scanlines as long as they say or as the reach, a ring that holds an output and a block, and room for the
+    /// columns.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     unsafe fn combine<const DIGITS: usize>(
         &self,
