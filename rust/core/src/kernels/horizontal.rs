@@ -4,7 +4,7 @@ use super::isa::{Backend, Isa};
 use super::staged::{InPlace, Staged};
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::vector;
-use super::{Pair, WIDEST, plane_stride, scalar};
+use super::{Pair, plane_stride, scalar};
 use crate::error::Result;
 use crate::filter::Axis;
 use crate::pixels::{Bytes, PixelFormat};
@@ -55,7 +55,7 @@ impl Horizontal {
                     let turned = vector::Turned::new(&axis, isa)?;
                     // Sixteen scanlines are read side by side, which would share few places of a cache if they
                     // were a power of two apart.
-                    let reach = plane_stride(turned.reach().max(width)) | WIDEST;
+                    let reach = plane_stride(turned.reach().max(width)) | super::WIDEST;
                     (Kernel::Turned(turned), reach)
                 }
             },

@@ -29,6 +29,8 @@ pub(crate) mod element;
 pub(crate) mod horizontal;
 mod isa;
 mod pair_axis;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod prefetch;
 pub(crate) mod rows;
 mod scalar;
 pub(crate) mod staged;

@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::filter::Axis;
 use crate::kernels::column::Column;
 use crate::kernels::isa::Avx512;
+use crate::kernels::prefetch::Prefetch;
 use crate::kernels::staged::InPlace;
 use crate::pixels::PixelFormat;
 
@@ -33,7 +34,7 @@ impl Quads {
         _: &[u8],
         _: usize,
         _: InPlace<'_>,
-        _: impl FnMut(),
+        _: Prefetch<'_>,
         _: &mut [Column],
         _: &mut [u8],
     ) {

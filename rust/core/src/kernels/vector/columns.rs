@@ -9,13 +9,13 @@
 
 use bytemuck::Zeroable;
 
-use super::prefetch::Prefetch;
 use super::weight_parts::WeightParts;
 use crate::error::Result;
 use crate::filter::Axis;
 #[cfg(target_arch = "aarch64")]
 use crate::kernels::aarch64::neon;
 use crate::kernels::isa::VectorIsa;
+use crate::kernels::prefetch::Prefetch;
 use crate::kernels::staged::Staged;
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::x86_64::{avx2, avx512};

@@ -1,8 +1,8 @@
 //! Two scanlines to pairs, where the width stays as it is.
 
-use super::prefetch::Prefetch;
 use crate::kernels::Pair;
 use crate::kernels::isa::VectorIsa;
+use crate::kernels::prefetch::Prefetch;
 use crate::kernels::staged::Staged;
 use crate::pixels::Bytes;
 

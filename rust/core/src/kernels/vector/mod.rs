@@ -12,7 +12,6 @@
 mod columns;
 mod deinterleave;
 mod keep;
-mod prefetch;
 mod rows;
 mod sink;
 mod turn;

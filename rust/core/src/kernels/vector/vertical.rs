@@ -6,6 +6,7 @@ use crate::kernels::aarch64::vertical;
 use crate::kernels::column::{COLUMN, COLUMN_STRIDE, Column};
 use crate::kernels::isa::{Baseline, VectorIsa};
 use crate::kernels::pair_axis::Positions;
+use crate::kernels::prefetch::Prefetch;
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::scalar;
 use crate::kernels::taps::Weights;
@@ -51,27 +52,27 @@ pub(in crate::kernels) fn combine(
 }
 
 /// Makes `positions` of turned `columns`, one after another: what the registers of a processor hold of scanlines is
-/// all of a column. Does a `step` before each.
+/// all of a column.
 pub(super) fn combine_columns(
     _: Baseline,
     positions: Positions<'_>,
     columns: &[Column],
-    step: impl FnMut(),
+    prefetch: &mut Prefetch<'_>,
     out: &mut [[u8; COLUMN_STRIDE]],
 ) {
     // SAFETY: the processor has what it is proved to have.
     #[cfg(target_arch = "x86_64")]
     unsafe {
         if positions.weights.high.is_empty() {
-            columns_with_avx2::<false>(positions, columns, step, out);
+            columns_with_avx2::<false>(positions, columns, prefetch, out);
         } else {
-            columns_with_avx2::<true>(positions, columns, step, out);
+            columns_with_avx2::<true>(positions, columns, prefetch, out);
         }
     }
     // SAFETY: the processor has what it is proved to have.
     #[cfg(target_arch = "aarch64")]
     unsafe {
-        columns_with_neon(positions, columns, step, out);
+        columns_with_neon(positions, columns, prefetch, out);
     }
 }
 
@@ -175,12 +176,12 @@ kernel!(
 fn columns_with_avx2<const WIDE: bool>(
     positions: Positions<'_>,
     columns: &[Column],
-    mut step: impl FnMut(),
+    prefetch: &mut Prefetch<'_>,
     out: &mut [[u8; COLUMN_STRIDE]],
 ) {
     const REGISTERS: usize = COLUMN / crate::kernels::x86_64::avx2::SUMS;
     for (index, out) in out.iter_mut().enumerate() {
-        step();
+        prefetch.step();
         let (columns, weights) = positions.nth(index, columns);
         let columns = bytemuck::cast_slice(columns).chunks_exact(COLUMN);
         let out = out.as_chunks_mut().0;
@@ -196,11 +197,11 @@ fn columns_with_avx2<const WIDE: bool>(
 fn columns_with_neon(
     positions: Positions<'_>,
     columns: &[Column],
-    mut step: impl FnMut(),
+    prefetch: &mut Prefetch<'_>,
     out: &mut [[u8; COLUMN_STRIDE]],
 ) {
     for (index, out) in out.iter_mut().enumerate() {
-        step();
+        prefetch.step();
         let (columns, weights) = positions.nth(index, columns);
         let columns = bytemuck::cast_slice(columns).chunks_exact(COLUMN);
         let (precision, out) = (positions.precision, &mut out[..COLUMN]);

@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::filter::Axis;
 use crate::kernels::column::{COLUMN_STRIDE, Column, LINES};
 use crate::kernels::isa::Avx512;
+use crate::kernels::prefetch::Prefetch;
 use crate::kernels::scalar;
 use crate::kernels::staged::InPlace;
 use crate::kernels::taps;
@@ -105,14 +106,13 @@ impl Quads {
     }
 
     /// Combines 16 scanlines of three planes, `stride` apart, to columns: 16 samples of each channel, one
-    /// after another. What may stay in place is read from `in_place` if there is anything. Does a `step` before
-    /// each column.
+    /// after another. What may stay in place is read from `in_place` if there is anything.
     pub(in crate::kernels) fn run(
         &self,
         planes: &[u8],
         stride: usize,
         in_place: InPlace<'_>,
-        step: impl FnMut(),
+        prefetch: Prefetch<'_>,
         ring: &mut [Column],
         out: &mut [u8],
     ) {
@@ -123,8 +123,8 @@ impl Quads {
         // SAFETY: who has tables has proved what the processor has; what else is asked for was asserted.
         unsafe {
             match self.digits {
-                2 => self.combine::<2>(&lines, step, ring, out),
-                _ => self.combine::<3>(&lines, step, ring, out),
+                2 => self.combine::<2>(&lines, prefetch, ring, out),
+                _ => self.combine::<3>(&lines, prefetch, ring, out),
             }
         }
     }
@@ -136,7 +136,7 @@ impl Quads {
     unsafe fn combine<const DIGITS: usize>(
         &self,
         lines: &Whereabouts,
-        mut step: impl FnMut(),
+        mut prefetch: Prefetch<'_>,
         ring: &mut [Column],
         out: &mut [u8],
     ) {
@@ -156,7 +156,7 @@ impl Quads {
                 unsafe { lines.turn(at, ring.add(turned & mask).cast()) };
                 turned += BLOCK;
             }
-            step();
+            prefetch.step();
             let mut sums = [[zero; 3]; DIGITS];
             sums[0] = [half; 3];
             for (quad, weights) in (start..).zip(record.as_chunks::<DIGITS>().0) {

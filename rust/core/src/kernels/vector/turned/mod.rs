@@ -15,13 +15,13 @@ mod pairs;
 
 use bytemuck::Zeroable;
 
-use super::prefetch::Prefetch;
 use super::processor::quads::Quads;
 use super::turn::turn;
 use crate::error::Result;
 use crate::filter::Axis;
 use crate::kernels::column::{COLUMN_STRIDE, Column, LINES, Workspace};
 use crate::kernels::isa::{Baseline, VectorIsa};
+use crate::kernels::prefetch::Prefetch;
 use crate::kernels::staged::{InPlace, Staged};
 use crate::kernels::{Pair, plane_stride};
 use crate::memory::{self, Buffer};
@@ -101,16 +101,17 @@ impl Turned {
         ahead: &[Bytes<'_>],
         out: &mut [Pair],
     ) {
-        let mut prefetch = Prefetch::new(ahead, self.width);
-        let step = || prefetch.step();
+        let prefetch = Prefetch::new(ahead, self.width);
         let stride = lines.stride();
         let (planes, Some(workspace)) = lines.planes_and_workspace() else {
             unreachable!("scanlines that are turned have a workspace");
         };
         let Workspace { columns, combined } = workspace;
         match &self.grouping {
-            Grouping::Pairs(pairs) => pairs.run(planes, stride, step, columns, combined),
-            Grouping::Quads(quads) => quads.run(planes, stride, in_place, step, columns, combined),
+            Grouping::Pairs(pairs) => pairs.run(planes, stride, prefetch, columns, combined),
+            Grouping::Quads(quads) => {
+                quads.run(planes, stride, in_place, prefetch, columns, combined);
+            }
         }
         self.turn_back(combined, out);
     }

@@ -8,6 +8,7 @@ use crate::kernels::Pair;
 use crate::kernels::column::{COLUMN, COLUMN_STRIDE, Column, LINES};
 use crate::kernels::isa::Baseline;
 use crate::kernels::pair_axis::PairAxis;
+use crate::kernels::prefetch::Prefetch;
 use crate::kernels::vector::turn::{SAMPLES, turn};
 use crate::kernels::vector::vertical::combine_columns;
 
@@ -46,13 +47,12 @@ impl Pairs {
         self.axis.pairs(0).len() + STRIP
     }
 
-    /// Writes the columns that come out to `combined`, of scanlines in `planes` that are `stride` apart. Does a
-    /// `step` before each.
+    /// Writes the columns that come out to `combined`, of scanlines in `planes` that are `stride` apart.
     pub(super) fn run(
         &self,
         planes: &[u8],
         stride: usize,
-        mut step: impl FnMut(),
+        mut prefetch: Prefetch<'_>,
         columns: &mut [Column],
         combined: &mut [u8],
     ) {
@@ -71,7 +71,7 @@ impl Pairs {
             let next = next.unwrap_or(self.axis.len());
             let positions = self.axis.positions(x..next, kept);
             let out = &mut combined[x..next];
-            combine_columns(self.isa, positions, columns, &mut step, out);
+            combine_columns(self.isa, positions, columns, &mut prefetch, out);
             x = next;
         }
     }
