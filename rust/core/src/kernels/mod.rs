@@ -3,7 +3,8 @@
 //! Each operation has a door, which chooses the backend of an [`Isa`]: [`deinterleave`], [`blend`],
 //! [`horizontal`], [`vertical`], [`rows`]. The scalar backend is the oracle: every other equals it on every input, and
 //! is only added together with the suite that executes it. The others are written once, in `vector`, over the
-//! registers that `x86_64` and `aarch64` have. Kernels see slices and tables alone; where
+//! registers that `x86_64` and `aarch64` have. Doors import `vector`, that the registers, and these no more than what
+//! all share: [`isa`], the weights of an axis, scanlines. Kernels see slices and tables alone; where
 //! pixels come from and what becomes of them is for `resize` and `rows` to know.
 //!
 //! Scanlines are resampled two at a time, 2k and 2k + 1, and what comes of them stays together as a

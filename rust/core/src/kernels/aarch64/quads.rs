@@ -21,7 +21,7 @@ impl Quads {
         match *self {}
     }
 
-    pub(in crate::kernels) fn columns(&self) -> usize {
+    pub(in crate::kernels) fn room(&self) -> usize {
         match *self {}
     }
 

@@ -1,6 +1,6 @@
 //! The horizontal pass where neighbouring columns share the samples of a register.
 //!
-//! As many columns as a register has sums are computed together. Their windows of taps overlap, so that
+//! As many columns as a register has sums are computed together. Their taps overlap, so that
 //! one load holds the samples of several; one shuffle gathers two neighbouring taps of every column and
 //! widens them, one multiply-add multiplies. Nothing is transposed.
 //!

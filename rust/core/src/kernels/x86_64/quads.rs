@@ -95,7 +95,7 @@ impl Quads {
     }
 
     /// Quads of columns that there has to be room for, a ring: those of an output and a block fit in.
-    pub(in crate::kernels) fn columns(&self) -> usize {
+    pub(in crate::kernels) fn room(&self) -> usize {
         (self.quads + BLOCK - 1).next_power_of_two()
     }
 
@@ -117,14 +117,14 @@ impl Quads {
         out: &mut [u8],
     ) {
         assert!(stride >= self.reach() && planes.len() >= 3 * LINES * stride);
-        assert!(ring.len().is_power_of_two() && ring.len() >= self.columns());
+        assert!(ring.len().is_power_of_two() && ring.len() >= self.room());
         assert!(out.len() >= self.starts.len() * COLUMN_STRIDE);
         let lines = Whereabouts::of(in_place, |plane| planes[plane * stride..].as_ptr());
         // SAFETY: who has tables has proved what the processor has; what else is asked for was asserted.
         unsafe {
             match self.digits {
-                2 => self.combine::<2>(&lines, prefetch, ring, out),
-                _ => self.combine::<3>(&lines, prefetch, ring, out),
+                2 => self.columns::<2>(&lines, prefetch, ring, out),
+                _ => self.columns::<3>(&lines, prefetch, ring, out),
             }
         }
     }
@@ -133,7 +133,7 @@ impl Quads {
     /// Scanlines as long as they say or as the reach, a ring that holds an output and a block, and room for the
     /// columns.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    unsafe fn combine<const DIGITS: usize>(
+    unsafe fn columns<const DIGITS: usize>(
         &self,
         lines: &Whereabouts,
         mut prefetch: Prefetch<'_>,

@@ -80,8 +80,8 @@ impl Turned {
 
     pub(in crate::kernels) fn workspace(&self) -> Result<Workspace> {
         let columns = match &self.grouping {
-            Grouping::Pairs(pairs) => pairs.columns(),
-            Grouping::Quads(quads) => quads.columns(),
+            Grouping::Pairs(pairs) => pairs.room(),
+            Grouping::Quads(quads) => quads.room(),
         };
         let combined = self
             .width

@@ -43,7 +43,7 @@ impl Pairs {
     }
 
     /// Pairs of columns that there has to be room for: those of an output and a strip.
-    pub(super) fn columns(&self) -> usize {
+    pub(super) fn room(&self) -> usize {
         self.axis.pairs(0).len() + STRIP
     }
 
