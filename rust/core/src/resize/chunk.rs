@@ -94,8 +94,7 @@ impl Chunk {
         }
     }
 
-    /// Makes pairs of the scanlines `lines` of the frame, where the source is those that were read or those
-    /// of `pixels`.
+    /// Makes pairs of the scanlines `lines` of the frame. Those of a source that comes in order have been read.
     pub(super) fn stage<E>(
         &mut self,
         resampler: &Resampler,
