@@ -50,7 +50,11 @@ def test_chosen_configs_replace_the_presets(tmp_path, capsys):
     path = save_image(tmp_path / "a.png", 480, 640)
     checkpoint = tmp_path / "my-checkpoint"
     checkpoint.mkdir()
-    settings = {"min_pixels": 784, "max_pixels": 28 * 28 * 16}
+    settings = {
+        "image_processor_type": "Qwen2VLImageProcessor",
+        "min_pixels": 784,
+        "max_pixels": 28 * 28 * 16,
+    }
     (checkpoint / "preprocessor_config.json").write_text(json.dumps(settings))
     assert main(["inspect", path, "--config", "qwen3-vl", "--config", str(checkpoint)]) == 0
     assert table(capsys.readouterr().out) == [
@@ -61,7 +65,9 @@ def test_chosen_configs_replace_the_presets(tmp_path, capsys):
 
 def test_the_current_folder_is_a_config_with_a_name(tmp_path, capsys, monkeypatch):
     path = save_image(tmp_path / "a.png", 56, 56)
-    (tmp_path / "preprocessor_config.json").write_text('{"patch_size": 14}')
+    (tmp_path / "preprocessor_config.json").write_text(
+        '{"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 14}'
+    )
     monkeypatch.chdir(tmp_path)
     assert main(["inspect", path, "--config", "."]) == 0
     assert table(capsys.readouterr().out)[0][2] == tmp_path.name
@@ -260,3 +266,52 @@ def test_every_family(capsys):
     assert lines["qwen2.5-vl"] == ["392 x 588", "1 x 28 x 42", "1176", "294"]
     assert lines["internvl"] == ["896 x 1344", "tiles 448 x 448", "7", "1792"]
     assert lines["idefics"] == ["224 x 224", "tiles 224 x 224", "1", "-"]
+    # The table of the guide, for this image.
+    titles, lines = families(out)
+    assert titles == ["preset", "size", "tiles", "reference", "tower", "tokens of 400 x 600"]
+    assert list(lines) == list(FAMILIES)
+    assert lines["internvl"] == [
+        "the nearest grid of 1 to 12 tiles",
+        "448 x 448, overview last",
+        "torchvision, Pillow",
+        "internvit-300m, internvit-6b",
+        "1792 of 7 tiles",
+    ]
+    assert lines["llava-1"] == [
+        "shorter side 224",
+        "224 x 224",
+        "torchvision, Pillow",
+        "as llava-1.5",
+        "256",
+    ]
+    assert lines["qwen-vl"][2:] == ["Pillow", "qwen-vl", "256"]
+    assert lines["kimi-k2.5"][2:] == ["torchvision", "-", "330"]
+
+
+def families(text):
+    """The titles and lines of the last table that is printed."""
+    printed = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
+    rule = max(place for place, line in enumerate(printed) if line[0].startswith("─"))
+    return printed[rule - 1], {line[0]: line[1:] for line in printed[rule + 1 :] if any(line)}
+
+
+def test_a_family_that_refuses_an_image_leaves_the_others(tmp_path, capsys):
+    path = save_image(tmp_path / "tall.png", 2000, 300)
+    assert main(["inspect", path, "--config", "all"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[1].startswith(f"  {path}: glm-image: ")
+    titles, lines = families(captured.out)
+    assert titles[-1] == "tokens of 2000 x 300"
+    assert lines["glm-image"][-1] == "-"
+    seen = [line.split()[4] for line in captured.out.splitlines() if path in line]
+    assert seen == [name for name in FAMILIES if name != "glm-image"]
+
+
+def test_each_size_has_a_column(tmp_path, capsys):
+    paths = [save_image(tmp_path / f"{n}.png", 300, side) for n, side in enumerate((90, 80, 90))]
+    assert main(["inspect", *paths, "--config", "all"]) == 0
+    titles, lines = families(capsys.readouterr().out)
+    assert titles[5:] == ["tokens of 300 x 90", "tokens of 300 x 80"]
+    assert lines["clip-224"][-2:] == ["257", "257"]
+    assert main(["inspect", *paths, "--config", "clip-224"]) == 0
+    assert "tower" not in capsys.readouterr().out

@@ -125,6 +125,25 @@ def test_rows_of_other_families(family, form):
         assert np.array_equal(found, item.pixel_values)
 
 
+@pytest.mark.parametrize("family", ["llava-next", "llava-onevision"])
+@pytest.mark.parametrize("form", ["arrays", "bytes"])
+def test_sizes_go_along_where_tiles_are_put_together_again(family, form):
+    processor = ImageProcessor(family, form="rows", return_tensors="np")
+    batch = RowStage(processor, form=form)({"bytes": column([BYTES[0], b"no image", BYTES[1]])})
+    assert [list(size) for size in batch["image_sizes"]] == [[400, 600], [0, 0], [427, 640]]
+    if form == "arrays":
+        assert batch["image_sizes"].dtype == np.int64
+        return
+    for number, item in zip((0, 2), processor(FILES[:2]).split(), strict=True):
+        record = {name: values[number] for name, values in batch.items()}
+        assert "image_sizes" not in read_rows({**record, "image_sizes": None})
+        for found in (read_rows(record), read_rows(record, return_tensors="pt")):
+            assert sorted(found) == ["image_grid_thw", "image_sizes", "pixel_values"]
+            for name, value in item.items():
+                assert np.array_equal(found[name], value)
+                assert str(found[name].dtype).removeprefix("torch.") == str(value.dtype)
+
+
 def test_a_batch_without_images():
     batch = RowStage(PROCESSOR)({"bytes": column([])})
     assert {name: len(values) for name, values in batch.items()} == {

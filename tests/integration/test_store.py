@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
 import qvl_fast
 from qvl_fast import ImageProcessor, ImageRows
 from qvl_fast.cli import main
+from qvl_fast.config import ImageConfig
+from qvl_fast.config.layout import Layout, Stretch
+from qvl_fast.integrations.torch_data import Collate
 from qvl_fast.store import Dataset, StoreError, write_shards
 
 SIZES = {"a.png": (60, 90), "b.png": (112, 84), "c/d.png": (200, 140), "e.png": (56, 300)}
@@ -47,6 +51,85 @@ def test_what_is_written_is_read_again(dtype, temporal, images, tmp_path):
         assert torch.equal(item.pixel_values, expected.pixel_values)
         assert torch.equal(item.image_grid_thw, expected.image_grid_thw)
     assert torch.equal(dataset[-1].pixel_values, dataset[3].pixel_values)
+
+
+@pytest.mark.parametrize("family", ["llava-next", "llava-onevision"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "uint8"])
+def test_sizes_are_kept_where_tiles_are_put_together_again(family, dtype, images, tmp_path):
+    processor = ImageProcessor(family, form="rows", dtype=dtype)
+    assert write_shards(images, tmp_path / "out", processor, shard_size=2_500_000) == []
+    dataset = Dataset(tmp_path / "out")
+    expected = processor(images)
+    for item, wanted in zip(dataset, expected.split(), strict=True):
+        assert sorted(item) == ["image_grid_thw", "image_sizes", "pixel_values"]
+        assert all(torch.equal(item[name], value) for name, value in wanted.items())
+    [batch] = DataLoader(dataset, 4, collate_fn=Collate(), num_workers=1)
+    expected.pop("batch_num_images", None)  # Each is a sample of its own.
+    assert sorted(batch) == sorted(expected)
+    assert all(torch.equal(batch[name], value) for name, value in expected.items())
+    shards = sorted((tmp_path / "out").glob("*.safetensors"))
+    assert len(shards) > 1
+    sizes = [load_file(shard)["image_sizes"] for shard in shards]
+    assert torch.cat(sizes).tolist() == [[*size] for size in SIZES.values()]
+    assert all(size.dtype is torch.int64 for size in sizes)
+
+
+def test_sizes_are_those_of_upright_images(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (300, 100)).save(tmp_path / "side.jpg", exif=exif)
+    processor = ImageProcessor("llava-next", form="rows", return_tensors="np", dtype="uint8")
+    write_shards([tmp_path / "side.jpg"], tmp_path / "out", processor)
+    [item] = Dataset(tmp_path / "out", return_tensors="np")
+    assert item.image_sizes.tolist() == [[300, 100]]
+    assert item.image_sizes.dtype == np.int64
+
+
+def test_sizes_count_towards_a_shard(tmp_path):
+    """Images of so few rows that sizes take their share."""
+    (tmp_path / "in").mkdir()
+    for number in range(150):
+        Image.new("RGB", (8, 8)).save(tmp_path / "in" / f"{number}.png")
+    small = ImageConfig(temporal_patch_size=1, merge_size=1).override(
+        layout=Layout(fit=Stretch(14, 14), tile=(14, 14), stack="padded")
+    )
+    processor = ImageProcessor(small, form="rows", dtype="uint8")
+    for size in range(20_000, 30_000, 1111):
+        out = tmp_path / str(size)
+        assert write_shards([tmp_path / "in"], out, processor, shard_size=size) == []
+        taken = [shard.stat().st_size for shard in sorted(out.glob("*.safetensors"))]
+        assert max(taken) <= size
+        assert min(taken[:-1]) > size - 2000
+        assert len(Dataset(out)) == 150
+
+
+def test_a_folder_from_before_sizes_were_kept_is_made_anew(images, tmp_path):
+    out = tmp_path / "out"
+    processor = ImageProcessor("llava-next", form="rows", dtype="uint8")
+    write_shards(images, out, processor)
+    index = out / "index.json"
+    whole = index.read_text()
+    content = json.loads(whole)
+    for item in content["items"]:
+        del item["image_size"]
+    index.write_text(json.dumps(content))
+    # It is read as ever; rows are right without their sizes.
+    assert sorted(Dataset(out)[0]) == ["image_grid_thw", "pixel_values"]
+    assert write_shards(images, out, processor, resume=True) == []
+    assert index.read_text() == whole.replace("rows-00000", "rows-00001")
+    assert [path.name for path in out.glob("*.safetensors")] == ["rows-00001.safetensors"]
+    assert Dataset(out)[3].image_sizes.tolist() == [[56, 300]]
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*.safetensors")}
+    write_shards(images, out, processor, resume=True)
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*.safetensors")} == before
+
+
+@pytest.mark.parametrize("family", ["qwen2.5-vl", "siglip2-naflex", "clip-224"])
+def test_where_no_tiles_are_put_together_there_are_no_sizes(family, images, tmp_path):
+    processor = ImageProcessor(family, form="rows")
+    write_shards(images, tmp_path / "out", processor)
+    assert sorted(Dataset(tmp_path / "out")[0]) == ["image_grid_thw", "pixel_values"]
+    assert "image_size" not in (tmp_path / "out" / "index.json").read_text()
 
 
 @pytest.fixture
@@ -147,6 +230,9 @@ def test_what_is_no_store_is_refused(folder, tmp_path):
         {"grid": None},
         {"path": 5},
         {"size": True},
+        {"image_size": 5},
+        {"image_size": [5]},
+        {"image_size": [60, 90.0]},
     ],
 )
 def test_an_index_of_other_types_is_refused(changes, folder):

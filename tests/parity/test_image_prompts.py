@@ -108,8 +108,33 @@ TILING = {
         {"image_token": "<image>", "img_patch_token": "<|IMG_PATCH|>"},
     ),
 }
+# Others yet, of which only the tokens are counted.
+HUNYUAN = {
+    "image_token": "<image>",
+    "image_start_token": "<img>",
+    "image_end_token": "</img>",
+}
+HUNYUAN_SIZE = {"size": {"shortest_edge": 512 * 512, "longest_edge": 2048 * 2048}}
+COUNTS = {
+    "hunyuan_vl": ("HunYuanVL", {}, "HunYuanVL", HUNYUAN_SIZE, HUNYUAN),
+    "hunyuan_vl-bare": (
+        "HunYuanVL",
+        {"cat_extra_token": False},
+        "HunYuanVL",
+        {"patch_size": 14, "merge_size": 3, **HUNYUAN_SIZE},
+        HUNYUAN,
+    ),
+}
+SIGLIP = {"size": {"height": 28, "width": 28}}
+COUNTS |= {
+    name: (kind, {}, "Siglip", SIGLIP, {"image_token": "<image>"})
+    for name, kind in (("paligemma", "PaliGemma"), ("colpali", "ColPali"))
+}
 # Families whose processors count the tokens of images of given sizes.
-COUNTED = ["llava", "llava-full", "llava_next", "llava_onevision", "internvl", "qianfan_ocr"]
+COUNTED = [
+    *("llava", "llava-full", "llava_next", "llava_onevision", "internvl", "qianfan_ocr"),
+    *COUNTS,
+]
 
 
 def tokenizer(named):
@@ -129,12 +154,14 @@ def tokenizer(named):
 
 @cache
 def stock(name):
-    kind, settings, image_kind, image_settings, named = {**FAMILIES, **TILING}[name]
+    kind, settings, image_kind, image_settings, named = {**FAMILIES, **TILING, **COUNTS}[name]
     images = {"Clip": "CLIP"}.get(image_kind, image_kind)
     parts = {
         "image_processor": getattr(transformers, f"{images}ImageProcessor")(**image_settings),
         "tokenizer": tokenizer(named),
     }
+    if kind in ("PaliGemma", "ColPali"):  # Which ask their images.
+        parts["image_processor"].image_seq_length = 77
     if kind in ("LlavaOnevision", "InternVL"):
         parts["video_processor"] = getattr(transformers, f"{kind}VideoProcessor")(
             size={"height": 28, "width": 28}
@@ -247,10 +274,41 @@ def test_counts(name, tmp_path, pytestconfig):
     rng = np.random.default_rng(pytestconfig.getoption("--campaign-seed"))
     count = 100 * pytestconfig.getoption("--family-cases")
     sizes = [*np.exp(rng.uniform(0, np.log(4000), (count, 2))).astype(int).tolist(), [1, 1]]
+    if name.startswith("hunyuan_vl"):  # Of Qwen's rule, which refuses thin ones.
+        sizes = [size for size in sizes if max(size) <= 200 * min(size)]
     want = processor._get_num_multimodal_tokens(image_sizes=sizes)["num_image_tokens"]
     # InternVL and its like count the tokens before and after.
     frame = 2 if name in ("internvl", "qianfan_ocr") else 0
     assert [ours.num_tokens(*size) + frame for size in sizes] == want
+
+
+SMALL = {
+    "hidden_size": 8,
+    "intermediate_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "image_size": 64,
+}
+
+
+@pytest.mark.parametrize("patch_size", [16, 32, 14])
+@pytest.mark.parametrize("whole", [False, True], ids=["tower", "model"])
+@pytest.mark.parametrize("kind", ["CLIP", "Siglip", "MetaClip2", "AltCLIP"])
+def test_counts_of_towers_alone(kind, whole, patch_size, tmp_path):
+    """Models without a language model that reads them, by what their towers return."""
+    config = getattr(transformers, f"{kind}VisionConfig")(**SMALL, patch_size=patch_size)
+    tower = getattr(transformers, f"{kind}VisionModel")(config)
+    if whole:
+        config = getattr(transformers, f"{kind}Config")(vision_config=config.to_dict())
+    config.save_pretrained(tmp_path)
+    images = "Siglip" if kind == "Siglip" else "CLIP"
+    stock = getattr(transformers, f"{images}ImageProcessor")(
+        size={"height": 64, "width": 64}, crop_size=64
+    )
+    stock.save_pretrained(tmp_path)
+    ours = ImageProcessor.from_pretrained(tmp_path)
+    want = tower(ours(np.zeros((9, 9, 3), np.uint8)).pixel_values).last_hidden_state.shape[1]
+    assert ours.num_tokens(9, 9) == want
 
 
 @pytest.mark.parametrize("name", ["internvl", *TILING])

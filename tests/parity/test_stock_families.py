@@ -1,7 +1,8 @@
 """Other families than Qwen's: pixels and companions equal those of transformers, bit for bit.
 
-``--family-cases`` says how many random batches each setting is tried with, and half of how many of
-the hard sizes.
+``--family-cases`` says how many random batches each setting is tried with, half of how many of the
+hard sizes, three times of how many photographs, where there are some to develop with, and a
+hundredth of how many sizes whose patches and tokens are counted.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image
 
 from qvl_fast import ImageProcessor
 from qvl_fast.bench.stock_families import STOCK, stock_family
+from qvl_fast.cli import families
 from qvl_fast.config.families import from_json
 
 # Other settings than those of presets: the stock class and its JSON.
@@ -66,7 +69,7 @@ SETTINGS = {
         "PaddleOCRVLImageProcessor",
         {"size": {"shortest_edge": 9000, "longest_edge": 200000}},
     ),
-    "cohere-compass": ("CohereCompassImageProcessor", {}),
+    "cohere-compass-14": ("CohereCompassImageProcessor", {}),
     "kimi-k2.5-small": ("Kimi_K25ImageProcessor", {"max_patches": 300}),
     "kimi-k2.5-short-sides": (
         "Kimi_K25ImageProcessor",
@@ -85,8 +88,12 @@ CASES = [
 ]
 # What does not convert colours, and fails with others than RGB; ours converts them.
 RGB_ONLY = "siglip2"
+# What a tile becomes where images are counted in tiles.
+TILE_TOKENS = {"internvl": 256, "got-ocr-2": 256}
 # Sides that images are resized to or are multiples of, and sizes about them.
-EDGES = (28, 32, 224, 336, 384, 448, 672)
+EDGES = (28, 32, 224, 336, 384, 448, 672, 768, 1008)
+# Sides of LLaVA-OneVision's canvases, of which few pixels make up one with the shortest.
+CANVASES = (768, 1152, 1536, 1920, 2304)
 OFF = ((0, 0), (-1, 1), (1, -1), (0, 1), (-1, 0), (1, 1), (-1, -1))
 # Thin ones, single pixels, sides below every crop, and photographs' shapes.
 HARD = [
@@ -94,7 +101,12 @@ HARD = [
     (3, 900), (900, 3), (5, 7), (13, 15), (14, 14), (27, 29), (30, 1000), (1000, 30), (100, 150),
     (150, 100), (60, 61), (111, 450), (450, 111), (480, 640), (640, 480), (600, 900), (900, 600),
     (224, 1000), (1000, 224), (448, 896), (896, 448), (768, 1152),
+    # About half the area of InternVL's four tiles.
+    (633, 633), (633, 634), (634, 633), (634, 634),
     *((edge + y, edge + x) for edge in EDGES for y, x in OFF),
+    *((edge + y, 384 + x) for edge in CANVASES for y, x in OFF[:3]),
+    *((384 + y, edge + x) for edge in CANVASES for y, x in OFF[:3]),
+    (1152, 1920), (2304, 1536), (2304, 2304), (2305, 2303),
 ]  # fmt: skip
 
 
@@ -146,7 +158,11 @@ def difference(name, reference, images):
             return None if want is None else f"refused: {error}"
     if want is None:
         return "stock refuses it"
-    want.pop("image_merge_sizes", None)
+    if (merge_sizes := want.pop("image_merge_sizes", None)) is not None:
+        # A constant that the guide tells how to make.
+        config = ours(name, reference).config
+        if merge_sizes.tolist() != [config.merge_size] * len(images):
+            return f"image_merge_sizes are {merge_sizes.tolist()}"
     # Two models take their rows as small pictures, of the same floats in the same order.
     if name.startswith(("paddle", "kimi")):
         want["pixel_values"] = want["pixel_values"].flatten(1)
@@ -159,6 +175,16 @@ def difference(name, reference, images):
         if differing := (got[key] != value).sum().item():
             return f"{key}: {differing} differ"
     return None
+
+
+def test_the_table_of_families_says_which_references_there_are():
+    _, lines = families.table([])
+    said = {name: reference for name, _, _, reference, _ in lines}
+    assert said.pop("qwen-vl") == "Pillow"  # It has no class in transformers.
+    for name, (kind, _) in STOCK.items():
+        both = hasattr(transformers, f"{kind}Pil")
+        assert said.pop(name) == ("torchvision, Pillow" if both else "torchvision"), name
+    assert not said
 
 
 @pytest.mark.parametrize(("name", "reference"), CASES)
@@ -174,11 +200,56 @@ def test_hard_sizes(name, reference, pytestconfig, run_campaign):
     run_campaign("family", range(count), check)
 
 
+def count_or_none(count, *size):
+    """What a function counts for a size; None if it refuses it."""
+    try:
+        return count(*size)
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+# Those whose stock class counts, too; where sides are multiples of more than a token it counts
+# others than it returns.
+COUNTED = [
+    case
+    for case in CASES
+    if hasattr(stock(*case), "get_number_of_image_patches") and not case[0].endswith("-expanded")
+]
+
+
+@pytest.mark.parametrize(("name", "reference"), COUNTED)
+def test_counts(name, reference, pytestconfig):
+    theirs, processor = stock(name, reference), ours(name, reference)
+    rng = np.random.default_rng(pytestconfig.getoption("--campaign-seed"))
+    cases = 100 * pytestconfig.getoption("--family-cases")
+    sizes = [*np.exp(rng.uniform(0, np.log(4000), (cases, 2))).astype(int).tolist(), *HARD]
+    differing = []
+    for size in sizes:
+        want = count_or_none(theirs.get_number_of_image_patches, *size)
+        counts = processor.num_patches, processor.num_tokens
+        got = tuple(count_or_none(count, *size) for count in counts)
+        if want is None:
+            expected = None, None
+        elif isinstance(want, tuple):  # HunyuanOCR's, whose lines end with a token.
+            rows, columns = want
+            lines, blocks = rows // theirs.merge_size, columns // theirs.merge_size
+            expected = rows * columns, lines * (blocks + 1) + 2
+        elif name in TILE_TOKENS:
+            expected = want, want * TILE_TOKENS[name]
+        else:
+            expected = want, want // theirs.merge_size**2
+        if got != expected:
+            differing.append((tuple(size), got, expected))
+    assert not differing, f"{len(differing)} of {len(sizes)}: {differing[:9]}"
+
+
 @pytest.mark.parametrize(("name", "reference"), CASES)
 def test_random_batches(name, reference, picture, family_chunk, run_campaign):
     def check(rng):
+        # Now and then as large as all canvases and crops.
+        most = 2600 if rng.random() < 0.1 else 900
         sizes = [
-            tuple(int(side) for side in np.exp(rng.uniform(np.log(20), np.log(900), 2)))
+            tuple(int(side) for side in np.exp(rng.uniform(np.log(20), np.log(most), 2)))
             for _ in range(rng.integers(1, 4))
         ]
         images = [
@@ -192,3 +263,32 @@ def test_random_batches(name, reference, picture, family_chunk, run_campaign):
         return sizes, difference(name, reference, images)
 
     run_campaign("family", family_chunk, check)
+
+
+@pytest.mark.parametrize("reference", ["torchvision", "pillow"])
+def test_images_of_idefics_are_flat_however_they_are_nested(reference):
+    """The processor of whole prompts puts them together, and not that of images."""
+    rng = np.random.default_rng(0)
+    one, two, three = (noise(rng, 60 + n, 90) for n in range(3))
+    for images in ([one, two, three], [[one, two], [three]], [[one], [two, three]]):
+        want = call_stock("idefics", reference, images)["pixel_values"]
+        got = ours("idefics", reference)(images).pixel_values
+        assert got.shape == (3, 3, 224, 224)
+        assert torch.equal(got, want)
+
+
+@pytest.mark.parametrize("photographs", ["../shared/data/cookbook"], indirect=True)
+@pytest.mark.parametrize(("name", "reference"), CASES)
+def test_photographs(name, reference, photographs, pytestconfig, run_campaign):
+    count = min(len(photographs), -(-pytestconfig.getoption("--family-cases") // 3))
+    # Others for each setting, so that few of each are all of them together.
+    seed = [pytestconfig.getoption("--campaign-seed"), CASES.index((name, reference))]
+    files = iter(np.random.default_rng(seed).permutation(photographs).tolist())
+
+    def check(_):
+        file = next(files)
+        with Image.open(file) as image:
+            picture = image.convert("RGB") if name.startswith(RGB_ONLY) else image
+            return file.name, difference(name, reference, [picture])
+
+    run_campaign("family", range(count), check)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from qvl_fast import ImageProcessor
 from qvl_fast.bench.stock_families import stock_family
@@ -86,6 +87,8 @@ SETTINGS = [
     {"max_num_patches": 30},
     {"use_square_size": True},
 ]
+
+
 # Areas, which classes with planes take for sides.
 AREAS = [{"size": {"shortest_edge": 9000, "longest_edge": 20000}}]
 
@@ -116,3 +119,22 @@ def test_a_setting_is_obeyed_or_refused(kind, reference):
         if got.shape != want.shape or not torch.equal(got.float(), want.float()):
             differing.append((given, tuple(got.shape), tuple(want.shape)))
     assert not differing
+
+
+@pytest.mark.parametrize("off", [False, None])
+@pytest.mark.parametrize(("kind", "reference"), CASES)
+def test_without_conversion_only_files_are_converted(kind, reference, off, tmp_path):
+    """Stock fails at the same image in memory, of which ours makes what is made of the file."""
+    settings = {**SMALL.get(kind, {}), "do_convert_rgb": off}
+    theirs = stock_family(f"{kind}ImageProcessor", reference, settings)
+    config = from_json({"image_processor_type": f"{kind}ImageProcessor", **settings})
+    ours = ImageProcessor(config, reference=reference)
+    grey = Image.fromarray(np.random.default_rng(0).integers(0, 256, (61, 44), np.uint8))
+    grey.save(tmp_path / "grey.png")
+    want = theirs(str(tmp_path / "grey.png"), return_tensors="pt")
+    want = want if torch.is_tensor(want) else torch.as_tensor(want["pixel_values"])
+    for image in (grey, tmp_path / "grey.png"):
+        assert torch.equal(ours(image).pixel_values.reshape(want.shape), want)
+    for image in (grey, grey.convert("LA"), grey.convert("RGBA"), np.array(grey)[..., None]):
+        with pytest.raises((RuntimeError, ValueError)):
+            theirs(image, return_tensors="pt")

@@ -20,6 +20,7 @@ from qvl_fast import (
     resize,
     smart_resize,
 )
+from qvl_fast.processors import writing
 
 RGB = np.zeros((56, 56, 3), np.uint8)  # 16 rows of 1176 columns
 OUT = (16, 1176)
@@ -473,6 +474,19 @@ def test_decompression_bomb_by_the_limit_of_pillow(call, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
     with pytest.raises(ValueError, match=r"image .*8100 pixels.*8000"):
         call(jpeg())
+
+
+def test_what_pillow_only_warns_of_is_decoded_by_the_core(monkeypatch):
+    """Of more pixels than its limit, and not twice as many; Pillow would hold them all."""
+    file = io.BytesIO()
+    Image.open(io.BytesIO(jpeg())).save(file, "PNG")
+    data = file.getvalue()
+    expected = process(data)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)
+    monkeypatch.setattr(writing, "read_pixels", None)
+    with pytest.warns(Image.DecompressionBombWarning, match="8100 pixels"):
+        found = process(data)
+    assert (found.pixel_values == expected.pixel_values).all()
 
 
 def test_nothing_is_written_before_every_array_is_checked():

@@ -81,6 +81,8 @@ def test_what_has_no_grid_of_tokens_says_so():
         boxes.tokens_at([[1, 1]], SIZE, "internvl")
     with pytest.raises(ValueError, match="'internvl' does not say how the model writes boxes"):
         boxes.to_model([[1, 1]], SIZE, "internvl")
+    # HunyuanOCR's has a token at the end of each line besides.
+    assert boxes.tokens_at([[33, 65]], (512, 768), "hunyuan-ocr").tolist() == [2 * 24 + 1]
 
 
 def test_the_tags_of_qwen_vl():

@@ -81,6 +81,8 @@ def write(directory, layout, settings):
         (directory / "processor_config.json").write_text(json.dumps(content))
     else:
         (directory / "preprocessor_config.json").write_text(json.dumps(settings))
+    # Which class it is where the settings do not say.
+    (directory / "config.json").write_text('{"model_type": "qwen2_vl"}')
     return directory
 
 
@@ -146,8 +148,8 @@ def test_a_checkpoint_of_qwen3_5_has_every_part_of_the_preset(model_type, tmp_pa
         "text_config": {"head_dim": 256, "rope_parameters": rope},
         "vision_config": {"model_type": model_type, "out_hidden_size": 4096},
     }
-    (tmp_path / "config.json").write_text(json.dumps(settings))
     write(tmp_path, "separate", SETTINGS["Qwen3-VL"])
+    (tmp_path / "config.json").write_text(json.dumps(settings))
     video = {
         "size": {"longest_edge": 25165824, "shortest_edge": 4096},
         "video_processor_type": "Qwen3VLVideoProcessor",

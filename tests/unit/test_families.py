@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from qvl_fast import ImageProcessor, Layout, ModelConfig, PaddedRows, patchify, unpatchify
+from qvl_fast.cli import families
+from qvl_fast.config import TOWERS, VITS
 from qvl_fast.config.families import IMAGES, from_json
 from qvl_fast.config.layout import (
     AnyresTokens,
@@ -196,8 +198,13 @@ TOKENS = {
         633x633 1 256   634x634 5 1280
     """,
     "blip-2": "480x640 1 32",
+    "instructblip": "480x640 1 32",
+    "siglip-224": "480x640 1 196",
     "siglip-384": "480x640 1 729",
+    "paligemma-896": "480x640 1 4096",
     "qwen-vl": "480x640 1 256",
+    # A token ends each line of them, and two stand around all.
+    "hunyuan-ocr": "480x640 1200 317   1080x1920 8160 2076   2000x300 2232 622",
 }
 
 
@@ -323,12 +330,6 @@ def test_out_takes_tiles():
     batch = processor(image(480, 640), out=memory)
     assert batch.pixel_values.base is memory or np.shares_memory(batch.pixel_values, memory)
     assert not memory[13].any()
-
-
-def test_a_crop_of_a_line_costs_little_memory():
-    """The stock processor takes 1.5 GB for it."""
-    line = Image.new("RGB", (10000, 1))
-    assert of("clip-224")(line).pixel_values.shape == (1, 3, 224, 224)
 
 
 # JSON as checkpoints have it, by the class that it names, and what it means.
@@ -481,6 +482,71 @@ REFUSED = {
         {"crop_to_patches": True, "min_patches": 13},
         "min_patches must be at most max_patches=12, got 13",
     ),
+    "a size that is a flag": (
+        "BlipImageProcessor",
+        {"size": True},
+        r"size\['height'\] must be an integer, got True",
+    ),
+    "a crop that is a flag": (
+        "CLIPImageProcessor",
+        {"crop_size": {"height": 9, "width": True}},
+        r"crop_size\['width'\] must be an integer, got True",
+    ),
+    "a crop of tiles that is none": (
+        "LlavaNextImageProcessor",
+        {"size": 336, "crop_size": {}},
+        "crop_size must be a number or sides in pixels, got {}",
+    ),
+    "patches that are a flag": (
+        "Qwen2VLImageProcessor",
+        {"patch_size": True},
+        "patch_size must be an integer, got True",
+    ),
+    "a factor that is a flag": (
+        "Qwen2VLImageProcessor",
+        {"rescale_factor": True},
+        "rescale_factor must be a number, got True",
+    ),
+    "one pinpoint": (
+        "LlavaNextImageProcessor",
+        {"image_grid_pinpoints": 336},
+        r"image_grid_pinpoints must be a list of \(height, width\), got 336",
+    ),
+    "pinpoints of one side": (
+        "LlavaNextImageProcessor",
+        {"image_grid_pinpoints": [336, 672]},
+        r"image_grid_pinpoints must be a list of \(height, width\), got \[336, 672\]",
+    ),
+    "pinpoints of three sides": (
+        "LlavaOnevisionImageProcessor",
+        {"image_grid_pinpoints": [[384, 384, 3]]},
+        r"image_grid_pinpoints must be a list of \(height, width\), got \[\[384, 384, 3\]\]",
+    ),
+    "pinpoints in letters": (
+        "LlavaOnevisionImageProcessor",
+        {"image_grid_pinpoints": [["384", 384]]},
+        "image_grid_pinpoints must be an integer, got '384'",
+    ),
+    "no pinpoints": (
+        "LlavaOnevisionImageProcessor",
+        {"image_grid_pinpoints": []},
+        r"image_grid_pinpoints must not be empty, got \[\]",
+    ),
+    "several filters": (
+        "SiglipImageProcessor",
+        {"resample": [3]},
+        r"resample must be one of .*got \[3\]",
+    ),
+    "a flag of Kosmos-2": (
+        "CLIPImageProcessor",
+        {"use_square_size": "no"},
+        "use_square_size must be true, false or null, got 'no'",
+    ),
+    "a mean that is no colour": (
+        "LlavaImageProcessor",
+        {"do_pad": True, "image_mean": [0.5, 0.5, 3]},
+        r"image_mean must be from 0 to 1 .*got \(0.5, 0.5, 3.0\)",
+    ),
     "another class": (
         "MllamaImageProcessor",
         {},
@@ -492,7 +558,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(name):
     kind, settings, message = REFUSED[name]
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         ImageProcessor(from_json({"image_processor_type": kind, **settings}), return_tensors="np")
 
 
@@ -537,6 +603,13 @@ def test_every_preset_has_a_processor():
         assert processor(image(60, 90)).pixel_values.size
 
 
+def test_the_table_of_families_names_towers_that_there_are():
+    _, lines = families.table([])
+    named = {name.removeprefix("as ") for *_, cell in lines for name in cell.split(", ")}
+    assert named - {families.NONE} <= {*TOWERS, *VITS}
+    assert set(VITS) - named == set()
+
+
 def test_layouts_are_checked():
     for settings, error, message in [
         ({"fit": 3}, TypeError, "fit must be one of"),
@@ -545,6 +618,8 @@ def test_layouts_are_checked():
         ({"overview": "both"}, ValueError, "overview must be one of"),
         ({"square": 1}, TypeError, "square must be True or False"),
         ({"tile": (0, 3)}, ValueError, "tile must be between 1"),
+        ({"tile": 3}, TypeError, r"tile must be \(height, width\), got 3"),
+        ({"fit": Pinpoints(336)}, TypeError, r"pinpoints must be a list of .*got 336"),
         ({"fit": PatchBudget(9)}, ValueError, "stack must be 'masked' for a PatchBudget"),
         ({"stack": "masked"}, ValueError, "stack must be 'masked' for a PatchBudget"),
     ]:
@@ -579,11 +654,26 @@ def large_file(tmp_path_factory):
     return folder
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("config", ["llava-next", "internvl"])
-def test_tiles_and_overview_are_made_while_a_file_is_decoded(large_file, config):
-    files = [str(large_file / name) for name in ("large.png", "small.png")]
+def peak_of(config, folder, name):
+    """Bytes that a file takes on its way to planes beside itself and these."""
+    files = [str(folder / name), str(folder / "small.png")]
     run = subprocess.run(
         [sys.executable, "-c", _PEAK, config, *files], capture_output=True, text=True, check=True
     )
-    assert int(run.stdout) < 8 << 20
+    return int(run.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("config", ["llava-next", "internvl"])
+def test_tiles_and_overview_are_made_while_a_file_is_decoded(large_file, config):
+    assert peak_of(config, large_file, "large.png") < 8 << 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("config", ["clip-224", "llava-1.5", "llava-1.5-pad"])
+@pytest.mark.parametrize("size", [(1, 10000), (10000, 1)])
+def test_a_line_takes_less_memory_than_the_pixels_of_a_photograph(large_file, config, size):
+    """Whole, it would be 224 by 2,240,000 pixels, 1.5 GB; padded to a square first, 300 MB."""
+    Image.new("RGB", size[::-1], "teal").save(large_file / "line.png")
+    photograph = 1080 * 1920 * 3
+    assert peak_of(config, large_file, "line.png") < photograph

@@ -250,12 +250,12 @@ def test_processors_of_ours_are_configurations():
     ],
 )
 def test_whole_numbers_that_json_holds_as_floats(settings, tmp_path):
+    settings = {"image_processor_type": "Qwen2VLImageProcessor", **settings}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
     ours = ImageProcessor.from_pretrained(tmp_path)
     stock = Qwen2VLImageProcessor.from_pretrained(tmp_path)
     expected = stock(torch.from_numpy(IMAGE).permute(2, 0, 1), return_tensors="pt")
     assert torch.equal(ours(IMAGE)["pixel_values"], expected["pixel_values"])
-    (tmp_path / "preprocessor_config.json").write_text('{"max_pixels": 100000.5}')
     with pytest.raises(TypeError, match=r"max_pixels must be an integer, got 100000\.5"):
         ImageConfig.from_dict({"max_pixels": 100000.5})
 

@@ -27,6 +27,8 @@ STOCK: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "qwen2.5-omni": ("Qwen2VLImageProcessor", _QWEN2),
     "qwen3-omni": ("Qwen2VLImageProcessor", {**_QWEN3, **_HALF, "patch_size": 16}),
     "qwen3.5": ("Qwen2VLImageProcessor", {**_QWEN3, **_HALF, "patch_size": 16}),
+    "qwen4-exp": ("Qwen2VLImageProcessor", {**_QWEN3, **_HALF, "patch_size": 16}),
+    "cosmos3-omni": ("Qwen2VLImageProcessor", {**_QWEN3, **_HALF, "patch_size": 16}),
     "clip-224": ("CLIPImageProcessor", {}),
     "llava-1": ("CLIPImageProcessor", {}),
     "llava-1.5": ("LlavaImageProcessor", _EDGE),
@@ -42,11 +44,14 @@ STOCK: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     ),
     "got-ocr-2": ("GotOcr2ImageProcessor", {"size": {"height": 1024, "width": 1024}}),
     "blip-2": ("BlipImageProcessor", {"size": 224}),
+    "instructblip": ("BlipImageProcessor", {"size": 224}),
     "idefics": ("IdeficsImageProcessor", {"image_size": 224}),
+    "siglip-224": ("SiglipImageProcessor", {}),
     "siglip-384": ("SiglipImageProcessor", {"size": {"height": 384, "width": 384}}),
     "siglip2-naflex": ("Siglip2ImageProcessor", {}),
     "paligemma-224": ("SiglipImageProcessor", {"size": {"height": 224, "width": 224}}),
     "paligemma-448": ("SiglipImageProcessor", {"size": {"height": 448, "width": 448}}),
+    "paligemma-896": ("SiglipImageProcessor", {"size": {"height": 896, "width": 896}}),
     "dots.ocr": (
         "Qwen2VLImageProcessor",
         {"size": {"shortest_edge": 3136, "longest_edge": 11_289_600}, "temporal_patch_size": 1},
@@ -66,6 +71,12 @@ STOCK: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "hunyuan-ocr": ("HunYuanVLImageProcessor", {}),
     "paddleocr-vl": ("PaddleOCRVLImageProcessor", {}),
     "kimi-k2.5": ("Kimi_K25ImageProcessor", {}),
+    "glmga": ("GlmgaImageProcessor", {}),
+    "exaone4.5": ("Qwen2VLImageProcessor", {}),
+    "hyperclovax-vision-v2": ("Qwen2VLImageProcessor", {}),
+    "lfm3-vl": ("Qwen2VLImageProcessor", {"patch_size": 16}),
+    "cohere-compass": ("CohereCompassImageProcessor", {"patch_size": 16}),
+    "dots3-note": ("Qwen2VLImageProcessor", {"temporal_patch_size": 1}),
 }
 
 

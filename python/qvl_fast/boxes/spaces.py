@@ -12,6 +12,7 @@ from qvl_fast.boxes.problems import check
 from qvl_fast.config import ModelConfig, model_config
 from qvl_fast.config.checks import check_choice, image_sides
 from qvl_fast.config.grounding import GroundingConfig
+from qvl_fast.config.layout import AnyresTokens, TileTokens
 from qvl_fast.processors.base import native_layout
 
 Space: TypeAlias = Literal["original", "resized", "patches", "tokens", "model"]
@@ -97,7 +98,7 @@ class Spaces:
         if space == "patches":
             return image.patch_size
         if space == "tokens":
-            if image.layout.tokens is not None:
+            if isinstance(image.layout.tokens, (TileTokens, AnyresTokens)):
                 raise ValueError(
                     f"config {self.config.name!r} has no grid of tokens over the whole image"
                 )

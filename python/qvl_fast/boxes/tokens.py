@@ -20,8 +20,8 @@ def tokens_at(
         config: a preset's name or a :class:`ModelConfig`.
 
     Returns:
-        int64 (N,): places among the tokens of the image, line after line. Points on the right and
-        the lower edge belong to the last.
+        int64 (N,): places among the tokens of the image, line after line and without tokens that
+        only end lines. Points on the right and the lower edge belong to the last.
 
     Raises:
         BoxError, ValueError, TypeError: as :func:`convert`.

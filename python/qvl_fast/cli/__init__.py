@@ -98,7 +98,8 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Show what a model makes of images and videos: resized size, grid, rows and tokens; for "
         "videos also the frames that are taken, their times, and the bound that decides their "
-        "size. Pixels are not decoded. Exits with 1 if a file could not be read."
+        "size. '--config all' adds a table of how each family sees images of their sizes. Pixels "
+        "are not decoded. Exits with 1 if a file could not be read."
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument(
@@ -117,8 +118,9 @@ def _inspect(args: argparse.Namespace) -> int:
     from qvl_fast.cli.inspect import inspect
 
     configs: list[ModelConfig] = list(chain(*args.config or [PRESETS.values()]))
+    families = any(len(found) > 1 for found in args.config or ())  # of "all" alone
     settings = [_with_video_settings(config, args) for config in configs]
-    return inspect(args.files, settings, timeout=args.timeout)
+    return inspect(args.files, settings, families=families, timeout=args.timeout)
 
 
 def _add_view(parser: argparse.ArgumentParser) -> None:

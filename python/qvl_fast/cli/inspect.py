@@ -6,6 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING, TypeAlias
 
 from qvl_fast._input.video import VideoFile
+from qvl_fast.cli.families import NONE, counted, table
 from qvl_fast.cli.report import show_failures, show_table
 from qvl_fast.processors.functional import image_size
 from qvl_fast.processors.image import ImageProcessor
@@ -13,7 +14,7 @@ from qvl_fast.processors.video import VideoProcessor
 from qvl_fast.store.sources import Failure, is_video
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from qvl_fast.config import ModelConfig
@@ -39,12 +40,19 @@ _VIDEOS = (
 )
 
 
-def inspect(files: Sequence[Path], configs: Sequence[ModelConfig], *, timeout: float | None) -> int:
+def inspect(
+    files: Sequence[Path],
+    configs: Sequence[ModelConfig],
+    *,
+    families: bool,
+    timeout: float | None,
+) -> int:
     """Print the sizes of every file under every configuration, images and videos apart.
 
     Args:
         files: images and videos.
         configs: of the models.
+        families: whether to print the table of all families for the images, too.
         timeout: seconds that opening a video may take; None for no limit.
 
     Returns:
@@ -58,6 +66,7 @@ def inspect(files: Sequence[Path], configs: Sequence[ModelConfig], *, timeout: f
         for config in configs
         if config.video is not None
     }
+    sizes: dict[tuple[int, int], None] = {}
     images: list[Line] = []
     videos: list[Line] = []
     failures: list[Failure] = []
@@ -66,21 +75,38 @@ def inspect(files: Sequence[Path], configs: Sequence[ModelConfig], *, timeout: f
             if is_video(file):
                 videos += _video_lines(file, video_processors, timeout)
             else:
-                images += _image_lines(file, image_processors)
+                size = image_size(file)
+                sizes[size] = None
+                images += _image_lines(file, size, image_processors)
         except (OSError, ValueError) as error:
             failures.append(Failure(file, error))
     if images:
         show_table(_IMAGES, images, names=3)
+    if families and sizes:
+        titles, lines = table(sizes)
+        show_table(titles, lines, names=5)
     if videos:
         show_table(_VIDEOS, videos, names=5)
     show_failures(failures)
     return 1 if failures else 0
 
 
-def _image_lines(file: Path, processors: dict[str, ImageProcessor]) -> Iterator[Line]:
-    height, width = image_size(file)
+def _image_lines(
+    file: Path, size: tuple[int, int], processors: dict[str, ImageProcessor]
+) -> Iterator[Line]:
+    """A line of each processor that takes such an image.
+
+    Raises:
+        ValueError: some refuse it; names the first. It comes after the lines of the others.
+    """
+    height, width = size
+    refusals: list[str] = []
     for name, processor in processors.items():
-        resized = processor.resized_size(height, width)
+        try:
+            resized = processor.resized_size(height, width)
+        except ValueError as error:
+            refusals.append(f"{name}: {error}")
+            continue
         rows = processor.num_patches(height, width)
         patch, tile = processor.config.patch_size, processor.config.layout.tile
         yield (
@@ -90,15 +116,10 @@ def _image_lines(file: Path, processors: dict[str, ImageProcessor]) -> Iterator[
             _by(*resized),
             _by(1, *(side // patch for side in resized)) if tile is None else f"tiles {_by(*tile)}",
             str(rows),
-            _tokens(processor.num_tokens, height, width),
+            counted(processor.num_tokens, height, width),
         )
-
-
-def _tokens(count: Callable[..., int], *sizes: object) -> str:
-    try:
-        return str(count(*sizes))
-    except ValueError:  # What becomes of a tile is up to the model.
-        return "-"
+    if refusals:
+        raise ValueError(refusals[0])
 
 
 def _video_lines(
@@ -115,16 +136,16 @@ def _video_lines(
             file,
             _by(whole.height, whole.width),
             name,
-            outline.bound or "-",
+            outline.bound or NONE,
             _shortened([time.strip("<>").removesuffix(" seconds") for time in outline.timestamps]),
-            "-" if whole.duration is None else f"{whole.duration:.2f}",
+            NONE if whole.duration is None else f"{whole.duration:.2f}",
             str(len(outline.metadata.frames_indices or ())),
             str(whole.total_num_frames),
             _by(*outline.resized),
             _by(*outline.grid),
-            "-" if seconds is None else f"{seconds:.3f}",
+            NONE if seconds is None else f"{seconds:.3f}",
             str(rows),
-            _tokens(processor.num_tokens, whole),
+            counted(processor.num_tokens, whole),
         )
 
 

@@ -24,7 +24,9 @@ def integer(name: str, value: Any, least: int = -MAX_INTEGER) -> int:
     try:
         result = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+        result = None
+    if result is None or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
     if not least <= result <= MAX_INTEGER:
         raise ValueError(f"{name} must be between {least} and 2**53, got {result}")
     return result
@@ -58,6 +60,23 @@ def image_sides(name: str, value: Any) -> tuple[int, int]:
     return positive_integer("height", height), positive_integer("width", width)
 
 
+def sizes_listed(name: str, value: Any) -> tuple[tuple[int, int], ...]:
+    """``value`` as heights and widths of at least one size.
+
+    Raises:
+        TypeError, ValueError: it holds none, or something else.
+    """
+    try:
+        pairs = [two_sides(name, pair) for pair in value]
+    except TypeError:
+        raise TypeError(f"{name} must be a list of (height, width), got {value!r:.80}") from None
+    if not pairs:
+        raise ValueError(f"{name} must not be empty, got {value!r}")
+    return tuple(
+        (positive_integer(name, height), positive_integer(name, width)) for height, width in pairs
+    )
+
+
 def positive_number(name: str, value: Any) -> float:
     """``value`` as a float above zero.
 
@@ -87,7 +106,7 @@ def number(name: str, value: Any) -> float:
     Raises:
         TypeError, ValueError: it is not a number, or too large for one.
     """
-    if not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
     try:
         return float(value)

@@ -120,8 +120,9 @@ class ImageConfig:
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
         """The configuration that the JSON of ``Qwen2VLImageProcessor`` describes.
 
-        What is missing has the class default. As in the reference, a flag that is null is off, and
-        the bounds of the area may be null. Settings that the reference ignores are ignored.
+        What is missing has the class default; the name of the class may be missing. As in the
+        reference, a flag that is null is off, and the bounds of the area may be null. Settings that
+        the reference ignores are ignored.
         :meth:`ModelConfig.from_pretrained` reads the JSON of other classes too.
 
         Raises:
@@ -129,7 +130,7 @@ class ImageConfig:
                 setting is null.
             TypeError: a value has the wrong type.
         """
-        if (kind := class_name(settings)) != "Qwen2VLImageProcessor":
+        if (kind := class_name(settings)) not in (None, "Qwen2VLImageProcessor"):
             raise ValueError(f"image_processor_type must be 'Qwen2VLImageProcessor', got {kind!r}")
         return cls().updated(settings)
 
@@ -149,8 +150,9 @@ class ImageConfig:
         convert = settings.get("do_convert_rgb", True)
         if not isinstance(convert, bool | None):
             raise TypeError(f"do_convert_rgb must be true, false or null, got {convert!r}")
-        # With the flag off the reference fails at images other than RGB, which are converted here;
-        # only what it does not normalise keeps the channels that it has.
+        # With the flag off the reference still converts images of files, and fails at others than
+        # RGB, which are converted here as if from a file; only what it does not normalise keeps
+        # the channels that it has.
         if not convert and not config.do_normalize:
             raise ValueError(
                 f"do_convert_rgb must be true where do_normalize is off, got {convert}: images "
@@ -159,18 +161,21 @@ class ImageConfig:
         return config
 
 
-def class_name(settings: Mapping[str, Any]) -> str:
-    """The class of an image processor by its name today; Qwen2-VL's if its JSON has none."""
+def class_name(settings: Mapping[str, Any]) -> str | None:
+    """The class of an image processor by its name today; None if its JSON has none."""
     kind = settings.get("image_processor_type") or settings.get("feature_extractor_type")
-    kind = str(kind or "Qwen2VLImageProcessor").replace("FeatureExtractor", "ImageProcessor")
+    if kind is None:
+        return None
+    kind = str(kind).replace("FeatureExtractor", "ImageProcessor")
     return kind.removesuffix("Fast").removesuffix("Pil")
 
 
 def _filter(resample: Any) -> Filter:
-    if isinstance(resample, bool) or resample not in _FILTERS:
+    number = isinstance(resample, int | float) and not isinstance(resample, bool)
+    if not number or resample not in _FILTERS:
         known = ", ".join(f"{number} ({name})" for number, name in _FILTERS.items())
         raise ValueError(f"resample must be one of {known}, got {resample!r}")
-    return _FILTERS[resample]
+    return _FILTERS[int(resample)]
 
 
 def _settings_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, cast
 
-from qvl_fast.config.checks import check_choice, integer, positive_integer
+from qvl_fast.config.checks import check_choice, integer, positive_integer, sizes_listed, two_sides
 
 Overview = Literal["none", "first", "last"]
 Stack = Literal["one", "flat", "padded", "masked"]
@@ -165,7 +165,18 @@ class AnyresTokens:
     most_tiles: int | None = None
 
 
-Tokens: TypeAlias = "TileTokens | AnyresTokens"
+@dataclass(frozen=True, slots=True)
+class LineTokens:
+    """Every merged block of patches becomes a token, and each line of them ends with one more.
+
+    Attributes:
+        around: tokens of an image besides, before the first line and after the last.
+    """
+
+    around: int = 0
+
+
+Tokens: TypeAlias = "TileTokens | AnyresTokens | LineTokens"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -218,7 +229,7 @@ class Layout:
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
         if self.tile is not None:
-            height, width = self.tile
+            height, width = two_sides("tile", self.tile)
             tile = positive_integer("tile", height), positive_integer("tile", width)
             object.__setattr__(self, "tile", tile)
         object.__setattr__(self, "fit", _checked(self.fit))
@@ -230,6 +241,11 @@ class Layout:
                 f"stack must be 'masked' for a PatchBudget and for nothing else, got "
                 f"{self.stack!r} for {self.fit!r}"
             )
+
+    @property
+    def sized(self) -> bool:
+        """Whether rows go with the sizes that images had, by which tiles are put together again."""
+        return self.stack == "padded"
 
 
 def _checked(fit: Any) -> Fit:
@@ -244,11 +260,7 @@ def _checked(fit: Any) -> Fit:
         case Area():
             return replace(fit, expand=positive_integer("expand", fit.expand))
         case Pinpoints(canvases):
-            pairs = tuple(
-                (positive_integer("pinpoints", height), positive_integer("pinpoints", width))
-                for height, width in canvases
-            )
-            return Pinpoints(pairs)
+            return Pinpoints(sizes_listed("pinpoints", canvases))
         case Ratio(least, most):
             return Ratio(integer("min_patches", least, 0), positive_integer("max_patches", most))
         case Shrink() | TokenBudget() | PatchBudget() | Stretch() | Shortest():

@@ -27,6 +27,7 @@ from qvl_fast.config.families import (
     processor_kind,
     video_from_json,
     video_placeholder,
+    with_class,
     with_tokens,
     with_video_tokens,
 )
@@ -94,18 +95,23 @@ class ModelConfig:
         ``video_preprocessor_config.json``, and the tower and the rope from ``config.json`` if there
         is one of a known model type. As in transformers, a video is processed by the settings of
         images where a checkpoint has no other. What an image becomes in a prompt is read from
-        ``processor_config.json``, ``config.json`` and the tokenizer's files. Nothing is downloaded.
+        ``processor_config.json``, ``config.json`` and the tokenizer's files. Which class processes
+        images where their settings name none, the model type in ``config.json`` says, as in
+        transformers, or the ``auto_map`` of the settings. Nothing is downloaded.
 
         Raises:
             FileNotFoundError: the directory is not there, or holds no settings of an image
                 processor.
             ValueError: a file is not JSON, or asks for what is not reproduced exactly.
+            TypeError: a value has the wrong type.
         """
         directory = checkpoint_directory(directory).resolve()
-        nested = read_json(directory / "processor_config.json") or {}
+        file = directory / "processor_config.json"
+        nested = read_json(file) or {}
         image = nested.get("image_processor")
         if image is None:
-            image = read_json(directory / "preprocessor_config.json")
+            file = directory / "preprocessor_config.json"
+            image = read_json(file)
         video = nested.get("video_processor")
         if video is None:
             video = read_json(directory / "video_preprocessor_config.json")
@@ -118,16 +124,17 @@ class ModelConfig:
             if not isinstance(settings, Mapping | None):
                 raise ValueError(f"{name} in {directory} must be an object, got {settings!r:.80}")
         config = read_json(directory / "config.json") or {}
+        if not isinstance(model_type := config.get("model_type"), str | None):
+            raise TypeError(f"model_type in config.json must be a text, got {model_type!r:.80}")
         tower, rope = _model_parts(config)
         preset = _MODEL_TYPES.get(config.get("model_type", ""))
-        kind = processor_kind(config, nested, cast("dict[str, Any]", image))
-        images = from_json({"processor_class": kind, **cast("dict[str, Any]", image)})
-        videos = _video(
-            cast("dict[str, Any]", image), cast("dict[str, Any] | None", video), rope, kind
-        )
+        image = with_class(cast("dict[str, Any]", image), config, file)
+        kind = processor_kind(config, nested, image)
+        images = from_json({"processor_class": kind, **image})
+        videos = _video(image, cast("dict[str, Any] | None", video), rope, kind)
         token = video_token = None
+        images = with_tokens(images, kind, nested, config, image)
         if kind is not None:
-            images = with_tokens(images, kind, nested, config)
             videos = videos and with_video_tokens(videos, kind, nested, config)
             token = placeholder(directory, kind, nested, config)
             video_token = video_placeholder(directory, kind, nested, config, token)
@@ -383,6 +390,9 @@ _IMAGES: Mapping[str, ImageConfig] = {
     "colqwen2": _QWEN2,
     "qwen2.5-omni": _QWEN2,
     "qwen3-omni": _QWEN3,
+    # Taken to be as Qwen3-VL's, whose tower they have.
+    "qwen4-exp": _QWEN3,
+    "cosmos3-omni": _QWEN3,
     **IMAGES,
 }
 

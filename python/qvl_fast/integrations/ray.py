@@ -49,16 +49,17 @@ class RowStage:
     Every other column stays, and none may have the name of one that is added. These are
     ``error``, which says why an image cannot be used and is empty otherwise, and by ``form``:
 
-    - ``"arrays"``: ``pixel_values``, ``(N, columns)`` for each image, and ``image_grid_thw``, int64
-      ``(3,)``. For what follows in Ray, and for ``write_webdataset``.
-    - ``"bytes"``: ``pixel_values`` as bytes, ``image_grid_thw`` as a list, and ``dtype``. Plain
-      columns that any reader of Parquet understands; see :func:`read_rows`. The only one for
-      bfloat16.
+    - ``"arrays"``: ``pixel_values``, ``(N, columns)`` for each image, ``image_grid_thw``, int64
+      ``(3,)``, and ``image_sizes``, int64 ``(2,)``, where tiles are put together again
+      (LLaVA-NeXT, LLaVA-OneVision; each image is a sample of its own). For what follows in Ray,
+      and for ``write_webdataset``.
+    - ``"bytes"``: ``pixel_values`` as bytes, the others as lists, and ``dtype``. Plain columns that
+      any reader of Parquet understands; see :func:`read_rows`. The only one for bfloat16.
     - ``"multimodal_data"``: a column of this name with ``{"image": picture}``, an RGB image of PIL
       that has its final size, which Ray's stage for vLLM hands on. vLLM takes no rows; its own
       processor leaves the size as it is and only normalises.
 
-    An image that fails has no rows and the grid (0, 0, 0), or None.
+    An image that fails has no rows, the grid (0, 0, 0) and the size (0, 0), or None.
 
     Args:
         processor: makes the rows.
@@ -100,6 +101,7 @@ class RowStage:
         as_bits = form == "bytes" and processor.dtype == "bfloat16"
         self._tensors: ReturnTensors = "pt" if as_bits else "np"
         check_form(self._tensors, self._processor.dtype)
+        self._sized = processor.config.layout.sized
         self._column = column
         self._keep_images = keep_images
         self._form: Form = form
@@ -155,19 +157,25 @@ class RowStage:
     def _arrays(self, made: Sequence[ImageRows[Any] | None]) -> dict[str, Any]:
         none = np.empty((0, self._processor.columns), self._processor.dtype)
         grids = [[0, 0, 0] if item is None else item.image_grid_thw[0] for item in made]
-        return {
+        columns = {
             "pixel_values": _column([none if item is None else item.pixel_values for item in made]),
             "image_grid_thw": np.array(grids, np.int64).reshape(-1, 3),
         }
+        if self._sized:
+            columns["image_sizes"] = np.array(_sizes(made), np.int64).reshape(-1, 2)
+        return columns
 
     def _bytes(self, made: Sequence[ImageRows[Any] | None]) -> dict[str, Any]:
         rows = [b"" if item is None else row_memory(item.pixel_values).tobytes() for item in made]
         grids = [[0] * 3 if item is None else item.image_grid_thw[0].tolist() for item in made]
-        return {
+        columns = {
             "pixel_values": _column(rows),
             "image_grid_thw": _column(grids),
             "dtype": np.array([self._processor.dtype] * len(made)),
         }
+        if self._sized:
+            columns["image_sizes"] = _column(_sizes(made))
+        return columns
 
     def _multimodal_data(self, item: ImageRows[Any] | None) -> dict[str, Any] | None:
         if item is None:
@@ -180,11 +188,13 @@ def read_rows(record: Mapping[str, Any], *, return_tensors: ReturnTensors = "np"
     """The rows of a record that :class:`RowStage` has written with ``form="bytes"``.
 
     Args:
-        record: with ``pixel_values``, ``image_grid_thw`` and ``dtype``.
+        record: with ``pixel_values``, ``image_grid_thw`` and ``dtype``, and ``image_sizes`` where
+            the stage has made these.
         return_tensors: ``"np"`` for arrays, which are read-only, or ``"pt"`` for tensors.
 
     Returns:
-        ``pixel_values`` ``(N, columns)`` and ``image_grid_thw`` int64 ``(1, 3)``.
+        ``pixel_values`` ``(N, columns)`` and ``image_grid_thw`` int64 ``(1, 3)``; ``image_sizes``
+        int64 ``(1, 2)`` if the record has it.
 
     Raises:
         ValueError: the record is of an image that failed, its bytes do not fit its grid, or
@@ -204,10 +214,20 @@ def read_rows(record: Mapping[str, Any], *, return_tensors: ReturnTensors = "np"
     rows = values.reshape(count, -1)
     if return_tensors == "pt":
         rows = rows.copy()  # A tensor over memory that must not be written to is an accident.
-    return ImageRows(
+    batch: ImageRows[Any] = ImageRows(
         pixel_values=hand_out(rows, dtype, return_tensors),
         image_grid_thw=hand_out(grid, "int64", return_tensors),
     )
+    # None where a table has rows of other families as well.
+    if (sizes := record.get("image_sizes")) is not None:
+        size = np.array(sizes, np.int64).reshape(1, 2)
+        batch["image_sizes"] = hand_out(size, "int64", return_tensors)
+    return batch
+
+
+def _sizes(made: Sequence[ImageRows[Any] | None]) -> list[list[int]]:
+    """Height and width of each image."""
+    return [[0, 0] if item is None else item.image_sizes[0].tolist() for item in made]
 
 
 def _assigned_cpus() -> int | None:

@@ -260,8 +260,7 @@ def row_writer(
         1 if config.layout.raster else config.merge_size,
         tile=tile if form == "planes" else None,
         resample=config.layout.filter,
-        # As the reference rounds the colour that it pads squares with.
-        margin=[int(255 * mean) for mean in config.image_mean] if _pads(config.layout) else [0] * 3,
+        margin=_mean_colour(config) if _pads(config.layout) else [0] * 3,
         channels_last=config.layout.channels_last,
         temporal=temporal,
         dtype=dtype,
@@ -277,6 +276,20 @@ def _stock_form(layout: Layout) -> Form:
     if layout.stack == "masked":
         return "padded"
     return "rows" if layout.tile is None else "planes"
+
+
+def _mean_colour(config: ImageConfig) -> list[int]:
+    """The levels that images are padded with to a square, rounded as by the reference.
+
+    Raises:
+        ValueError: the mean is no colour.
+    """
+    if not all(0 <= mean <= 1 for mean in config.image_mean):
+        raise ValueError(
+            "image_mean must be from 0 to 1 where images are padded with that colour, got "
+            f"{config.image_mean}"
+        )
+    return [int(255 * mean) for mean in config.image_mean]
 
 
 def _pads(layout: Layout) -> bool:

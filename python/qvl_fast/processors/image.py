@@ -15,7 +15,7 @@ from qvl_fast._output.forms import ReturnTensors
 from qvl_fast._output.rows import DType, Rows, Temporal, check_form, hand_out
 from qvl_fast.config import AnyImageConfig, ImageConfig, image_config
 from qvl_fast.config.checks import check_choice, positive_integer
-from qvl_fast.config.layout import AnyresTokens, PatchBudget, TileTokens
+from qvl_fast.config.layout import AnyresTokens, LineTokens, PatchBudget, TileTokens
 from qvl_fast.processors.base import (
     Decode,
     Form,
@@ -260,7 +260,7 @@ class ImageProcessor(Processor[ImageConfig]):
         """
         layout = self.config.layout
         companions: dict[str, NDArray[Any]] = {}
-        if layout.stack == "padded":
+        if layout.sized:
             companions["image_sizes"] = np.array(sizes, np.int64)
         if self._together is not None:
             companions["batch_num_images"] = np.array(samples, np.int64)
@@ -316,6 +316,10 @@ class ImageProcessor(Processor[ImageConfig]):
                 return tiles * count + after
             case AnyresTokens(side, most_tiles):
                 return native.anyres_tokens(side, most_tiles, height, width)
+            case LineTokens(around):
+                _, *patches = native.grid(self._writer, height, width)
+                lines, blocks = (side // self.config.merge_size for side in patches)
+                return lines * (blocks + 1) + around
             case None if layout.tile is not None:
                 raise ValueError("tokens must be given in the layout to count them, got None")
             case None:

@@ -235,7 +235,9 @@ class Batch:
             file = cast("File", source)
             contents = read_file(file)
             header = _native.image_header(contents)
-            if header is None or _is_a_bomb(header):
+            if header is not None and _is_a_bomb(header):
+                image_size(file, contents)  # Pillow refuses it, or only warns.
+            if header is None:
                 size = self._batch.add_opened(*image_size(file, contents))
             else:
                 turned = header.orientation

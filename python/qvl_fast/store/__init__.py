@@ -13,7 +13,9 @@ The format. A folder holds ``index.json`` and shards, ``rows-00000.safetensors``
 is a safetensors file of images or of videos::
 
     pixel_values         (rows, columns), the rows of its images one after another
-    image_grid_thw       int64 (images, 3), the grid (1, h, w) of each
+    image_grid_thw       int64 (images, 3), the grid (1, h, w) of each, or (tiles, h, w)
+    image_sizes          int64 (images, 2), height and width of each before any resizing; only of
+                         layouts that put tiles together again (LLaVA-NeXT, LLaVA-OneVision)
 
     pixel_values_videos  (rows, columns), the rows of its videos one after another
     video_grid_thw       int64 (videos, 3), the grid (t, h, w) of each
@@ -34,8 +36,12 @@ videos ``timestamps``, a list for each. ``index.json`` is one object, in ASCII::
         shard       name of the shard
         first_row   place of its first row in the shard
         rows        number of its rows
+        image_size  of an image whose tiles are put together again: [height, width]
         video       of a video: ``metadata``, the entries of VideoMetadata, with the frames that
                     were taken; ``timestamps``; ``second_per_grid_ts`` or null
+
+Every image is a sample of its own. Images of LLaVA-OneVision that are together in a sample become
+other rows, a single tile each, and are not stored.
 
 The index names complete shards only: a shard is written first and then, in one step, the index. A
 shard that the index does not name is left over from a run that was killed, and may be deleted.

@@ -72,6 +72,10 @@ class Dataset:
     def __getitem__(self, index: int) -> ImageRows[Any] | VideoRows[Any]:
         """Rows ``(N, columns)`` and grid ``(1, 3)`` of an image, or of a video with its times.
 
+        Of an image whose tiles are put together again also ``image_sizes`` ``(1, 2)``, unless the
+        folder is of a version that did not keep it. As every image is a sample of its own, nothing
+        says which belong together.
+
         Writing to the rows changes them for this process, and never the file.
 
         Raises:
@@ -87,7 +91,11 @@ class Dataset:
         grid = hand_out(np.array([entry.grid], np.int64), "int64", self._form)
         if entry.video is None:
             rows = hand_out(self._rows(entry, Images.rows), self._dtype, self._form)
-            return ImageRows({Images.rows: rows, Images.grids: grid})
+            image: ImageRows[Any] = ImageRows({Images.rows: rows, Images.grids: grid})
+            if entry.image_size is not None:
+                size = np.array([entry.image_size], np.int64)
+                image[Images.sizes] = hand_out(size, "int64", self._form)
+            return image
         rows = hand_out(self._rows(entry, Videos.rows), self._video_dtype, self._form)
         result: VideoRows[Any] = VideoRows({Videos.rows: rows, Videos.grids: grid})
         if (seconds := entry.video.second_per_grid_ts) is not None:

@@ -61,6 +61,8 @@ class Entry(NamedTuple):
         first_row: place of its first row in the shard.
         rows: number of its rows.
         video: what else is kept of a video; None for an image.
+        image_size: ``[height, width]`` of an image whose tiles are put together again, before any
+            resizing; else None.
     """
 
     path: str
@@ -71,6 +73,7 @@ class Entry(NamedTuple):
     first_row: int
     rows: int
     video: VideoEntry | None = None
+    image_size: list[int] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The entry as JSON has it; a path that is not UTF-8 is there in hexadecimal too."""
@@ -78,6 +81,8 @@ class Entry(NamedTuple):
         if item["path"] != self.path:
             item["path_hex"] = os.fsencode(self.path).hex()
         del item["video"]
+        if self.image_size is None:
+            del item["image_size"]
         return item if self.video is None else item | {"video": self.video.to_json()}
 
     @classmethod
@@ -96,6 +101,8 @@ class Entry(NamedTuple):
         numbers = (entry.size, entry.mtime_ns, entry.first_row, entry.rows, *entry.grid)
         if [*map(type, (entry.path, *numbers))] != [str, *[int] * 7]:
             raise TypeError(f"an item must have a path and seven integers, got {item!r:.80}")
+        if entry.image_size is not None and [*map(type, entry.image_size)] != [int, int]:
+            raise TypeError(f"image_size must be two integers, got {entry.image_size!r:.80}")
         return entry
 
 
@@ -195,7 +202,16 @@ class Index:
             is_video: _part(configuration, is_video) == _part(self.configuration, is_video)
             for is_video in (False, True)
         }
-        self.entries = {entry.path: entry for entry in entries if same[entry.video is not None]}
+        self.entries = {
+            entry.path: entry
+            for entry in entries
+            if same[entry.video is not None] and not self._lacks_size(entry)
+        }
+
+    def _lacks_size(self, entry: Entry) -> bool:
+        """Whether it is of a version that did not keep the sizes of images that have tiles."""
+        sized = self.configuration["layout"]["stack"] == "padded"
+        return sized and entry.video is None and entry.image_size is None
 
 
 def read_index(folder: Path) -> tuple[dict[str, Any], list[Entry]]:

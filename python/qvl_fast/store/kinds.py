@@ -29,10 +29,12 @@ class Expected(NamedTuple):
     Attributes:
         rows: how many there will be.
         video: what else is kept of a video.
+        image_size: height and width of an image whose tiles are put together again.
     """
 
     rows: int
     video: VideoEntry | None = None
+    image_size: list[int] | None = None
 
 
 class Kind(Protocol):
@@ -46,7 +48,11 @@ class Kind(Protocol):
 
     rows: ClassVar[str]
     grids: ClassVar[str]
-    header_bytes: ClassVar[int]
+
+    @property
+    def header_bytes(self) -> int:
+        """See above."""
+        ...
 
     @property
     def processor(self) -> ImageProcessor | VideoProcessor:
@@ -86,14 +92,19 @@ class Images:
 
     rows: ClassVar[str] = "pixel_values"
     grids: ClassVar[str] = "image_grid_thw"
-    header_bytes: ClassVar[int] = 256
+    sizes: ClassVar[str] = "image_sizes"
 
     def __init__(self, processor: ImageProcessor) -> None:
         self.processor = processor
+        self._sized = processor.config.layout.sized
+        self.header_bytes = 384 if self._sized else 256
 
     def expect(self, path: Path) -> Expected:
         """From the header."""
-        return Expected(self.processor.num_patches(*image_size(path)))
+        size = image_size(path)
+        return Expected(
+            self.processor.num_patches(*size), image_size=[*size] if self._sized else None
+        )
 
     def fill(
         self, path: Path, out: Rows, form: ReturnTensors, report: Callable[[float], object]
@@ -114,7 +125,7 @@ class Videos:
 
     rows: ClassVar[str] = "pixel_values_videos"
     grids: ClassVar[str] = "video_grid_thw"
-    header_bytes: ClassVar[int] = 384
+    header_bytes: int = 384
 
     def __init__(self, processor: VideoProcessor) -> None:
         import_module("av")  # or every video would fail for the same reason

@@ -13,6 +13,7 @@ from qvl_fast._output.rows import hand_out, row_memory, storage
 from qvl_fast.store.atomic import replacing
 from qvl_fast.store.errors import StoreError
 from qvl_fast.store.index import Entry, path_text
+from qvl_fast.store.kinds import Images
 from qvl_fast.store.spill import on_disk
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from qvl_fast.store.kinds import Kind
     from qvl_fast.store.sources import Source
 
-# What an image or a video adds to the grids, and a video to `second_per_grid_ts`.
+# What an image or a video adds to the grids, an image to its sizes, a video to its seconds.
 _GRID_BYTES = 3 * 8
+_SIZE_BYTES = 2 * 8
 _SECONDS_BYTES = 8
 
 
@@ -72,10 +74,12 @@ class ShardWriter:
             ValueError, OSError, MemoryError: the file is to blame; the others are as they were.
             StoreError: the shard could not be written.
         """
-        rows, video = self._kind.expect(source.path)
+        rows, video, image_size = self._kind.expect(source.path)
         needed = rows * self._row_bytes + _GRID_BYTES + _quoted_twice(path_text(str(source.path)))
         if video is not None:
             needed += _SECONDS_BYTES + _quoted_twice(video.timestamps)
+        if image_size is not None:
+            needed += _SIZE_BYTES
         if self._entries and self._bytes + needed > self._size:
             self.flush()
         if rows > len(self._target):
@@ -98,6 +102,7 @@ class ShardWriter:
                 first_row=first_row,
                 rows=prod(grid),
                 video=video,
+                image_size=image_size,
             )
         )
 
@@ -114,6 +119,9 @@ class ShardWriter:
             self._kind.rows: self._target[: self._filled()],
             self._kind.grids: hand_out(grids, "int64", self._form),
         }
+        sizes = [entry.image_size for entry in self._entries if entry.image_size is not None]
+        if sizes:
+            tensors[Images.sizes] = hand_out(np.array(sizes, np.int64), "int64", self._form)
         metadata = {
             "sources": json.dumps([path_text(entry.path) for entry in self._entries]),
             "configuration": self._configuration,

@@ -1,4 +1,9 @@
-"""The settings of released models of other families, by the names of their presets."""
+"""The settings of models of other families, by the names of their presets.
+
+They are those of released models, or else, where these were not at hand, the defaults of the
+classes in transformers: the last of :data:`IMAGES`. Checkpoints have JSON of their own, which
+counts.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ from qvl_fast.config.layout import (
     Area,
     Halved,
     Layout,
+    LineTokens,
     PatchBudget,
     Pinpoints,
     Ratio,
@@ -87,7 +93,9 @@ IMAGES: Mapping[str, ImageConfig] = {
     # convert_got_ocr2_weights_to_hf.py of transformers; pages are cut into tiles on request only.
     "got-ocr-2": VIT.override(layout=replace(stretched(1024, 256), stack="flat")),
     "blip-2": VIT.override(layout=stretched(224, 32)),
+    "instructblip": VIT.override(layout=stretched(224, 32)),
     "idefics": VIT.override(layout=stretched(224)),
+    "siglip-224": _HALF_VIT.override(patch_size=16, layout=stretched(224, 196)),
     "siglip-384": _HALF_VIT.override(layout=stretched(384, 729)),
     "siglip2-naflex": _HALF_VIT.override(
         patch_size=16,
@@ -101,9 +109,18 @@ IMAGES: Mapping[str, ImageConfig] = {
     ),
     "paligemma-224": _HALF_VIT.override(layout=stretched(224, 256)),
     "paligemma-448": _HALF_VIT.override(layout=stretched(448, 1024)),
+    "paligemma-896": _HALF_VIT.override(layout=stretched(896, 4096)),
     "qwen-vl": VIT.override(layout=stretched(448, 256)),
     "dots.ocr": ImageConfig(temporal_patch_size=1, max_pixels=11_289_600),
     "mimo-vl": ImageConfig(max_pixels=4096 * 28 * 28),
+    "kimi-k2.5": ImageConfig(
+        temporal_patch_size=1,
+        image_mean=HALF,
+        image_std=HALF,
+        layout=Layout(fit=Shrink(patches=16384, side=512), raster=True),
+    ),
+    # Class defaults from here on. Where a model's tower has patches of another side, or of one
+    # frame, these are the tower's.
     "glm-4.1v": _GLM,
     "glm-4.6v": _GLM,
     "glm-5": ImageConfig(layout=Layout(fit=TokenBudget(least=16, most=8000))),
@@ -127,7 +144,7 @@ IMAGES: Mapping[str, ImageConfig] = {
         temporal_patch_size=1,
         min_pixels=512 * 512,
         max_pixels=2048 * 2048,
-        layout=Layout(raster=True),
+        layout=Layout(raster=True, tokens=LineTokens(around=2)),
     ),
     "paddleocr-vl": ImageConfig(
         temporal_patch_size=1,
@@ -135,12 +152,12 @@ IMAGES: Mapping[str, ImageConfig] = {
         max_pixels=1536 * 1536,
         layout=Layout(fit=Area(small="enlarge_sides"), raster=True),
     ),
-    "kimi-k2.5": ImageConfig(
-        temporal_patch_size=1,
-        image_mean=HALF,
-        image_std=HALF,
-        layout=Layout(fit=Shrink(patches=16384, side=512), raster=True),
-    ),
+    "glmga": _GLM,
+    "exaone4.5": ImageConfig(),
+    "hyperclovax-vision-v2": ImageConfig(),
+    "lfm3-vl": ImageConfig(patch_size=16),
+    "cohere-compass": ImageConfig(patch_size=16),
+    "dots3-note": ImageConfig(temporal_patch_size=1),
 }
 
 # How those of them that take videos see these.

@@ -9,9 +9,10 @@ from math import isqrt
 from pathlib import Path
 from typing import Any, cast
 
-from qvl_fast.config.checks import integer, positive_integer, read_json, section
+from qvl_fast.config.checks import integer, positive_integer, read_json, section, sizes_listed
+from qvl_fast.config.families.reader import Reader
 from qvl_fast.config.image import ImageConfig
-from qvl_fast.config.layout import AnyresTokens, Layout, Pinpoints, TileTokens, Tokens
+from qvl_fast.config.layout import AnyresTokens, Layout, LineTokens, Pinpoints, TileTokens, Tokens
 from qvl_fast.config.placeholder import Placeholder, VideoPlaceholder
 from qvl_fast.config.video import VideoConfig
 
@@ -52,11 +53,23 @@ _MODEL_TYPES: Mapping[str, str] = {
     "blip-2": "Blip2Processor",
     "instructblip": "InstructBlipProcessor",
     "idefics": "IdeficsProcessor",
+    "hunyuan_vl": "HunYuanVLProcessor",
+    "paligemma": "PaliGemmaProcessor",
+    "colpali": "ColPaliProcessor",
     "qwen2_vl": "Qwen2VLProcessor",
     "qwen2_5_vl": "Qwen2_5_VLProcessor",
     "qwen3_vl": "Qwen3VLProcessor",
     "qwen3_vl_moe": "Qwen3VLProcessor",
     **dict.fromkeys(_QWEN3_5_TYPES, "Qwen3VLProcessor"),
+}
+
+# Models that no language model reads: the side of a patch where a config.json does not say it, and
+# how many tokens there are beside those of patches.
+_ALONE: Mapping[str, tuple[int, int]] = {
+    "clip": (32, 1),
+    "metaclip_2": (32, 1),
+    "altclip": (32, 1),
+    "siglip": (16, 0),
 }
 
 # The processor of presets.
@@ -72,11 +85,13 @@ _PRESETS: Mapping[str, str] = {
     "llava-onevision": "LlavaOnevisionProcessor",
     "internvl": "InternVLProcessor",
     "blip-2": "Blip2Processor",
+    "instructblip": "InstructBlipProcessor",
     "idefics": "IdeficsProcessor",
 }
 PLACEHOLDERS: Mapping[str, Placeholder] = {
     **{preset: _PLACEHOLDERS[kind] for preset, kind in _PRESETS.items()},
     "qwen3.5": _QWEN3_5,
+    "qwen4-exp": _QWEN3_5,
 }
 VIDEO_PLACEHOLDERS: Mapping[str, VideoPlaceholder] = {
     "llava-onevision": VideoPlaceholder(token="<video>"),
@@ -205,14 +220,17 @@ def _content(token: Any) -> str:
     return token
 
 
-def with_tokens(image: ImageConfig, kind: str, processor: Settings, model: Settings) -> ImageConfig:
+def with_tokens(
+    image: ImageConfig, kind: str | None, processor: Settings, model: Settings, images: Settings
+) -> ImageConfig:
     """A configuration with the tokens that an image or a tile becomes.
 
     Args:
         image: the configuration.
-        kind: class of the checkpoint's processor.
+        kind: class of the checkpoint's processor, None if it is not known.
         processor: ``processor_config.json``; what it leaves out is taken from the next.
         model: ``config.json``.
+        images: the JSON of the image processor.
 
     Raises:
         ValueError: settings that the stock model fails with, or that do not agree.
@@ -237,6 +255,15 @@ def with_tokens(image: ImageConfig, kind: str, processor: Settings, model: Setti
             tokens = TileTokens(_number("image_seq_length", processor, model, 256))
         case "Blip2Processor" | "InstructBlipProcessor":
             tokens = TileTokens(_number("num_query_tokens", processor, model, 32))
+        case "PaliGemmaProcessor" | "ColPaliProcessor":
+            if (count := images.get("image_seq_length")) is None:
+                return image
+            tokens = TileTokens(positive_integer("image_seq_length", count))
+        case "HunYuanVLProcessor":
+            around = Reader(processor).flag("cat_extra_token", True)
+            tokens = LineTokens(around=2 if around else 0)
+        case None:
+            tokens = _alone(layout.tile, model)
         case _:
             return image
     return image.override(layout=replace(layout, tokens=tokens))
@@ -274,6 +301,18 @@ def _features(tile: tuple[int, int] | None, processor: Settings, model: Settings
         return None
     patch = positive_integer("patch_size", patch)
     return (tile[0] // patch) * (tile[1] // patch)
+
+
+def _alone(tile: tuple[int, int] | None, model: Settings) -> TileTokens | None:
+    """What a tile becomes in a tower that no language model reads; None if that is not known."""
+    model_type: str = model.get("model_type") or ""
+    known = _ALONE.get(model_type.removesuffix("_vision_model"))
+    if known is None or tile is None:
+        return None
+    patch, others = known
+    vision = section(model, "vision_config") or model  # That of a tower alone is flat.
+    features = _features(tile, {"patch_size": vision.get("patch_size", patch)}, {})
+    return None if features is None else TileTokens(features + others)
 
 
 def _others(processor: Settings, model: Settings) -> int:
@@ -349,7 +388,7 @@ def _check_agreement(image: ImageConfig, model: Settings) -> None:
         )
     pinpoints = model.get("image_grid_pinpoints")
     if pinpoints is not None and isinstance(layout.fit, Pinpoints):
-        canvases = tuple(tuple(canvas) for canvas in pinpoints)
+        canvases = sizes_listed("image_grid_pinpoints in config.json", pinpoints)
         if canvases != layout.fit.canvases:
             raise ValueError(
                 f"image_grid_pinpoints in config.json must be those of the image processor, "

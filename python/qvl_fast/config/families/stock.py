@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from qvl_fast.config.checks import listed, positive_integer
+from qvl_fast.config.checks import listed, positive_integer, sizes_listed
 from qvl_fast.config.families.presets import HALF, IMAGES, VIT, cropped
 from qvl_fast.config.families.reader import Reader, Settings, whole
 from qvl_fast.config.image import ImageConfig, class_name
@@ -56,7 +56,7 @@ def _one_tile(reader: Reader, _: Layout) -> Layout:
 
 def _clip(reader: Reader, default: Layout) -> Layout:
     """With a setting of Kosmos-2, which counts before the size."""
-    if reader.settings.get("use_square_size"):
+    if reader.flag("use_square_size", False):
         side = cast("Shortest", default.fit).edge
         reader = replace(reader, settings={**reader.settings, "size": (side, side)})
     return _one_tile(reader, default)
@@ -80,19 +80,18 @@ def _anyres(reader: Reader, default: Layout) -> Layout:
     fit = reader.fit()
     tile = (fit.edge, fit.edge) if isinstance(fit, Shortest) else (fit.height, fit.width)
     given = reader.settings.get("crop_size")
-    crop = reader.sides("crop_size", square=True) if given else None
-    if crop and (crop.get("height"), crop.get("width")) != tile:
+    crop = None if given is None else reader.sides("crop_size", square=True)
+    if crop is not None and (crop.get("height"), crop.get("width")) != tile:
         raise ValueError(f"crop_size must be the size {tile}, got {crop}")
     if tile[0] != tile[1]:
         raise ValueError(f"size must be a square where images are cut into tiles, got {tile}")
     if not reader.flag("do_pad", True):
         raise ValueError("do_pad must be true: images of several numbers of tiles are padded")
     pinpoints: Any = reader.settings.get("image_grid_pinpoints")
-    if pinpoints is None:
-        pinpoints = cast("Pinpoints", default.fit).canvases
-    layout = replace(
-        default, fit=Pinpoints(tuple((height, width) for height, width in pinpoints)), tile=tile
-    )
+    fits = default.fit
+    if pinpoints is not None:
+        fits = Pinpoints(sizes_listed("image_grid_pinpoints", pinpoints))
+    layout = replace(default, fit=fits, tile=tile)
     if default.together is not None:
         layout = replace(layout, together=replace(default.together, fit=Stretch(*tile), tile=tile))
     return layout
@@ -207,7 +206,7 @@ def from_json(settings: Settings) -> ImageConfig:
         TypeError: a value has the wrong type.
     """
     kind = class_name(settings)
-    stock = _STOCK.get(kind)
+    stock = _STOCK.get(kind or "")
     if stock is None:
         raise ValueError(f"image_processor_type must be one of {listed(_STOCK)}, got {kind!r}")
     own = {name: value for name, value in settings.items() if name not in stock.ignored}

@@ -11,6 +11,7 @@ mod pool;
 mod vector;
 
 pub use buffer::Buffer;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(crate) use buffer::CacheLine;
 pub use limit::{DEFAULT_LIMIT, limit};
 pub use pool::{MemoryStats, release, set_limit, stats};

@@ -1,8 +1,11 @@
 //! The processors that a thread may run on.
 
-#![expect(
-    unsafe_code,
-    reason = "the standard library tells how many they are, not which"
+#![cfg_attr(
+    target_os = "linux",
+    expect(
+        unsafe_code,
+        reason = "the standard library tells how many they are, not which"
+    )
 )]
 
 /// A set of processors, or nothing where the system has no such sets.
