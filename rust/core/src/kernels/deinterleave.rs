@@ -15,7 +15,7 @@ pub(crate) fn deinterleave<const N: usize>(isa: Isa, pixels: Bytes<'_>, planes: 
     match isa.backend() {
         Backend::Scalar => scalar::deinterleave::<N>(pixels, planes),
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-        _ => vector::deinterleave::<N>(isa, pixels, planes),
+        Backend::Vector(isa) => vector::deinterleave::<N>(isa, pixels, planes),
     }
 }
 
@@ -25,6 +25,6 @@ pub(crate) fn interleave(isa: Isa, planes: [&[u8]; 3], pixels: &mut [u8]) {
     match isa.backend() {
         Backend::Scalar => scalar::interleave(planes, pixels),
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-        _ => vector::interleave(isa, planes, pixels),
+        Backend::Vector(isa) => vector::interleave(isa, planes, pixels),
     }
 }

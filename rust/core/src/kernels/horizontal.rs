@@ -2,7 +2,6 @@
 
 use super::isa::{Backend, Isa};
 use super::staged::{InPlace, Staged};
-use super::turned::Turned;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::vector;
 use super::{Pair, plane_stride, scalar};
@@ -29,7 +28,8 @@ enum Kernel {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     Columns(vector::Columns),
     /// They lie too far apart for that: from scales of about 4 on.
-    Turned(Turned),
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    Turned(vector::Turned),
 }
 
 impl Horizontal {
@@ -46,13 +46,13 @@ impl Horizontal {
         let (kernel, reach) = match isa.backend() {
             Backend::Scalar => (Kernel::Scalar(axis), width),
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-            _ => match vector::Columns::new(&axis, isa)? {
+            Backend::Vector(isa) => match vector::Columns::new(&axis, isa)? {
                 Some(columns) => {
                     let reach = columns.reach();
                     (Kernel::Columns(columns), reach)
                 }
                 None => {
-                    let turned = Turned::new(&axis, isa)?;
+                    let turned = vector::Turned::new(&axis, isa)?;
                     // Sixteen scanlines are read side by side, which would share few places of a cache if they
                     // were a power of two apart.
                     let reach = plane_stride(turned.reach().max(width)) | super::WIDEST;
@@ -80,31 +80,41 @@ impl Horizontal {
     /// Scanlines that are taken at once.
     pub(crate) fn lines(&self) -> usize {
         match &self.kernel {
+            Kernel::Keep(_) | Kernel::Scalar(_) => 2,
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+            Kernel::Columns(_) => 2,
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Kernel::Turned(turned) => turned.lines(),
-            _ => 2,
         }
     }
 
     /// Room for as many scanlines.
     pub(crate) fn staged(&self) -> Result<Staged> {
-        let room = match &self.kernel {
-            Kernel::Turned(turned) => Some(turned.room()?),
-            _ => None,
+        let workspace = match &self.kernel {
+            Kernel::Keep(_) | Kernel::Scalar(_) => None,
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+            Kernel::Columns(_) => None,
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+            Kernel::Turned(turned) => Some(turned.workspace()?),
         };
-        Staged::new(self.lines(), self.reach, room)
+        Staged::new(self.lines(), self.reach, workspace)
     }
 
     /// How many of the first pixels of scanlines of `width` need not be staged.
     pub(crate) fn in_place(&self, format: PixelFormat, width: usize) -> usize {
         match &self.kernel {
+            Kernel::Keep(_) | Kernel::Scalar(_) => 0,
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+            Kernel::Columns(_) => 0,
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Kernel::Turned(turned) => turned.in_place(format, width),
-            _ => 0,
         }
     }
 
     /// Resamples `lines` to pairs of scanlines, of three planes each, [`plane_stride`] of the width apart.
     ///
-    /// What [`Horizontal::in_place`] says is read from `in_place`, if there is something. `ahead` is what will be read soon, to be fetched into the cache meanwhile.
+    /// What [`Horizontal::in_place`] says is read from `in_place`, if there is something. `ahead` is what will be
+    /// read soon, to be fetched into the cache meanwhile.
     pub(crate) fn run(
         &self,
         lines: &mut Staged,
@@ -119,11 +129,12 @@ impl Horizontal {
             Kernel::Keep(isa) => match isa.backend() {
                 Backend::Scalar => scalar::keep(lines, self.width, out),
                 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-                _ => vector::keep(*isa, lines, stride, ahead, out),
+                Backend::Vector(isa) => vector::keep(isa, lines, stride, ahead, out),
             },
             Kernel::Scalar(axis) => scalar::resample(axis, lines, out),
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Kernel::Columns(columns) => columns.run(lines, ahead, out),
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Kernel::Turned(turned) => turned.run(lines, in_place, ahead, out),
         }
     }

@@ -28,15 +28,77 @@ pub struct Isa(Backend);
 pub(super) enum Backend {
     /// Plain Rust, on any processor.
     Scalar,
-    /// AVX2 with FMA and F16C: x86-64 since about 2013.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    Vector(VectorIsa),
+}
+
+/// An instruction set that kernels in vectors are for.
+///
+/// What a variant holds is the proof that this processor has it: nobody but [`Isa::available`] makes one. This is
+/// what every call of such a kernel rests on. A safe function that takes a proof may run what has no more
+/// features enabled than it names; one that takes any of these, what [`Baseline`] names.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum VectorIsa {
     #[cfg(target_arch = "x86_64")]
-    Avx2,
-    /// The same and AVX-512 with BW, VL, VBMI and VNNI: servers since about 2019, desktops since Zen 4.
+    Avx2(Avx2),
     #[cfg(target_arch = "x86_64")]
-    Avx512,
-    /// NEON, which every 64-bit ARM has.
+    Avx512(Avx512),
     #[cfg(target_arch = "aarch64")]
-    Neon,
+    Neon(Neon),
+}
+
+/// AVX2 with FMA and F16C: x86-64 since about 2013.
+#[cfg(target_arch = "x86_64")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Avx2(());
+
+/// The same and AVX-512 with BW, VL, VBMI and VNNI: servers since about 2019, desktops since Zen 4.
+#[cfg(target_arch = "x86_64")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Avx512(());
+
+/// No other processor has it.
+#[cfg(target_arch = "aarch64")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Avx512 {}
+
+/// NEON, which every 64-bit ARM has.
+#[cfg(target_arch = "aarch64")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Neon(());
+
+/// What a processor has for which there is any kernel in vectors.
+#[cfg(target_arch = "x86_64")]
+pub(super) type Baseline = Avx2;
+#[cfg(target_arch = "aarch64")]
+pub(super) type Baseline = Neon;
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+impl VectorIsa {
+    pub(super) fn baseline(self) -> Baseline {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(avx2) => avx2,
+            // Found only where the other was.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => Avx2(()),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(neon) => neon,
+        }
+    }
+
+    /// AVX-512, if it is that.
+    pub(super) fn avx512(self) -> Option<Avx512> {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => None,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(avx512) => Some(avx512),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => None,
+        }
+    }
 }
 
 impl Isa {
@@ -51,19 +113,19 @@ impl Isa {
             && std::is_x86_feature_detected!("fma")
             && std::is_x86_feature_detected!("f16c")
         {
-            found.push(Self(Backend::Avx2));
+            found.push(Self(Backend::Vector(VectorIsa::Avx2(Avx2(())))));
             if std::is_x86_feature_detected!("avx512f")
                 && std::is_x86_feature_detected!("avx512bw")
                 && std::is_x86_feature_detected!("avx512vl")
                 && std::is_x86_feature_detected!("avx512vbmi")
                 && std::is_x86_feature_detected!("avx512vnni")
             {
-                found.push(Self(Backend::Avx512));
+                found.push(Self(Backend::Vector(VectorIsa::Avx512(Avx512(())))));
             }
         }
         #[cfg(target_arch = "aarch64")]
         if cfg!(target_endian = "little") {
-            found.push(Self(Backend::Neon));
+            found.push(Self(Backend::Vector(VectorIsa::Neon(Neon(())))));
         }
         found
     }
@@ -91,11 +153,11 @@ impl Isa {
         match self.0 {
             Backend::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]
-            Backend::Avx2 => "avx2",
+            Backend::Vector(VectorIsa::Avx2(_)) => "avx2",
             #[cfg(target_arch = "x86_64")]
-            Backend::Avx512 => "avx512",
+            Backend::Vector(VectorIsa::Avx512(_)) => "avx512",
             #[cfg(target_arch = "aarch64")]
-            Backend::Neon => "neon",
+            Backend::Vector(VectorIsa::Neon(_)) => "neon",
         }
     }
 

@@ -3,7 +3,8 @@
 //! Each operation has a door, which chooses the backend of an [`Isa`]: [`deinterleave`], [`blend`],
 //! [`horizontal`], [`vertical`], [`rows`]. The scalar backend is the oracle: every other equals it on every input, and
 //! is only added together with the suite that executes it. The others are written once, in `vector`, over the
-//! registers that `x86_64` and `aarch64` have. Kernels see slices and tables alone; where
+//! registers that `x86_64` and `aarch64` have. Doors import `vector`, that the registers, and these no more than what
+//! all share: [`isa`], the weights of an axis, scanlines. Kernels see slices and tables alone; where
 //! pixels come from and what becomes of them is for `resize` and `rows` to know.
 //!
 //! Scanlines are resampled two at a time, 2k and 2k + 1, and what comes of them stays together as a
@@ -21,18 +22,20 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
-mod ahead;
 pub(crate) mod band;
 pub(crate) mod blend;
+mod column;
 pub(crate) mod deinterleave;
+pub(crate) mod element;
 pub(crate) mod horizontal;
 mod isa;
+mod pair_axis;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod prefetch;
 pub(crate) mod rows;
 mod scalar;
 pub(crate) mod staged;
 mod taps;
-mod turn;
-mod turned;
 pub(crate) mod values;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod vector;
@@ -41,15 +44,6 @@ pub(crate) mod vertical;
 mod x86_64;
 
 pub use isa::Isa;
-
-#[cfg(target_arch = "aarch64")]
-use aarch64::prefetch;
-#[cfg(target_arch = "x86_64")]
-use x86_64::prefetch;
-
-/// Asks for the cache line at `address`, which we cannot do on this processor.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn prefetch(address: *const u8) {}
 
 /// The samples of scanlines 2k and 2k + 1 in one place, 0 to 255.
 pub(crate) type Pair = [i16; 2];

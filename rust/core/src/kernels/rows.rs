@@ -1,29 +1,18 @@
 //! Patch rows from bands of samples.
 
 use super::band::{Band, RowShape};
+use super::element::Store;
 use super::isa::{Backend, Isa};
 use super::scalar;
 use super::values::Values;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::vector;
 
-/// Element types that the backends of this processor can store.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-pub trait Store: vector::Store {}
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-impl<T: vector::Store> Store for T {}
-
-/// Element types that the backends of this processor can store.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub trait Store {}
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-impl<T> Store for T {}
-
 /// Writes the rows of one band. With `stream` they bypass the cache, which helps where they are too
 /// many to stay in it.
 ///
 /// Panics if the bands do not hold all scanlines of a line of blocks, or end before the last patch.
-pub(crate) fn write_band<T: Store + Copy>(
+pub(crate) fn write_band<T: Store>(
     isa: Isa,
     bands: &[Band<'_>],
     shape: RowShape,
@@ -39,7 +28,7 @@ pub(crate) fn write_band<T: Store + Copy>(
     match isa.backend() {
         Backend::Scalar => scalar::write_band(bands, shape, values, rows),
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-        _ => vector::write_band(isa, bands, shape, values, rows, stream),
+        Backend::Vector(isa) => vector::write_band(isa, bands, shape, values, rows, stream),
     }
 }
 
@@ -47,7 +36,7 @@ pub(crate) fn write_band<T: Store + Copy>(
 /// above.
 ///
 /// Panics if the band does not hold them.
-pub(crate) fn write_plane<T: Store + Copy>(
+pub(crate) fn write_plane<T: Store>(
     isa: Isa,
     band: Band<'_>,
     channel: usize,
@@ -60,6 +49,8 @@ pub(crate) fn write_plane<T: Store + Copy>(
     match isa.backend() {
         Backend::Scalar => scalar::write_plane(band, channel, width, values, plane),
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-        _ => vector::write_plane(band, channel, width, values, plane, stream),
+        Backend::Vector(isa) => {
+            vector::write_plane(isa.baseline(), band, channel, width, values, plane, stream);
+        }
     }
 }

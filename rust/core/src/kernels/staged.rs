@@ -1,7 +1,7 @@
 //! What the horizontal pass reads.
 
+use super::column::Workspace;
 use super::plane_stride;
-use super::turned::Room;
 use crate::error::Result;
 use crate::memory::Buffer;
 use crate::pixels::{Bytes, PixelFormat};
@@ -12,7 +12,7 @@ pub(crate) struct Staged {
     bytes: Buffer<u8>,
     stride: usize,
     /// What the pass works in, beside them.
-    room: Option<Room>,
+    workspace: Option<Workspace>,
 }
 
 /// Scanlines that are read from where they lie.
@@ -38,12 +38,12 @@ impl InPlace<'_> {
 
 impl Staged {
     /// Room for so many `lines` of which `reach` samples of a plane may be read.
-    pub(super) fn new(lines: usize, reach: usize, room: Option<Room>) -> Result<Self> {
+    pub(super) fn new(lines: usize, reach: usize, workspace: Option<Workspace>) -> Result<Self> {
         let stride = plane_stride(reach);
         Ok(Self {
             bytes: Buffer::new(stride.saturating_mul(3 * lines), "staged scanlines")?,
             stride,
-            room,
+            workspace,
         })
     }
 
@@ -58,8 +58,8 @@ impl Staged {
     }
 
     /// All planes, and what the pass works in.
-    pub(super) fn planes_and_room(&mut self) -> (&[u8], Option<&mut Room>) {
-        (&self.bytes, self.room.as_mut())
+    pub(super) fn planes_and_workspace(&mut self) -> (&[u8], Option<&mut Workspace>) {
+        (&self.bytes, self.workspace.as_mut())
     }
 
     /// The three planes of a scanline.

@@ -10,7 +10,7 @@ use crate::filter::Reference;
 use crate::kernels::Pair;
 use crate::kernels::staged::{InPlace, Staged};
 use crate::memory::Buffer;
-use crate::pixels::{Bytes, PixelFormat, PixelView};
+use crate::pixels::{Bytes, PixelView};
 
 /// How the scanlines of a source come to be staged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,8 +94,7 @@ impl Chunk {
         }
     }
 
-    /// Makes pairs of the scanlines `lines` of the frame, where the source is those that were read or those
-    /// of `pixels`.
+    /// Makes pairs of the scanlines `lines` of the frame. Those of a source that comes in order have been read.
     pub(super) fn stage<E>(
         &mut self,
         resampler: &Resampler,
@@ -104,19 +103,23 @@ impl Chunk {
         staged: &mut Staged,
     ) -> Result<(), Failure<E>> {
         let source_lines = resampler.source_lines();
-        let first = source_lines.start;
-        let shown = common(&lines, &source_lines);
-        let (height, width) = (shown.len(), resampler.pass.width.source);
-        let samples = self.copy.as_deref_mut().unwrap_or_default();
-        let within = shown.start.saturating_sub(first)..shown.end.saturating_sub(first);
+        let own = common(&lines, &source_lines);
+        let pairs = self.pairs.as_deref_mut().unwrap_or_default();
+        if own.is_empty() {
+            pair_up(resampler, None, lines, staged, pairs);
+            return Ok(());
+        }
+        let (height, width) = (own.len(), resampler.pass.width.source);
+        let within = own.start - source_lines.start..own.end - source_lines.start;
+        let copy = self.copy.as_deref_mut().unwrap_or_default();
         let strip;
-        let shown = match (source, self.arrival) {
-            _ if shown.is_empty() => None,
-            (_, Arrival::InOrder(bytes)) => {
-                let view = PixelView::packed(&samples[..], height, width, bytes)?;
-                Some(Shown::copied(view, shown.start, None))
+        let shown = match source {
+            Source::Scanlines(_) => {
+                let bytes = self.arrival.copied_bytes();
+                let view = PixelView::packed(&copy[..], height, width, bytes)?;
+                Shown::new(resampler, view, own.start)
             }
-            (Source::Strips(strips), _) => {
+            Source::Strips(strips) => {
                 strip = strips.strip(within)?;
                 let (mut view, blending) = (strip.view(), strips.blended_by());
                 if view.size() != (height, width) {
@@ -127,23 +130,22 @@ impl Chunk {
                 if blending.is_none() {
                     view = view.without_padding(3);
                 }
-                Some(Shown::copied(view, shown.start, blending))
+                Shown {
+                    blending,
+                    ..Shown::new(resampler, view, own.start)
+                }
             }
-            (Source::Pixels(pixels), Arrival::Sideways) => {
-                let channels = turned(&pixels.view(), within, samples)?;
-                let view = PixelView::packed(&samples[..], height, width, channels)?;
-                Some(Shown::copied(view, shown.start, None))
+            Source::Pixels(pixels) if self.arrival == Arrival::Sideways => {
+                let channels = turned(&pixels.view(), within, copy)?;
+                let view = PixelView::packed(&copy[..], height, width, channels)?;
+                Shown::new(resampler, view, own.start)
             }
-            (Source::Pixels(pixels), _) => Some(Shown {
-                view: pixels.view(),
-                first,
-                blending: None,
+            Source::Pixels(pixels) => Shown {
                 is_far: true,
-            }),
-            (Source::Scanlines(_), _) => return Ok(()),
+                ..Shown::new(resampler, pixels.view(), source_lines.start)
+            },
         };
-        let pairs = self.pairs.as_deref_mut().unwrap_or_default();
-        pair_up(resampler, shown.as_ref(), lines, staged, pairs);
+        pair_up(resampler, Some(&shown), lines, staged, pairs);
         Ok(())
     }
 
@@ -166,6 +168,10 @@ struct Shown<'a> {
     view: PixelView<'a>,
     /// The frame's scanline beside its first.
     first: usize,
+    /// The columns that are looked at, if any are.
+    looked_at: Option<PixelView<'a>>,
+    /// Whether the horizontal pass reads most of them where they lie.
+    is_in_place: bool,
     /// See [`Resampler::stage`].
     blending: Option<Reference>,
     /// Whether it has yet to be fetched from memory, ahead of the kernels.
@@ -173,13 +179,59 @@ struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    /// A copy of the frame's scanlines from `first` on.
-    fn copied(view: PixelView<'a>, first: usize, blending: Option<Reference>) -> Self {
+    /// The frame's scanlines from `first` on, which have just been copied and blend as arrays do.
+    fn new(resampler: &Resampler, view: PixelView<'a>, first: usize) -> Self {
+        let looked_at = resampler.shown(&view);
+        let is_in_place = looked_at.is_some_and(|looked_at| {
+            let width = looked_at.width();
+            let in_place = resampler.horizontal.in_place(view.format(), width);
+            width == resampler.columns.len() && in_place > 0
+        });
         Self {
             view,
             first,
-            blending,
+            looked_at,
+            is_in_place,
+            blending: None,
             is_far: false,
+        }
+    }
+
+    /// Lists the memory of `lines` of the frame that is looked at.
+    fn memory_of(&self, lines: Range<usize>, out: &mut Vec<Bytes<'a>>) {
+        if let Some(view) = &self.looked_at {
+            memory_of(view, lines.start - self.first..lines.end - self.first, out);
+        }
+    }
+}
+
+/// Scanlines that the horizontal pass takes at once, as it finds them.
+enum Group<'a> {
+    /// Nothing in them is the source's.
+    Margin,
+    /// All are the source's, and read from where they lie but for their ends.
+    InPlace(&'a Shown<'a>, PixelView<'a>),
+    /// All are staged.
+    Staged(&'a Shown<'a>),
+}
+
+impl<'a> Group<'a> {
+    /// What `lines` of the frame are, of which `own` are the source's; `is_whole` if the pass takes no more.
+    fn of(
+        shown: Option<&'a Shown<'a>>,
+        lines: &Range<usize>,
+        own: &Range<usize>,
+        is_whole: bool,
+    ) -> Self {
+        match shown {
+            None => Self::Margin,
+            Some(_) if own.is_empty() => Self::Margin,
+            Some(shown) => match shown.looked_at {
+                Some(view) if shown.is_in_place && is_whole && own == lines => {
+                    Self::InPlace(shown, view)
+                }
+                _ => Self::Staged(shown),
+            },
         }
     }
 }
@@ -195,56 +247,53 @@ fn pair_up(
 ) {
     /// How many scanlines ahead of the kernels memory is fetched, at least.
     const AHEAD: usize = 4;
-    let source_lines = resampler.source_lines();
-    let group = 2 * resampler.group();
+    let count = 2 * resampler.group();
     let length = resampler.group() * resampler.pair_samples();
-    let looked_at = shown.and_then(|shown| resampler.shown(&shown.view));
-    let looked_at = shown.zip(looked_at);
-    let format = shown.map_or(PixelFormat::Other, |shown| shown.view.format());
-    // Scanlines of which the horizontal pass reads most where they lie.
-    let unstaged = looked_at.filter(|(_, view)| {
-        let width = view.width();
-        width == resampler.columns.len() && resampler.horizontal.in_place(format, width) > 0
-    });
-    let mut in_place: Vec<Bytes<'_>> = Vec::new();
+    let mut memory: Vec<Bytes<'_>> = Vec::new();
     let mut ahead: Vec<Bytes<'_>> = Vec::new();
     // Where pairs of margins are: all are alike.
-    let mut margins = None;
-    for (index, first) in lines.clone().step_by(group).enumerate() {
-        let together = first..lines.end.min(first + group);
+    let mut margin = None;
+    for (index, first) in lines.clone().step_by(count).enumerate() {
+        let together = first..lines.end.min(first + count);
+        let own = common(&together, &resampler.source_lines());
         let at = index * length..(index + 1) * length;
-        if common(&together, &source_lines).is_empty() {
-            if let Some(margins) = margins.clone() {
-                pairs.copy_within(margins, at.start);
-                continue;
-            }
-            margins = Some(at.clone());
-        }
-        let is_whole = together.len() == group && common(&together, &source_lines) == together;
-        let unstaged = unstaged.filter(|_| is_whole);
-        in_place.clear();
-        if let Some((shown, view)) = &unstaged {
-            let first = first - shown.first;
-            memory_of(view, first..first + group, &mut in_place);
-        }
-        for (line, y) in together.enumerate() {
-            let out = staged.line_mut(line);
-            match (shown, &unstaged) {
-                (_, Some((shown, view))) => resampler.stage_rest(view, y - shown.first, out),
-                (Some(shown), _) if source_lines.contains(&y) => {
-                    resampler.stage(&shown.view, y - shown.first, shown.blending, out);
+        let mut in_place = InPlace::NONE;
+        match Group::of(shown, &together, &own, together.len() == count) {
+            Group::Margin => {
+                if let Some(margin) = margin.clone() {
+                    pairs.copy_within(margin, at.start);
+                    continue;
                 }
-                _ => resampler.stage_margin(out),
+                margin = Some(at.clone());
+                for line in 0..together.len() {
+                    resampler.stage_margin(staged.line_mut(line));
+                }
+            }
+            Group::InPlace(shown, view) => {
+                for (line, y) in together.clone().enumerate() {
+                    resampler.stage_rest(&view, y - shown.first, staged.line_mut(line));
+                }
+                shown.memory_of(together, &mut memory);
+                in_place = InPlace {
+                    format: shown.view.format(),
+                    memory: &memory,
+                };
+            }
+            Group::Staged(shown) => {
+                for (line, y) in together.enumerate() {
+                    let out = staged.line_mut(line);
+                    if own.contains(&y) {
+                        resampler.stage(&shown.view, y - shown.first, shown.blending, out);
+                    } else {
+                        resampler.stage_margin(out);
+                    }
+                }
             }
         }
-        if let Some((shown, view)) = looked_at.as_ref().filter(|(shown, _)| shown.is_far) {
-            let next = (first + group.max(AHEAD)).saturating_sub(shown.first);
-            memory_of(view, next..next + group, &mut ahead);
+        if let Some(shown) = shown.filter(|shown| shown.is_far) {
+            let next = (first + count.max(AHEAD)).max(shown.first);
+            shown.memory_of(next..next + count, &mut ahead);
         }
-        let in_place = InPlace {
-            format,
-            memory: &in_place,
-        };
         let out = &mut pairs[at];
         resampler.horizontal.run(staged, in_place, &ahead, out);
     }

@@ -38,10 +38,10 @@ pub trait Element: sealed::Element {
 mod sealed {
     use half::{bf16, f16};
 
-    use crate::kernels::rows::Store;
+    use crate::kernels::element::Store;
 
     /// What kernels ask of an element. It cannot be named outside, so that nobody else implements it.
-    pub trait Element: Store + Copy + Default + Send + Sync {}
+    pub trait Element: Store + Default + Send + Sync {}
 
     impl Element for f32 {}
     impl Element for f16 {}

@@ -29,7 +29,17 @@ pub(in crate::kernels) fn block<const N: usize>(pixels: Bytes<'_>) -> [[u8; PIXE
     samples
 }
 
-/// Pixels of four bytes taken apart. There is a load for that too, but where the fourth bytes are not used
+/// Pixels of four bytes taken apart, in two rounds that leave every second byte:
+///
+/// ```text
+/// a           r0 g0 b0 a0 r1 g1 b1 a1 ...  r3 g3 b3 a3          (16 bytes; b, c and d go on to pixel 15)
+/// even        r0 b0 r1 b1 ...  r7 b7      r8 b8 ... r15 b15     (of a and b, of c and d)
+/// odd         g0 a0 g1 a1 ...  g7 a7      g8 a8 ... g15 a15
+/// red         r0 r1 r2 ... r15                                  (even of even; blue is odd of even)
+/// green       g0 g1 g2 ... g15                                  (even of odd; alpha is odd of odd)
+/// ```
+///
+/// There is a load for that too, but where the fourth bytes are not used
 /// the compiler makes loads of single bytes of it.
 #[target_feature(enable = "neon")]
 #[inline]

@@ -2,14 +2,17 @@
 
 use std::arch::aarch64::*;
 
+use bytemuck::cast_mut;
 use half::{bf16, f16};
 
 use crate::kernels::values::{Affine, Factor};
-use crate::kernels::vector::Store;
+
+/// Samples that become elements at once.
+pub(in crate::kernels) const SAMPLES: usize = 8;
 
 /// [`Affine`] in registers.
 #[derive(Debug, Clone, Copy)]
-pub struct Constants {
+pub(in crate::kernels) struct Constants {
     scale: [float32x4_t; 2],
     mean: float32x4_t,
     inverse_std: [float32x4_t; 2],
@@ -28,18 +31,15 @@ impl Constants {
     }
 }
 
-/// Eight samples as float32, normalised: [`Affine::apply`].
-///
-/// # Safety
-/// 8 readable bytes.
+/// Eight samples as float32, normalised: [`Affine::apply`], which rescales if `RESCALES`.
 #[target_feature(enable = "neon")]
 #[inline]
-unsafe fn normalised<const RESCALES: bool>(
-    samples: *const u8,
+fn normalised<const RESCALES: bool>(
+    samples: &[u8; SAMPLES],
     constants: &Constants,
 ) -> [float32x4_t; 2] {
-    // SAFETY: by the contract above.
-    let words = vmovl_u8(unsafe { vld1_u8(samples) });
+    // SAFETY: 8 bytes.
+    let words = vmovl_u8(unsafe { vld1_u8(samples.as_ptr()) });
     [vmovl_u16(vget_low_u16(words)), vmovl_high_u16(words)].map(|samples| {
         let mut values = vcvtq_f32_u32(samples);
         if RESCALES {
@@ -55,64 +55,60 @@ fn times(numbers: float32x4_t, [high, low]: [float32x4_t; 2]) -> float32x4_t {
     vfmaq_f32(vmulq_f32(numbers, low), numbers, high)
 }
 
-impl Store for f32 {
-    const COMPUTED: bool = true;
-
-    #[target_feature(enable = "neon")]
-    #[inline]
-    unsafe fn store<const RESCALES: bool>(
-        out: *mut Self,
-        samples: *const u8,
-        constants: &Constants,
-    ) {
-        // SAFETY: by the trait's contract.
-        unsafe {
-            let [front, back] = normalised::<RESCALES>(samples, constants);
-            vst1q_f32(out, front);
-            vst1q_f32(out.add(4), back);
-        }
+#[target_feature(enable = "neon")]
+#[inline]
+pub(in crate::kernels) fn float32<const RESCALES: bool>(
+    samples: &[u8; SAMPLES],
+    constants: &Constants,
+    out: &mut [f32; SAMPLES],
+) {
+    let [front, back] = normalised::<RESCALES>(samples, constants);
+    // SAFETY: twice 4 times 4 bytes.
+    unsafe {
+        vst1q_f32(out.as_mut_ptr(), front);
+        vst1q_f32(out.as_mut_ptr().add(4), back);
     }
 }
 
-impl Store for f16 {
-    const COMPUTED: bool = true;
-
-    /// The conversion is part of NEON; what ARM calls fp16 is arithmetic.
-    #[target_feature(enable = "neon")]
-    #[inline]
-    unsafe fn store<const RESCALES: bool>(
-        out: *mut Self,
-        samples: *const u8,
-        constants: &Constants,
-    ) {
-        // SAFETY: by the trait's contract.
-        unsafe {
-            let [front, back] = normalised::<RESCALES>(samples, constants);
-            let halves = vcvt_high_f16_f32(vcvt_f16_f32(front), back);
-            vst1q_u16(out.cast(), vreinterpretq_u16_f16(halves));
-        }
-    }
+/// The conversion is part of NEON; what ARM calls fp16 is arithmetic.
+#[target_feature(enable = "neon")]
+#[inline]
+pub(in crate::kernels) fn float16<const RESCALES: bool>(
+    samples: &[u8; SAMPLES],
+    constants: &Constants,
+    out: &mut [f16; SAMPLES],
+) {
+    let [front, back] = normalised::<RESCALES>(samples, constants);
+    let halves = vcvt_high_f16_f32(vcvt_f16_f32(front), back);
+    store_halves(vreinterpretq_u16_f16(halves), cast_mut(out));
 }
 
-impl Store for bf16 {
-    const COMPUTED: bool = true;
+/// The upper half of the bits of each value, plus one if the lower half is more than one half of its last
+/// place, or as much and the last place is odd. Samples normalise to no NaN.
+///
+/// ```text
+/// values     l0 u0 l1 u1 l2 u2 l3 u3 | l4 u4 ...      (16 bits, in two registers)
+/// lower      l0 l1 l2 l3 l4 ... l7
+/// upper      u0 u1 u2 u3 u4 ... u7
+/// ```
+#[target_feature(enable = "neon")]
+#[inline]
+pub(in crate::kernels) fn bfloat16<const RESCALES: bool>(
+    samples: &[u8; SAMPLES],
+    constants: &Constants,
+    out: &mut [bf16; SAMPLES],
+) {
+    let values = normalised::<RESCALES>(samples, constants);
+    let [front, back] = values.map(|values| vreinterpretq_u16_f32(values));
+    let (lower, upper) = (vuzp1q_u16(front, back), vuzp2q_u16(front, back));
+    let even = vbicq_u16(vdupq_n_u16(1), upper);
+    let rounded = vsraq_n_u16::<15>(upper, vqsubq_u16(lower, even));
+    store_halves(rounded, cast_mut(out));
+}
 
-    /// The upper half of the bits of each value, plus one if the lower half is more than one half of its last
-    /// place, or as much and the last place is odd. Samples normalise to no NaN.
-    #[target_feature(enable = "neon")]
-    #[inline]
-    unsafe fn store<const RESCALES: bool>(
-        out: *mut Self,
-        samples: *const u8,
-        constants: &Constants,
-    ) {
-        // SAFETY: by the trait's contract.
-        let values = unsafe { normalised::<RESCALES>(samples, constants) };
-        let [front, back] = values.map(|values| vreinterpretq_u16_f32(values));
-        let (lower, upper) = (vuzp1q_u16(front, back), vuzp2q_u16(front, back));
-        let even = vbicq_u16(vdupq_n_u16(1), upper);
-        let rounded = vsraq_n_u16::<15>(upper, vqsubq_u16(lower, even));
-        // SAFETY: by the trait's contract.
-        unsafe { vst1q_u16(out.cast(), rounded) };
-    }
+#[target_feature(enable = "neon")]
+#[inline]
+fn store_halves(register: uint16x8_t, out: &mut [u16; SAMPLES]) {
+    // SAFETY: 8 times 2 bytes.
+    unsafe { vst1q_u16(out.as_mut_ptr(), register) };
 }

@@ -67,7 +67,7 @@ pub(in crate::kernels) unsafe fn load_samples(
     samples: *const u8,
     [offset, _]: [u32; 2],
 ) -> uint8x16_t {
-    // SAFETY: by the contract above.
+    // SAFETY: 16 bytes from the offset on.
     unsafe { vld1q_u8(samples.add(offset as usize)) }
 }
 
@@ -130,6 +130,13 @@ pub(in crate::kernels) fn pair_up(a: Sums, b: Sums, shift: int32x4_t) -> uint8x1
 }
 
 /// Samples of scanlines a and b as pairs.
+///
+/// ```text
+/// a           a0 a1 a2 ... a15                              (bytes, of which there are four registers)
+/// b           b0 b1 b2 ... b15
+/// zipped      a0 b0 a1 b1 ... a7 b7      a8 b8 ... a15 b15
+/// widened     a0 b0 a1 b1 a2 b2 a3 b3    a4 b4 ... a7 b7    ...      (16 bits, in four registers)
+/// ```
 #[target_feature(enable = "neon")]
 #[inline]
 pub(in crate::kernels) fn widen(a: &[u8; WIDENED], b: &[u8; WIDENED], out: &mut [Pair; WIDENED]) {

@@ -26,8 +26,8 @@ pub(in crate::kernels) unsafe fn combine<'a, const NARROW: usize, const MANY: us
 ) {
     let zero = vdupq_n_s32(0);
     // Sums take 16 registers either way, which leaves room for what is loaded.
-    // SAFETY: by the contract above. Weights that fit in 16 bits have fewer than MOST, but at scales of 64
-    // and more.
+    // SAFETY: lines and weights are as many, and long enough for `out`. Weights that fit in 16 bits have fewer than
+    // MOST, but at scales of 64 and more.
     unsafe {
         if precision < MOST {
             combine_by::<_, _, _, NARROW>(
@@ -57,7 +57,7 @@ pub(in crate::kernels) unsafe fn combine<'a, const NARROW: usize, const MANY: us
 /// at a time to sums, which begin at `zero`.
 ///
 /// # Safety
-/// As above.
+/// From `at` on `lines` have as much as `out`, a multiple of what is made at once.
 #[target_feature(enable = "neon")]
 #[inline]
 unsafe fn combine_by<'a, Weights: Copy, Taps: Copy, Sums: Copy, const FOURS: usize>(

@@ -4,14 +4,12 @@ pub(super) mod blend;
 mod deinterleave;
 mod horizontal;
 mod rows;
-mod turn;
 mod vertical;
 
 pub(super) use blend::over_white;
 pub(super) use deinterleave::{deinterleave, interleave};
 pub(super) use horizontal::{keep, resample};
 pub(super) use rows::{write_band, write_plane};
-pub(super) use turn::turn;
 pub(super) use vertical::{accumulate, combine, round};
 
 /// One half in units of the weights: what turns the final shift into rounding.

@@ -10,7 +10,7 @@ use with_avx2::every;
 use with_neon::every;
 
 use crate::filter::Reference;
-use crate::kernels::isa::{Backend, Isa};
+use crate::kernels::isa::{Baseline, VectorIsa};
 use crate::kernels::scalar;
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::x86_64;
@@ -18,40 +18,39 @@ use crate::pixels::Bytes;
 
 /// See [`crate::kernels::deinterleave::deinterleave`].
 pub(in crate::kernels) fn deinterleave<const N: usize>(
-    isa: Isa,
+    isa: VectorIsa,
     pixels: Bytes<'_>,
     planes: [&mut [u8]; 3],
 ) {
-    // SAFETY: the processor has the instructions of an `Isa`.
+    const { assert!(N == 3 || N == 4) };
+    // SAFETY: the processor has what it is proved to have.
     unsafe {
-        match (isa.backend(), N) {
+        match isa {
             #[cfg(target_arch = "x86_64")]
-            (Backend::Avx512, 3 | 4) if planes[0].len() >= x86_64::deinterleave_vbmi::PIXELS => {
+            VectorIsa::Avx512(_) if planes[0].len() >= x86_64::deinterleave_vbmi::PIXELS => {
                 with_avx512::deinterleave::<N>(pixels, planes);
             }
             #[cfg(target_arch = "x86_64")]
-            (Backend::Avx2 | Backend::Avx512, 3 | 4) => {
+            VectorIsa::Avx2(_) | VectorIsa::Avx512(_) => {
                 with_avx2::deinterleave::<N>(pixels, planes);
             }
             #[cfg(target_arch = "aarch64")]
-            (Backend::Neon, 3 | 4) => with_neon::deinterleave::<N>(pixels, planes),
-            _ => scalar::deinterleave::<N>(pixels, planes),
+            VectorIsa::Neon(_) => with_neon::deinterleave::<N>(pixels, planes),
         }
     }
 }
 
 /// See [`crate::kernels::deinterleave::interleave`].
-pub(in crate::kernels) fn interleave(isa: Isa, planes: [&[u8]; 3], out: &mut [u8]) {
-    // SAFETY: the processor has the instructions of an `Isa`.
+pub(in crate::kernels) fn interleave(isa: VectorIsa, planes: [&[u8]; 3], out: &mut [u8]) {
+    // SAFETY: the processor has what it is proved to have.
     let whole = unsafe {
-        match isa.backend() {
-            Backend::Scalar => 0,
+        match isa {
             #[cfg(target_arch = "x86_64")]
-            Backend::Avx2 => with_avx2::interleave(planes, out),
+            VectorIsa::Avx2(_) => with_avx2::interleave(planes, out),
             #[cfg(target_arch = "x86_64")]
-            Backend::Avx512 => with_avx512::interleave(planes, out),
+            VectorIsa::Avx512(_) => with_avx512::interleave(planes, out),
             #[cfg(target_arch = "aarch64")]
-            Backend::Neon => with_neon::interleave(planes, out),
+            VectorIsa::Neon(_) => with_neon::interleave(planes, out),
         }
     };
     scalar::interleave(planes.map(|plane| &plane[whole..]), &mut out[3 * whole..]);
@@ -59,15 +58,12 @@ pub(in crate::kernels) fn interleave(isa: Isa, planes: [&[u8]; 3], out: &mut [u8
 
 /// See [`crate::kernels::blend::over_white`].
 pub(in crate::kernels) fn over_white(
-    isa: Isa,
+    _: Baseline,
     pixels: Bytes<'_>,
     planes: [&mut [u8]; 3],
     reference: Reference,
 ) {
-    if isa.backend() == Backend::Scalar {
-        return scalar::over_white(pixels, planes, reference);
-    }
-    // SAFETY: every vector backend of the processor has these instructions.
+    // SAFETY: the processor has what it is proved to have.
     unsafe { blended(pixels, planes, reference) };
 }
 

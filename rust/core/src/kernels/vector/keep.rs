@@ -1,29 +1,28 @@
 //! Two scanlines to pairs, where the width stays as it is.
 
 use crate::kernels::Pair;
-use crate::kernels::ahead::Ahead;
-use crate::kernels::isa::{Backend, Isa};
+use crate::kernels::isa::VectorIsa;
+use crate::kernels::prefetch::Prefetch;
 use crate::kernels::staged::Staged;
 use crate::pixels::Bytes;
 
 /// Pairs up `lines` in planes of `stride`, a whole number of registers.
 pub(in crate::kernels) fn keep(
-    isa: Isa,
+    isa: VectorIsa,
     lines: &Staged,
     stride: usize,
     ahead: &[Bytes<'_>],
     out: &mut [Pair],
 ) {
-    // SAFETY: the processor has the instructions of an `Isa`.
+    // SAFETY: the processor has what it is proved to have.
     unsafe {
-        match isa.backend() {
-            Backend::Scalar => {}
+        match isa {
             #[cfg(target_arch = "x86_64")]
-            Backend::Avx2 => with_avx2::keep(lines, stride, ahead, out),
+            VectorIsa::Avx2(_) => with_avx2::keep(lines, stride, ahead, out),
             #[cfg(target_arch = "x86_64")]
-            Backend::Avx512 => with_avx512::keep(lines, stride, ahead, out),
+            VectorIsa::Avx512(_) => with_avx512::keep(lines, stride, ahead, out),
             #[cfg(target_arch = "aarch64")]
-            Backend::Neon => with_neon::keep(lines, stride, ahead, out),
+            VectorIsa::Neon(_) => with_neon::keep(lines, stride, ahead, out),
         }
     }
 }
@@ -42,11 +41,11 @@ macro_rules! kernel {
                 ahead: &[Bytes<'_>],
                 out: &mut [Pair],
             ) {
-                let mut ahead = Ahead::new(ahead, 3 * stride / WIDENED);
+                let mut prefetch = Prefetch::new(ahead, 3 * stride / WIDENED);
                 for (channel, out) in out.chunks_exact_mut(stride).enumerate() {
                     let [a, b] = [0, 1].map(|line| lines.plane(line, channel).as_chunks().0);
                     for (out, (a, b)) in out.as_chunks_mut().0.iter_mut().zip(a.iter().zip(b)) {
-                        ahead.step();
+                        prefetch.step();
                         widen(a, b, out);
                     }
                 }

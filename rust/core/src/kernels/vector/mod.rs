@@ -10,13 +10,14 @@
 )]
 
 mod columns;
-mod cut;
 mod deinterleave;
 mod keep;
 mod rows;
 mod sink;
 mod turn;
+mod turned;
 mod vertical;
+mod weight_parts;
 
 #[cfg(target_arch = "aarch64")]
 use super::aarch64 as processor;
@@ -26,6 +27,6 @@ use super::x86_64 as processor;
 pub(super) use columns::Columns;
 pub(super) use deinterleave::{deinterleave, interleave, over_white};
 pub(super) use keep::keep;
-pub(super) use rows::{Store, write_band, write_plane};
-pub(super) use turn::turn;
-pub(super) use vertical::{combine, combine_columns};
+pub(super) use rows::{write_band, write_plane};
+pub(super) use turned::Turned;
+pub(super) use vertical::combine;

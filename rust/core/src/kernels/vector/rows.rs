@@ -2,68 +2,37 @@
 
 use std::array;
 
-use bytemuck::Pod;
+use bytemuck::{Pod, cast_mut};
 
-use super::processor::elements::Constants;
+use super::processor::elements::{Constants, SAMPLES, bfloat16, float16, float32};
 use super::sink::Sink;
 use crate::kernels::band::{Band, RowShape};
-use crate::kernels::isa::{Backend, Isa};
+use crate::kernels::element::{Kind, Store};
+use crate::kernels::isa::{Baseline, VectorIsa};
 use crate::kernels::scalar;
 use crate::kernels::values::{Affine, Values};
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::x86_64::lookup::Lookup;
 
-/// Samples that become elements at once.
-const SAMPLES: usize = 8;
-
 /// Bytes of samples that are copied at once.
 const COPIED: usize = 16;
 
-/// Element types that are stored eight at a time.
-pub trait Store: Pod {
-    /// Whether elements are computed from samples, rather than the samples themselves.
-    const COMPUTED: bool;
-
-    /// Stores the elements of eight samples, normalised by `constants` if they are computed, and rescaled
-    /// before that if `RESCALES`.
-    ///
-    /// # Safety
-    /// A processor with a vector backend; 8 readable bytes at `samples` and 8 writable elements at `out`.
-    unsafe fn store<const RESCALES: bool>(
-        out: *mut Self,
-        samples: *const u8,
-        constants: &Constants,
-    );
-}
-
-impl Store for u8 {
-    const COMPUTED: bool = false;
-
-    #[inline]
-    unsafe fn store<const RESCALES: bool>(out: *mut Self, samples: *const u8, _: &Constants) {
-        // SAFETY: by the trait's contract.
-        unsafe { std::ptr::copy_nonoverlapping(samples, out, SAMPLES) };
-    }
-}
-
 /// See [`crate::kernels::rows::write_band`], which has checked that the bands hold all patches.
 pub(in crate::kernels) fn write_band<T: Store>(
-    isa: Isa,
+    isa: VectorIsa,
     bands: &[Band<'_>],
     shape: RowShape,
     values: &Values<T>,
     rows: &mut [T],
     stream: bool,
 ) {
-    let Some((affine, rescales)) =
-        arithmetic(values).filter(|_| shape.patch >= SAMPLES && isa.backend() != Backend::Scalar)
-    else {
+    let Some((affine, rescales)) = arithmetic(values).filter(|_| shape.patch >= SAMPLES) else {
         return scalar::write_band(bands, shape, values, rows);
     };
     let channels =
         array::from_fn(|channel| Channel::new(isa, affine[channel], &values.table[channel]));
-    // SAFETY: every vector backend of the processor has these instructions. Patches have eight samples
-    // at least, and bands hold all of them.
+    // SAFETY: the processor has what it is proved to have. Patches have eight samples at least, and bands hold all
+    // of them.
     unsafe {
         match (shape.patch, rescales) {
             (14, false) => write_rows::<T, 14, false>(bands, shape, &channels, rows, stream),
@@ -78,6 +47,7 @@ pub(in crate::kernels) fn write_band<T: Store>(
 
 /// See [`crate::kernels::rows::write_plane`], which has checked that the band holds the plane.
 pub(in crate::kernels) fn write_plane<T: Store>(
+    _: Baseline,
     band: Band<'_>,
     channel: usize,
     width: usize,
@@ -88,8 +58,8 @@ pub(in crate::kernels) fn write_plane<T: Store>(
     let Some((affine, rescales)) = arithmetic(values).filter(|_| width >= SAMPLES) else {
         return scalar::write_plane(band, channel, width, values, plane);
     };
-    // SAFETY: every vector backend of the processor has these instructions. Scanlines have eight samples
-    // at least, and the band holds all of them.
+    // SAFETY: the processor has what it is proved to have. Scanlines have eight samples at least, and the band holds
+    // all of them.
     unsafe {
         if rescales {
             write_lines::<T, true>(band, channel, width, &affine[channel], plane, stream);
@@ -102,7 +72,7 @@ pub(in crate::kernels) fn write_plane<T: Store>(
 /// The arithmetic that gives the elements of `values`, if there is one, and whether it rescales.
 fn arithmetic<T: Store>(values: &Values<T>) -> Option<([Affine; 3], bool)> {
     let affine = match values.affine {
-        _ if !T::COMPUTED => [Affine::IDENTITY; 3],
+        _ if T::KIND == Kind::Uint8 => [Affine::IDENTITY; 3],
         affine => affine?,
     };
     let rescales = |affine: &Affine| affine.scale != Affine::IDENTITY.scale;
@@ -144,13 +114,32 @@ unsafe fn write_run<T: Store, const RESCALES: bool>(
     run: &mut [T],
 ) {
     let (out, last) = (run.as_mut_ptr(), run.len() - SAMPLES);
-    // SAFETY: by the contract above; every store ends within the run.
-    unsafe {
-        for x in (0..last).step_by(SAMPLES) {
-            T::store::<RESCALES>(out.add(x), samples.add(x), constants);
-        }
-        // The last store is moved back to end where the run does.
-        T::store::<RESCALES>(out.add(last), samples.add(last), constants);
+    let write = |x: usize| {
+        // SAFETY: eight elements from `x` on end within the run, and as many samples with them.
+        let (samples, out) = unsafe { (&*samples.add(x).cast(), &mut *out.add(x).cast()) };
+        store::<T, RESCALES>(samples, constants, out);
+    };
+    for x in (0..last).step_by(SAMPLES) {
+        write(x);
+    }
+    // The last store is moved back to end where the run does.
+    write(last);
+}
+
+/// Stores the elements of eight samples.
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+#[inline]
+fn store<T: Store, const RESCALES: bool>(
+    samples: &[u8; SAMPLES],
+    constants: &Constants,
+    out: &mut [T; SAMPLES],
+) {
+    match T::KIND {
+        Kind::Uint8 => *cast_mut(out) = *samples,
+        Kind::Float32 => float32::<RESCALES>(samples, constants, cast_mut(out)),
+        Kind::Float16 => float16::<RESCALES>(samples, constants, cast_mut(out)),
+        Kind::Bfloat16 => bfloat16::<RESCALES>(samples, constants, cast_mut(out)),
     }
 }
 
@@ -163,16 +152,13 @@ struct Channel {
 
 impl Channel {
     #[cfg(target_arch = "x86_64")]
-    fn new<T: Pod>(isa: Isa, affine: Affine, table: &[T; 256]) -> Self {
-        let lookup = match isa.backend() {
-            Backend::Avx512 => Lookup::new(table),
-            Backend::Scalar | Backend::Avx2 => None,
-        };
+    fn new<T: Pod>(isa: VectorIsa, affine: Affine, table: &[T; 256]) -> Self {
+        let lookup = isa.avx512().and_then(|avx512| Lookup::new(table, avx512));
         Self { affine, lookup }
     }
 
     #[cfg(target_arch = "aarch64")]
-    fn new<T: Pod>(_: Isa, affine: Affine, _: &[T; 256]) -> Self {
+    fn new<T: Pod>(_: VectorIsa, affine: Affine, _: &[T; 256]) -> Self {
         Self { affine }
     }
 
@@ -194,12 +180,12 @@ impl Channel {
         if let Some(lookup) = &self.lookup
             && Lookup::takes(samples, stride, patch)
         {
-            // SAFETY: where there is a table, the processor has AVX-512.
+            // SAFETY: who has a table has proved that the processor has AVX-512.
             return unsafe { lookup.write_lines(samples, stride, patch, out) };
         }
         let constants = Constants::new(&self.affine);
         for (y, run) in out.chunks_exact_mut(patch).enumerate() {
-            // SAFETY: by the contract above.
+            // SAFETY: a line has as many samples as a run of the patch has elements.
             unsafe { write_run::<T, RESCALES>(samples.as_ptr().add(y * stride), &constants, run) };
         }
     }
@@ -223,9 +209,9 @@ unsafe fn write_rows<T: Store, const PATCH: usize, const RESCALES: bool>(
     let mut sink = Sink::new(rows, columns, stream);
     for index in 0..count {
         let corner = shape.corner(index);
-        // SAFETY: by the contract above, for the patch at this corner; elements that are samples are bytes.
+        // SAFETY: bands hold all patches, and so the one at this corner; elements that are samples are bytes.
         unsafe {
-            if T::COMPUTED {
+            if T::KIND != Kind::Uint8 {
                 for (index, channel) in channels.iter().enumerate() {
                     let plane = sink.piece(columns / 3);
                     write_plane_of_row::<T, PATCH, RESCALES>(

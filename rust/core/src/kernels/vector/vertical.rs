@@ -3,16 +3,18 @@
 use crate::kernels::Pair;
 #[cfg(target_arch = "aarch64")]
 use crate::kernels::aarch64::vertical;
-use crate::kernels::isa::{Backend, Isa};
+use crate::kernels::column::{COLUMN, COLUMN_STRIDE, Column};
+use crate::kernels::isa::{Baseline, VectorIsa};
+use crate::kernels::pair_axis::Positions;
+use crate::kernels::prefetch::Prefetch;
+#[cfg(target_arch = "x86_64")]
 use crate::kernels::scalar;
 use crate::kernels::taps::Weights;
-use crate::kernels::turned::{COLUMN, COLUMN_STRIDE, Column};
-use crate::kernels::vertical::Windows;
 
 /// Combines what `lines` have from `at` on. [`crate::kernels::vertical::Vertical`] has checked that they have as
 /// much as `out`.
 pub(in crate::kernels) fn combine(
-    isa: Isa,
+    isa: VectorIsa,
     lines: &[&[Pair]],
     weights: Weights<'_>,
     precision: u32,
@@ -20,27 +22,28 @@ pub(in crate::kernels) fn combine(
     out: &mut [u8],
 ) {
     let wide = is_wide(weights, lines.len());
-    // SAFETY: the processor has the instructions of an `Isa`; lines and weights have the lengths that were
-    // asserted, here and by the caller.
+    // SAFETY: the processor has what it is proved to have; lines and weights have the lengths that were asserted, here
+    // and by the caller.
     unsafe {
-        match (isa.backend(), wide) {
-            (Backend::Scalar, _) => scalar::combine(lines, weights, precision, at, out),
+        match (isa, wide) {
             #[cfg(target_arch = "x86_64")]
-            (Backend::Avx2, false) => {
+            (VectorIsa::Avx2(_), false) => {
                 with_avx2::combine::<false>(lines, weights, precision, at, out)
             }
             #[cfg(target_arch = "x86_64")]
-            (Backend::Avx2, true) => with_avx2::combine::<true>(lines, weights, precision, at, out),
+            (VectorIsa::Avx2(_), true) => {
+                with_avx2::combine::<true>(lines, weights, precision, at, out)
+            }
             #[cfg(target_arch = "x86_64")]
-            (Backend::Avx512, false) => {
+            (VectorIsa::Avx512(_), false) => {
                 with_avx512::combine::<false>(lines, weights, precision, at, out);
             }
             #[cfg(target_arch = "x86_64")]
-            (Backend::Avx512, true) => {
+            (VectorIsa::Avx512(_), true) => {
                 with_avx512::combine::<true>(lines, weights, precision, at, out)
             }
             #[cfg(target_arch = "aarch64")]
-            (Backend::Neon, _) => {
+            (VectorIsa::Neon(_), _) => {
                 let lines = lines.iter().copied();
                 vertical::combine::<8, 16>(lines, weights, precision, at, out);
             }
@@ -48,36 +51,28 @@ pub(in crate::kernels) fn combine(
     }
 }
 
-/// Combines `windows` of turned `columns`, one after another: what the registers of a processor hold of scanlines is
-/// all of a column. Does a `step` before each.
-pub(in crate::kernels) fn combine_columns(
-    isa: Isa,
-    windows: Windows<'_>,
+/// Makes `positions` of turned `columns`, one after another: what the registers of a processor hold of scanlines is
+/// all of a column.
+pub(super) fn combine_columns(
+    _: Baseline,
+    positions: Positions<'_>,
     columns: &[Column],
-    step: impl FnMut(),
+    prefetch: &mut Prefetch<'_>,
     out: &mut [[u8; COLUMN_STRIDE]],
 ) {
-    let wide = !windows.weights.high.is_empty();
-    // SAFETY: the processor has the instructions of an `Isa`.
+    // SAFETY: the processor has what it is proved to have.
+    #[cfg(target_arch = "x86_64")]
     unsafe {
-        match (isa.backend(), wide) {
-            #[cfg(target_arch = "x86_64")]
-            (Backend::Avx2, false) => columns_with_avx2::<false>(windows, columns, step, out),
-            #[cfg(target_arch = "x86_64")]
-            (Backend::Avx2, true) => columns_with_avx2::<true>(windows, columns, step, out),
-            #[cfg(target_arch = "aarch64")]
-            (Backend::Neon, _) => {
-                let mut step = step;
-                for (index, out) in out.iter_mut().enumerate() {
-                    step();
-                    let (columns, weights) = windows.nth(index, columns);
-                    let columns = bytemuck::cast_slice(columns).chunks_exact(COLUMN);
-                    let out = &mut out[..COLUMN];
-                    vertical::combine::<12, 12>(columns, weights, windows.precision, 0, out);
-                }
-            }
-            _ => unreachable!("no other backend turns scanlines to pairs"),
+        if positions.weights.high.is_empty() {
+            columns_with_avx2::<false>(positions, columns, prefetch, out);
+        } else {
+            columns_with_avx2::<true>(positions, columns, prefetch, out);
         }
+    }
+    // SAFETY: the processor has what it is proved to have.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        columns_with_neon(positions, columns, prefetch, out);
     }
 }
 
@@ -112,7 +107,7 @@ macro_rules! kernel {
                 let out = out.as_chunks_mut::<BYTES>().0;
                 for (at, out) in (at..).step_by(BYTES).zip(out) {
                     let (lines, out) = (lines.iter().copied(), std::slice::from_mut(out));
-                    // SAFETY: by the contract above.
+                    // SAFETY: what is left of lines is as long as what is left of `out`, a register at least.
                     unsafe { block::<WIDE, 4>(lines, weights, precision, at, out) };
                 }
             }
@@ -134,7 +129,7 @@ macro_rules! kernel {
                 let mut low = [begin(scalar::half(precision)); REGISTERS];
                 let mut high = [zero; REGISTERS];
                 for (index, line) in lines.enumerate() {
-                    // SAFETY: by the contract above.
+                    // SAFETY: there is a weight for each line, and so many registers in it from `at` on.
                     let (taps, samples) = unsafe {
                         let samples = line.as_ptr().add(at).cast::<[[Pair; SUMS]; REGISTERS]>();
                         (*weights.low.get_unchecked(index), &*samples)
@@ -144,7 +139,7 @@ macro_rules! kernel {
                         *sum = multiply_add(*sum, load_pairs(samples), taps);
                     }
                     if WIDE {
-                        // SAFETY: as above.
+                        // SAFETY: where weights are wide, as many have upper halves.
                         let taps = splat(word(unsafe { *weights.high.get_unchecked(index) }));
                         for (sum, samples) in high.iter_mut().zip(samples) {
                             *sum = multiply_add(*sum, load_pairs(samples), taps);
@@ -179,19 +174,39 @@ kernel!(
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn columns_with_avx2<const WIDE: bool>(
-    windows: Windows<'_>,
+    positions: Positions<'_>,
     columns: &[Column],
-    mut step: impl FnMut(),
+    prefetch: &mut Prefetch<'_>,
     out: &mut [[u8; COLUMN_STRIDE]],
 ) {
     const REGISTERS: usize = COLUMN / crate::kernels::x86_64::avx2::SUMS;
     for (index, out) in out.iter_mut().enumerate() {
-        step();
-        let (columns, weights) = windows.nth(index, columns);
+        prefetch.step();
+        let (columns, weights) = positions.nth(index, columns);
         let columns = bytemuck::cast_slice(columns).chunks_exact(COLUMN);
         let out = out.as_chunks_mut().0;
-        // SAFETY: as many columns as weights.
-        unsafe { with_avx2::block::<WIDE, REGISTERS>(columns, weights, windows.precision, 0, out) };
+        let precision = positions.precision;
+        // SAFETY: as many columns as weights, of as many registers.
+        unsafe { with_avx2::block::<WIDE, REGISTERS>(columns, weights, precision, 0, out) };
+    }
+}
+
+/// See [`combine_columns`].
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+fn columns_with_neon(
+    positions: Positions<'_>,
+    columns: &[Column],
+    prefetch: &mut Prefetch<'_>,
+    out: &mut [[u8; COLUMN_STRIDE]],
+) {
+    for (index, out) in out.iter_mut().enumerate() {
+        prefetch.step();
+        let (columns, weights) = positions.nth(index, columns);
+        let columns = bytemuck::cast_slice(columns).chunks_exact(COLUMN);
+        let (precision, out) = (positions.precision, &mut out[..COLUMN]);
+        // SAFETY: as many columns as weights, each as long as what comes out.
+        unsafe { vertical::combine::<12, 12>(columns, weights, precision, 0, out) };
     }
 }
 

@@ -67,7 +67,7 @@ pub(in crate::kernels) fn store(register: __m256i, bytes: &mut [u8; BYTES]) {
 #[target_feature(enable = "avx2")]
 #[inline]
 pub(in crate::kernels) unsafe fn load_samples(samples: *const u8, offsets: [u32; 2]) -> __m256i {
-    // SAFETY: 16 bytes each, by the contract above.
+    // SAFETY: 16 bytes from each offset on.
     unsafe {
         let first = _mm_loadu_si128(samples.add(offsets[0] as usize).cast());
         let second = _mm_loadu_si128(samples.add(offsets[1] as usize).cast());
@@ -138,6 +138,13 @@ pub(in crate::kernels) fn pack(sums: [__m256i; 4], shift: __m256i) -> __m256i {
 }
 
 /// Samples of scanlines a and b as pairs.
+///
+/// ```text
+/// a            a0 a1 a2 ... a7                                   (8 bytes)
+/// b            b0 b1 b2 ... b7
+/// unpacked     a0 b0 a1 b1 a2 b2 ... a7 b7                       (16 bytes)
+/// widened      a0 b0 a1 b1 a2 b2 a3 b3 | a4 b4 ... a7 b7         (16 bits)
+/// ```
 #[target_feature(enable = "avx2")]
 #[inline]
 pub(in crate::kernels) fn widen(a: &[u8; WIDENED], b: &[u8; WIDENED], out: &mut [Pair; WIDENED]) {

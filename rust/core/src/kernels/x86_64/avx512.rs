@@ -72,7 +72,7 @@ pub(in crate::kernels) unsafe fn load_samples(
     samples: *const u8,
     [offset, _]: [u32; 2],
 ) -> __m512i {
-    // SAFETY: by the contract above.
+    // SAFETY: 64 bytes from the offset on.
     unsafe { _mm512_loadu_si512(samples.add(offset as usize).cast()) }
 }
 
@@ -165,6 +165,14 @@ pub(in crate::kernels) fn pack(sums: [__m512i; 4], shift: __m512i) -> __m512i {
 }
 
 /// Samples of scanlines a and b as pairs.
+///
+/// ```text
+/// a            a0 a1 a2 ... a15                                  (16 bytes)
+/// b            b0 b1 b2 ... b15
+/// front        a0 b0 a1 b1 ... a7 b7                             (16 bytes)
+/// back         a8 b8 ... a15 b15
+/// widened      a0 b0 .. a3 b3 | a4 b4 .. a7 b7 | a8 b8 .. a11 b11 | a12 b12 .. a15 b15      (16 bits)
+/// ```
 #[target_feature(enable = "avx512bw")]
 #[inline]
 pub(in crate::kernels) fn widen(a: &[u8; WIDENED], b: &[u8; WIDENED], out: &mut [Pair; WIDENED]) {

@@ -8,6 +8,12 @@ pub(in crate::kernels) use super::avx512::{
 use crate::kernels::taps::DIGIT_BITS;
 
 /// Samples in the order of `pattern`, as bytes.
+///
+/// ```text
+/// register   s0 s1 s2 s3 s4 ... s63               (bytes)
+/// pattern     1  2  3  4 |  3  4  5  6 | ...      (the four taps of column 0, of column 1, ...)
+/// result     s1 s2 s3 s4 | s3 s4 s5 s6 | ...
+/// ```
 #[target_feature(enable = "avx512vbmi")]
 #[inline]
 pub(in crate::kernels) fn pick(samples: __m512i, pattern: __m512i) -> __m512i {

@@ -18,7 +18,12 @@ pub(in crate::kernels) fn blend(
     match reference {
         Reference::Torchvision => {
             let is = |alpha| _mm256_cmpeq_epi8(alphas, _mm256_set1_epi8(alpha));
-            // -1 for the alphas that have numbers of their own.
+            // -1 for the alphas that have numbers of their own, in 8 bits; unpacked with itself, in 16. Their
+            // numbers are chosen by it, and lie in the order of the halves of the block:
+            //
+            //     alphas     a0 a1 ... a15 | a16 ... a31       (bytes, in the lanes 0 and 1)
+            //     factors    a0 a1 ...  a7 | a16 ... a23       (16 bits)
+            //                a8 ...    a15 | a24 ... a31
             let own = _mm256_or_si256(is(104), is(127));
             let biases = halves(_mm256_blendv_epi8(
                 _mm256_set1_epi8(26),
@@ -63,7 +68,13 @@ fn blend_by(
     }
 }
 
-/// Samples as 16 bits each: the lower half of each lane, and the upper half.
+/// Samples as 16 bits each: the lower half of each lane, and the upper half, which packing puts together again.
+///
+/// ```text
+/// samples      s0 s1 ... s15 | s16 ... s31       (bytes, in the lanes 0 and 1)
+/// lower        s0 s1 ...  s7 | s16 ... s23       (16 bits)
+/// upper        s8 ...    s15 | s24 ... s31
+/// ```
 #[target_feature(enable = "avx2")]
 #[inline]
 fn halves(samples: __m256i) -> [__m256i; 2] {

@@ -4,6 +4,8 @@ use std::arch::x86_64::*;
 
 use bytemuck::Pod;
 
+use crate::kernels::isa::Avx512;
+
 /// Lines of a patch that are looked up at once, in a lane of a register each.
 const LINES: usize = 4;
 
@@ -19,7 +21,7 @@ pub(in crate::kernels) struct Lookup([[u8; 256]; 2]);
 
 impl Lookup {
     /// None for elements that do not have two bytes.
-    pub(in crate::kernels) fn new<T: Pod>(elements: &[T; 256]) -> Option<Self> {
+    pub(in crate::kernels) fn new<T: Pod>(elements: &[T; 256], _: Avx512) -> Option<Self> {
         let elements: &[[u8; 2]] = bytemuck::try_cast_slice(&elements[..]).ok()?;
         let elements: &[[u8; 2]; 256] = elements.try_into().ok()?;
         Some(Self([0, 1].map(|byte| elements.map(|bytes| bytes[byte]))))
@@ -100,6 +102,13 @@ impl Bytes {
     }
 
     /// Those of `samples`, of which the upper bit chooses between two halves.
+    ///
+    /// ```text
+    /// samples     s0 s1 s2 ... s63                   (bytes)
+    /// lower       byte s0 % 128 of the first and the second register, byte s1 % 128, ...
+    /// upper       the same of the third and the fourth
+    /// blended     upper where a sample is 128 or more
+    /// ```
     #[target_feature(enable = "avx512bw,avx512vbmi")]
     #[inline]
     fn of(self, samples: __m512i) -> __m512i {

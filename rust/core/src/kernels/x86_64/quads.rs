@@ -16,11 +16,12 @@ use std::arch::x86_64::*;
 use super::avx512::{pack, shift, store};
 use crate::error::Result;
 use crate::filter::Axis;
-use crate::kernels::ahead::Ahead;
+use crate::kernels::column::{COLUMN_STRIDE, Column, LINES};
+use crate::kernels::isa::Avx512;
+use crate::kernels::prefetch::Prefetch;
 use crate::kernels::scalar;
 use crate::kernels::staged::InPlace;
 use crate::kernels::taps;
-use crate::kernels::turned::{COLUMN_STRIDE, LINES};
 use crate::memory;
 use crate::pixels::PixelFormat;
 
@@ -31,33 +32,34 @@ const SAMPLES: usize = 4;
 const BLOCK: usize = 16;
 const BLOCK_SAMPLES: usize = BLOCK * SAMPLES;
 
-/// A quad of every scanline: a register for each channel.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-pub(in crate::kernels) struct Quad([[u8; 64]; 3]);
+/// A quad of every scanline: a register of each channel.
+type Registers = [__m512i; 3];
+
+const _: () = assert!(size_of::<Column>() == size_of::<Registers>());
+const _: () = assert!(align_of::<Column>() == align_of::<Registers>());
 
 /// The tables of an axis.
 #[derive(Debug)]
 pub(in crate::kernels) struct Quads {
     precision: u32,
-    /// Quads of a window, as many for every column: a loop that always ends at the same count is foreseen.
+    /// Quads of an output, as many for every one: a loop that always ends at the same count is foreseen.
     quads: usize,
-    /// The first quad of each column's window.
+    /// The first quad of each output.
     starts: Vec<u32>,
-    /// For each quad of each window the lowest digits of its weights, then the digits above.
+    /// For each quad of each output the lowest digits of its weights, then the digits above.
     weights: Vec<[i8; SAMPLES]>,
     digits: usize,
 }
 
 impl Quads {
-    pub(in crate::kernels) fn new(axis: &Axis) -> Result<Self> {
-        let windows = (0..axis.len()).map(|x| axis.bounds(x));
-        let quads = windows
+    pub(in crate::kernels) fn new(axis: &Axis, _: Avx512) -> Result<Self> {
+        let bounds = (0..axis.len()).map(|x| axis.bounds(x));
+        let quads = bounds
             .clone()
             .map(|(start, taps)| (start + taps.len()).div_ceil(SAMPLES) - start / SAMPLES)
             .max()
             .unwrap_or(0);
-        let mut taps = windows.clone().flat_map(|(_, taps)| taps);
+        let mut taps = bounds.clone().flat_map(|(_, taps)| taps);
         // Three are more than any weight takes.
         let digits = if taps.all(|weight| taps::digits::<2>(*weight).is_some()) {
             2
@@ -67,7 +69,7 @@ impl Quads {
         let count = axis.len().saturating_mul(quads * digits);
         let mut weights = memory::filled(count, [0; SAMPLES], "horizontal weights")?;
         let records = weights.chunks_exact_mut(quads * digits);
-        for ((start, taps), record) in windows.clone().zip(records) {
+        for ((start, taps), record) in bounds.clone().zip(records) {
             for (tap, weight) in (start % SAMPLES..).zip(taps) {
                 let all = taps::digits::<3>(*weight).unwrap_or_default();
                 let sets = &mut record[tap / SAMPLES * digits..][..digits];
@@ -76,7 +78,7 @@ impl Quads {
                 }
             }
         }
-        let starts = windows.map(|(start, _)| (start / SAMPLES) as u32);
+        let starts = bounds.map(|(start, _)| (start / SAMPLES) as u32);
         Ok(Self {
             precision: axis.precision(),
             quads,
@@ -92,25 +94,15 @@ impl Quads {
         SAMPLES * (last + self.quads).next_multiple_of(BLOCK)
     }
 
-    /// The ring: a window and a block fit in.
-    pub(in crate::kernels) fn room(&self) -> Result<Vec<Quad>> {
-        memory::filled(self.ring(), Quad([[0; 64]; 3]), "turned scanlines")
-    }
-
-    /// Quads of the ring.
-    fn ring(&self) -> usize {
+    /// Quads of columns that there has to be room for, a ring: those of an output and a block fit in.
+    pub(in crate::kernels) fn room(&self) -> usize {
         (self.quads + BLOCK - 1).next_power_of_two()
     }
 
     /// How many of the first pixels of scanlines of `width` may stay where they lie: whole blocks, and what is
     /// loaded with them.
-    pub(in crate::kernels) fn in_place(format: PixelFormat, width: usize) -> usize {
-        let pixels = match (format, Pixels::of(format)) {
-            (PixelFormat::Planes, _) => width,
-            (_, Some(pixels)) => width.saturating_sub(pixels.beyond()),
-            _ => 0,
-        };
-        pixels / BLOCK_SAMPLES * BLOCK_SAMPLES
+    pub(in crate::kernels) fn in_place(&self, format: PixelFormat, width: usize) -> usize {
+        whole_blocks(format, width)
     }
 
     /// Combines 16 scanlines of three planes, `stride` apart, to columns: 16 samples of each channel, one
@@ -120,32 +112,32 @@ impl Quads {
         planes: &[u8],
         stride: usize,
         in_place: InPlace<'_>,
-        ahead: Ahead<'_>,
-        ring: &mut [Quad],
+        prefetch: Prefetch<'_>,
+        ring: &mut [Column],
         out: &mut [u8],
     ) {
         assert!(stride >= self.reach() && planes.len() >= 3 * LINES * stride);
-        assert!(ring.len().is_power_of_two() && ring.len() >= self.ring());
+        assert!(ring.len().is_power_of_two() && ring.len() >= self.room());
         assert!(out.len() >= self.starts.len() * COLUMN_STRIDE);
-        let rows = Rows::new(in_place, |plane| planes[plane * stride..].as_ptr());
-        // SAFETY: only a backend that has these instructions makes tables; what else is asked for was asserted.
+        let lines = Whereabouts::of(in_place, |plane| planes[plane * stride..].as_ptr());
+        // SAFETY: who has tables has proved what the processor has; what else is asked for was asserted.
         unsafe {
             match self.digits {
-                2 => self.columns::<2>(&rows, ahead, ring, out),
-                _ => self.columns::<3>(&rows, ahead, ring, out),
+                2 => self.columns::<2>(&lines, prefetch, ring, out),
+                _ => self.columns::<3>(&lines, prefetch, ring, out),
             }
         }
     }
 
     /// # Safety
-    /// As above, and rows that are as long as they say or as the reach, a ring that holds a window and a block,
-    /// and room for the columns.
+    /// Scanlines as long as they say or as the reach, a ring that holds an output and a block, and room for the
+    /// columns.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     unsafe fn columns<const DIGITS: usize>(
         &self,
-        rows: &Rows,
-        mut ahead: Ahead<'_>,
-        ring: &mut [Quad],
+        lines: &Whereabouts,
+        mut prefetch: Prefetch<'_>,
+        ring: &mut [Column],
         out: &mut [u8],
     ) {
         let half = _mm512_set1_epi32(scalar::half(self.precision));
@@ -160,16 +152,16 @@ impl Quads {
             let start = *start as usize;
             while turned < start + self.quads {
                 let at = SAMPLES * turned;
-                // SAFETY: rows hold the block, as the reach is whole blocks and so is the ring.
-                unsafe { rows.turn(at, ring.add(turned & mask).cast()) };
+                // SAFETY: scanlines hold the block, as the reach is whole blocks and so is the ring.
+                unsafe { lines.turn(at, ring.add(turned & mask).cast()) };
                 turned += BLOCK;
             }
-            ahead.step();
+            prefetch.step();
             let mut sums = [[zero; 3]; DIGITS];
             sums[0] = [half; 3];
             for (quad, weights) in (start..).zip(record.as_chunks::<DIGITS>().0) {
                 // SAFETY: the ring has a place for every quad.
-                let samples = unsafe { ring.add(quad & mask).cast::<[__m512i; 3]>().read() };
+                let samples = unsafe { ring.add(quad & mask).cast::<Registers>().read() };
                 for (sums, weights) in sums.iter_mut().zip(weights) {
                     let weights = _mm512_set1_epi32(i32::from_ne_bytes(weights.map(|w| w as u8)));
                     for (sum, samples) in sums.iter_mut().zip(samples) {
@@ -193,8 +185,8 @@ impl Quads {
 /// Where 16 scanlines of one channel begin.
 type Plane = [*const u8; LINES];
 
-/// Scanlines that lie in two places.
-struct Rows {
+/// Where 16 scanlines lie, some of each in one place and some in another.
+struct Whereabouts {
     /// Pixels that each has in place.
     whole: usize,
     /// How they are packed there; None for planes.
@@ -205,9 +197,9 @@ struct Rows {
     staged: [Plane; 3],
 }
 
-impl Rows {
+impl Whereabouts {
     /// Panics if there is anything `in_place` but not 16 scanlines.
-    fn new(in_place: InPlace<'_>, staged: impl Fn(usize) -> *const u8) -> Self {
+    fn of(in_place: InPlace<'_>, staged: impl Fn(usize) -> *const u8) -> Self {
         let InPlace { format, memory } = in_place;
         let every = |plane: &dyn Fn(usize, usize) -> *const u8| {
             [0, 1, 2].map(|channel| std::array::from_fn(|line| plane(channel, line)))
@@ -223,7 +215,7 @@ impl Rows {
             _ => every(&|channel, line| memory[channel % planes * LINES + line].as_ptr()),
         };
         Self {
-            whole: Quads::in_place(format, width),
+            whole: whole_blocks(format, width),
             packed,
             in_place,
             staged,
@@ -233,11 +225,11 @@ impl Rows {
     /// Turns the block of 16 quads at `at`: those of red, green and blue one after another.
     ///
     /// # Safety
-    /// Staged rows that hold the block, and room for it at `out`.
+    /// Staged scanlines that hold the block, and room for it at `out`.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
     unsafe fn turn(&self, at: usize, out: *mut __m512i) {
-        // SAFETY: what is in place are whole blocks, with what is loaded beyond them. Rows hold the block, and
+        // SAFETY: what is in place are whole blocks, with what is loaded beyond them. Scanlines hold the block, and
         // there is room for it.
         unsafe {
             match (at < self.whole, self.packed) {
@@ -253,13 +245,23 @@ impl Rows {
                     } else {
                         &self.staged
                     };
-                    for (channel, rows) in planes.iter().enumerate() {
-                        turn_plane(rows, at, out.add(channel));
+                    for (channel, lines) in planes.iter().enumerate() {
+                        turn_plane(lines, at, out.add(channel));
                     }
                 }
             }
         }
     }
+}
+
+/// How many of the first pixels of scanlines of `width` are whole blocks, with what is loaded beyond them.
+fn whole_blocks(format: PixelFormat, width: usize) -> usize {
+    let pixels = match (format, Pixels::of(format)) {
+        (PixelFormat::Planes, _) => width,
+        (_, Some(pixels)) => width.saturating_sub(pixels.beyond()),
+        _ => 0,
+    };
+    pixels / BLOCK_SAMPLES * BLOCK_SAMPLES
 }
 
 /// Packed pixels, whose bytes are brought in the order of their channels as they are turned.
@@ -303,10 +305,10 @@ impl Pixels {
 /// Bytes of a quarter of a register.
 const LANE: usize = 16;
 
-/// Parts of what is loaded of a row at once.
+/// Parts of what is loaded of a scanline at once.
 const PARTS: usize = 4;
 
-/// Turns the block of 16 quads at `at` of each of 16 rows of one channel, to a register every three.
+/// Turns the block of 16 quads at `at` of each of 16 scanlines of one channel, to a register every three.
 ///
 /// ```text
 /// loaded       a0 a1 a2 a3 | e0 e1 e2 e3 | ...      (words, in the lanes 0 to 3)
@@ -318,29 +320,35 @@ const PARTS: usize = 4;
 /// ```
 ///
 /// # Safety
-/// Rows that hold the block, and room for it at `out`.
+/// Scanlines that hold the block, and room for it at `out`.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
-unsafe fn turn_plane(rows: &Plane, at: usize, out: *mut __m512i) {
-    // SAFETY: by the contract above.
-    let parts = unsafe { load::<LANE>(rows, at) };
+unsafe fn turn_plane(lines: &Plane, at: usize, out: *mut __m512i) {
+    // SAFETY: a block is four parts of 16 bytes.
+    let parts = unsafe { load::<LANE>(lines, at) };
     for (part, words) in parts.into_iter().enumerate() {
         for (quad, register) in turned(words).into_iter().enumerate() {
-            // SAFETY: by the contract above.
+            // SAFETY: a block is 16 times three registers, of which this is one.
             unsafe { _mm512_storeu_si512(out.add(3 * (4 * part + quad)).cast(), register) };
         }
     }
 }
 
 /// The same of pixels of `BYTES` bytes, to registers of red, green and blue: what is loaded are four pixels in
-/// a lane, and words of one channel after they have been shuffled.
+/// a lane, and words of one channel after they have been shuffled. Of pixels r g b:
+///
+/// ```text
+/// loaded       r0 g0 b0 r1 | g1 b1 r2 g2 | b2 r3 g3 b3 | ....      (bytes, a lane)
+/// order         0  3  6  9 |  1  4  7 10 |  2  5  8 11 | 80 80 80 80
+/// words        r0 r1 r2 r3 | g0 g1 g2 g3 | b0 b1 b2 b3 | zero
+/// ```
 ///
 /// # Safety
-/// Rows that hold the block and what is loaded beyond it, and room for it at `out`.
+/// Scanlines that hold the block and what is loaded beyond it, and room for it at `out`.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
 unsafe fn turn_pixels<const BYTES: usize>(
-    rows: &Plane,
+    lines: &Plane,
     at: usize,
     order: [u8; LANE],
     out: *mut __m512i,
@@ -349,54 +357,54 @@ unsafe fn turn_pixels<const BYTES: usize>(
     let order = unsafe { _mm512_broadcast_i32x4(_mm_loadu_si128(order.as_ptr().cast())) };
     for first in (0..BLOCK).step_by(PARTS) {
         let from = BYTES * (at + SAMPLES * first);
-        // SAFETY: by the contract above.
+        // SAFETY: four times four pixels of the block, each with what makes 16 bytes.
         let parts = unsafe {
             match BYTES {
-                3 => load::<12>(rows, from),
-                _ => load::<16>(rows, from),
+                3 => load::<12>(lines, from),
+                _ => load::<16>(lines, from),
             }
         };
         for (part, pixels) in parts.into_iter().enumerate() {
             let words = pixels.map(|pixels| _mm512_shuffle_epi8(pixels, order));
             let [red, green, blue, _] = turned(words);
-            // SAFETY: by the contract above.
+            // SAFETY: a block is 16 times three registers, of which these are three.
             unsafe {
-                let out = out.add(3 * (first + part)).cast::<[__m512i; 3]>();
+                let out = out.add(3 * (first + part)).cast::<Registers>();
                 out.write([red, green, blue]);
             }
         }
     }
 }
 
-/// Four parts of 16 rows from `at` on, `STEP` bytes apart, 16 bytes each: in the lanes of a register those of the
-/// rows 0, 4, 8 and 12, in the next those of the rows after these.
+/// Four parts of 16 scanlines from `at` on, `STEP` bytes apart, 16 bytes each: in the lanes of a register those of the
+/// scanlines 0, 4, 8 and 12, in the next those of the scanlines after these.
 ///
 /// # Safety
-/// Rows that hold them.
+/// Scanlines that hold them.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
-unsafe fn load<const STEP: usize>(rows: &Plane, at: usize) -> [[__m512i; 4]; PARTS] {
-    // So many rows are not foreseen by the processor: the next part of each comes closer meanwhile.
-    for row in rows {
-        _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(at + PARTS * STEP).cast());
+unsafe fn load<const STEP: usize>(lines: &Plane, at: usize) -> [[__m512i; 4]; PARTS] {
+    // So many scanlines are not foreseen by the processor: the next part of each comes closer meanwhile.
+    for line in lines {
+        _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(at + PARTS * STEP).cast());
     }
-    // SAFETY: by the contract above.
-    let lane = |row: usize, at: usize| unsafe { _mm_loadu_si128(rows[row].add(at).cast()) };
+    // SAFETY: 16 bytes of a part, which the scanline holds.
+    let lane = |line: usize, at: usize| unsafe { _mm_loadu_si128(lines[line].add(at).cast()) };
     // All of four cache lines before the next four: of scanlines that lie a multiple of a page apart a
     // first-level cache holds no more than eight.
-    let rows = [0, 1, 2, 3].map(|row| {
+    let fours = [0, 1, 2, 3].map(|line| {
         [0, 1, 2, 3].map(|part| {
             let at = at + part * STEP;
-            let first = _mm512_castsi128_si512(lane(row, at));
-            let second = _mm512_inserti32x4::<1>(first, lane(row + 4, at));
-            let third = _mm512_inserti32x4::<2>(second, lane(row + 8, at));
-            _mm512_inserti32x4::<3>(third, lane(row + 12, at))
+            let first = _mm512_castsi128_si512(lane(line, at));
+            let second = _mm512_inserti32x4::<1>(first, lane(line + 4, at));
+            let third = _mm512_inserti32x4::<2>(second, lane(line + 8, at));
+            _mm512_inserti32x4::<3>(third, lane(line + 12, at))
         })
     });
-    [0, 1, 2, 3].map(|part| rows.map(|parts| parts[part]))
+    [0, 1, 2, 3].map(|part| fours.map(|parts| parts[part]))
 }
 
-/// Words of four rows in each lane, by their place in the row.
+/// Words of four scanlines in each lane, by their place in the scanline: see [`turn_plane`].
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn turned([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {

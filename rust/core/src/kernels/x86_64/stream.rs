@@ -122,7 +122,7 @@ mod tests {
                     // SAFETY: the processor has AVX2.
                     unsafe { stream.store() };
                 }
-                // SAFETY: as above.
+                // SAFETY: the processor has AVX2.
                 unsafe { stream.finish() };
                 let expected: Vec<u16> = (1000..).take(length).collect();
                 prop_assert_eq!(&memory[start..start + length], &expected[..]);

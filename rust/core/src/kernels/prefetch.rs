@@ -1,6 +1,6 @@
 //! Memory that is read next, fetched into a cache while the processor computes.
+#![expect(unsafe_code, reason = "hints, which read nothing")]
 
-use super::prefetch;
 use crate::pixels::Bytes;
 
 /// Bytes that a processor fetches at once.
@@ -11,7 +11,7 @@ const TOGETHER: usize = 4;
 
 /// Scanlines that are staged soon. Asked for all at once they would have to be waited for; a few cache lines
 /// between groups of columns come in unnoticed, the fewer at a time the better.
-pub(super) struct Ahead<'a> {
+pub(super) struct Prefetch<'a> {
     /// What is fetched now, side by side, and afterwards.
     now: &'a [Bytes<'a>],
     later: &'a [Bytes<'a>],
@@ -25,7 +25,7 @@ pub(super) struct Ahead<'a> {
     due: usize,
 }
 
-impl<'a> Ahead<'a> {
+impl<'a> Prefetch<'a> {
     /// Fetches `scanlines`, of one length, in `steps` steps.
     pub(super) fn new(scanlines: &'a [Bytes<'a>], steps: usize) -> Self {
         let end = scanlines.first().map_or(0, |line| line.len());
@@ -56,5 +56,25 @@ impl<'a> Ahead<'a> {
                 self.at = 0;
             }
         }
+    }
+}
+
+/// Asks for the cache line at `address`, no closer than the second-level cache: what is at work now needs the first.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn prefetch(address: *const u8) {
+    use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+    // SAFETY: a hint, which reads nothing and may name any address.
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) };
+}
+
+/// Asks for the cache line at `address`.
+#[cfg(target_arch = "aarch64")]
+#[inline]
+fn prefetch(address: *const u8) {
+    use std::arch::asm;
+    // SAFETY: a hint, which reads nothing and may name any address.
+    unsafe {
+        asm!("prfm pldl1keep, [{}]", in(reg) address, options(nomem, nostack, preserves_flags));
     }
 }

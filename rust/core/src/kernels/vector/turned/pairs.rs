@@ -2,19 +2,17 @@
 
 use std::ops::Range;
 
-use bytemuck::Zeroable;
-
-use super::{COLUMN, COLUMN_STRIDE, Column, LINES};
 use crate::error::Result;
 use crate::filter::Axis;
 use crate::kernels::Pair;
-use crate::kernels::ahead::Ahead;
-use crate::kernels::isa::Isa;
-use crate::kernels::turn::{SAMPLES, turn};
-use crate::kernels::vertical::Vertical;
-use crate::memory;
+use crate::kernels::column::{COLUMN, COLUMN_STRIDE, Column, LINES};
+use crate::kernels::isa::Baseline;
+use crate::kernels::pair_axis::PairAxis;
+use crate::kernels::prefetch::Prefetch;
+use crate::kernels::vector::turn::{SAMPLES, turn};
+use crate::kernels::vector::vertical::combine_columns;
 
-/// Pairs of columns that are turned before any are combined, beside those of a window.
+/// Pairs of columns that are turned before any are combined, beside those of an output.
 const STRIP: usize = 64;
 
 /// Pairs of columns that are turned at once.
@@ -23,21 +21,20 @@ const BLOCK: usize = SAMPLES / 2;
 /// The tables of an axis.
 #[derive(Debug)]
 pub(super) struct Pairs {
-    isa: Isa,
-    /// From columns to columns.
-    vertical: Vertical,
+    isa: Baseline,
+    axis: PairAxis,
 }
 
 impl Pairs {
-    pub(super) fn new(axis: &Axis, isa: Isa) -> Result<Self> {
-        let vertical = Vertical::over_columns(axis, isa)?;
-        Ok(Self { isa, vertical })
+    pub(super) fn new(axis: &Axis, isa: Baseline) -> Result<Self> {
+        let axis = PairAxis::of_columns(axis)?;
+        Ok(Self { isa, axis })
     }
 
     /// Pairs of columns that are turned: whole blocks.
     fn turned(&self) -> usize {
-        let last = self.vertical.height() - 1;
-        self.vertical.pairs(last).end.next_multiple_of(BLOCK)
+        let last = self.axis.len() - 1;
+        self.axis.pairs(last).end.next_multiple_of(BLOCK)
     }
 
     /// Samples of a plane that are read.
@@ -45,10 +42,9 @@ impl Pairs {
         2 * self.turned()
     }
 
-    /// Room for a window and a strip.
-    pub(super) fn room(&self) -> Result<Vec<Column>> {
-        let pairs = self.vertical.pairs(0).len() + STRIP;
-        memory::filled(pairs, Column::zeroed(), "turned scanlines")
+    /// Pairs of columns that there has to be room for: those of an output and a strip.
+    pub(super) fn room(&self) -> usize {
+        self.axis.pairs(0).len() + STRIP
     }
 
     /// Writes the columns that come out to `combined`, of scanlines in `planes` that are `stride` apart.
@@ -56,7 +52,7 @@ impl Pairs {
         &self,
         planes: &[u8],
         stride: usize,
-        mut ahead: Ahead<'_>,
+        mut prefetch: Prefetch<'_>,
         columns: &mut [Column],
         combined: &mut [u8],
     ) {
@@ -66,16 +62,16 @@ impl Pairs {
         let (mut kept, mut x) = (0, 0);
         for first in (0..all).step_by(STRIP) {
             let end = all.min(first + STRIP);
-            // What the next window has in common with those before it is there already.
-            let needed = self.vertical.pairs(x).start.min(first);
+            // What the next output has in common with those before it is there already.
+            let needed = self.axis.pairs(x).start.min(first);
             columns.copy_within(needed - kept..first - kept, 0);
             kept = needed;
             self.turn_blocks(planes, stride, first..end, &mut columns[first - kept..]);
-            let next = (x..self.vertical.height()).find(|x| self.vertical.pairs(*x).end > end);
-            let next = next.unwrap_or(self.vertical.height());
-            let step = || ahead.step();
-            self.vertical
-                .run_columns(x..next, kept, columns, step, &mut combined[x..next]);
+            let next = (x..self.axis.len()).find(|x| self.axis.pairs(*x).end > end);
+            let next = next.unwrap_or(self.axis.len());
+            let positions = self.axis.positions(x..next, kept);
+            let out = &mut combined[x..next];
+            combine_columns(self.isa, positions, columns, &mut prefetch, out);
             x = next;
         }
     }
@@ -90,10 +86,10 @@ impl Pairs {
     ) {
         let columns: &mut [Pair] = bytemuck::cast_slice_mut(columns);
         for channel in 0..3 {
-            let rows = &planes[channel * stride + 2 * pairs.start..];
+            let lines = &planes[channel * stride + 2 * pairs.start..];
             let columns = &mut columns[channel * LINES..];
             let blocks = pairs.len() / BLOCK;
-            turn(self.isa, rows, 3 * stride, blocks, columns, COLUMN);
+            turn(self.isa, lines, 3 * stride, blocks, columns, COLUMN);
         }
     }
 }

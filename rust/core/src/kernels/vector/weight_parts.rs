@@ -1,23 +1,23 @@
 //! Weights of the horizontal pass as its multiply-adds take them, in sets of neighbouring taps.
 
 use crate::filter::Axis;
-use crate::kernels::isa::Isa;
+use crate::kernels::isa::{Avx512, VectorIsa};
 use crate::kernels::taps::{digits, halves};
 
-/// How weights are cut.
+/// What weights are cut into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cut {
+pub(super) enum WeightParts {
     /// A word each.
     Whole,
     /// Two words each, where one is too narrow.
     Words,
-    /// Two bytes each.
-    Bytes,
+    /// Two bytes each, for the instruction that adds products of bytes to sums of 32 bits.
+    Bytes(Avx512),
 }
 
-impl Cut {
-    /// The one that takes the fewest instructions.
-    pub(super) fn of(axis: &Axis, isa: Isa) -> Self {
+impl WeightParts {
+    /// What takes the fewest instructions.
+    pub(super) fn of(axis: &Axis, isa: VectorIsa) -> Self {
         if axis.is_wide() {
             return Self::Words;
         }
@@ -26,10 +26,11 @@ impl Cut {
         let taps = axis.most_taps();
         let pays = 3 * taps.div_ceil(4) + 2 < 2 * taps.div_ceil(2);
         let mut weights = (0..axis.len()).flat_map(|x| axis.bounds(x).1);
-        if multiplies_bytes(isa) && pays && weights.all(|weight| digits::<2>(*weight).is_some()) {
-            Self::Bytes
-        } else {
-            Self::Whole
+        match isa.avx512() {
+            Some(avx512) if pays && weights.all(|weight| digits::<2>(*weight).is_some()) => {
+                Self::Bytes(avx512)
+            }
+            _ => Self::Whole,
         }
     }
 
@@ -37,7 +38,7 @@ impl Cut {
     pub(super) fn taps(self) -> usize {
         match self {
             Self::Whole | Self::Words => 2,
-            Self::Bytes => 4,
+            Self::Bytes(_) => 4,
         }
     }
 
@@ -45,7 +46,7 @@ impl Cut {
     pub(super) fn registers(self) -> usize {
         match self {
             Self::Whole => 1,
-            Self::Words | Self::Bytes => 2,
+            Self::Words | Self::Bytes(_) => 2,
         }
     }
 
@@ -56,7 +57,7 @@ impl Cut {
         let at = at as u8;
         match self {
             Self::Whole | Self::Words => [at, ZERO, at + 1, ZERO],
-            Self::Bytes => [at, at + 1, at + 2, at + 3],
+            Self::Bytes(_) => [at, at + 1, at + 2, at + 3],
         }
     }
 
@@ -71,7 +72,7 @@ impl Cut {
                         weights[2 * tap..][..2].copy_from_slice(&half.to_le_bytes());
                     }
                 }
-                Self::Bytes => {
+                Self::Bytes(_) => {
                     // `of` has seen that all weights can be cut so.
                     let digits = digits::<2>(*weight).unwrap_or_default();
                     for (weights, digit) in weights.iter_mut().zip(digits) {
@@ -81,14 +82,5 @@ impl Cut {
             }
         }
         weights
-    }
-}
-
-/// Whether an instruction adds products of bytes to sums of 32 bits.
-fn multiplies_bytes(isa: Isa) -> bool {
-    match isa.backend() {
-        #[cfg(target_arch = "x86_64")]
-        crate::kernels::isa::Backend::Avx512 => true,
-        _ => false,
     }
 }
