@@ -3,13 +3,14 @@
 use std::ops::Range;
 
 use super::resampler::Resampler;
-use super::source::{Failure, Scanlines, Source, lock};
+use super::source::{Failure, Scanlines, Source};
 use super::stage::{memory_of, turned};
 use crate::error::{Error, Result};
 use crate::filter::Reference;
 use crate::kernels::Pair;
 use crate::kernels::staged::{InPlace, Staged};
 use crate::memory::Buffer;
+use crate::parallel::lock;
 use crate::pixels::{Bytes, PixelView};
 
 /// How the scanlines of a source come to be staged.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use crate::error::{Error, Result};
 use crate::filter::Reference;
 use crate::memory::Buffer;
-pub(super) use crate::parallel::lock;
+use crate::parallel::lock;
 use crate::pixels::PixelView;
 
 /// Pixels that lie in memory, and whatever keeps them there.

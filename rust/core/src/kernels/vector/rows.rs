@@ -162,20 +162,22 @@ impl Channel {
         Self { affine }
     }
 
-    /// Writes the elements of a patch, whose lines are `stride` samples apart.
+    /// Writes the elements of a patch of `PATCH` pixels, or of `patch` if that is 0, whose lines are `stride`
+    /// samples apart.
     ///
     /// # Safety
     /// A patch of at least 8 pixels; all of its samples, and room for as many elements.
     #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
     #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
     #[inline]
-    unsafe fn write<T: Store, const RESCALES: bool>(
+    unsafe fn write<T: Store, const PATCH: usize, const RESCALES: bool>(
         &self,
         samples: &[u8],
         stride: usize,
         patch: usize,
         out: &mut [T],
     ) {
+        let patch = if PATCH == 0 { patch } else { PATCH };
         #[cfg(target_arch = "x86_64")]
         if let Some(lookup) = &self.lookup
             && Lookup::takes(samples, stride, patch)
@@ -250,7 +252,10 @@ unsafe fn write_plane_of_row<T: Store, const PATCH: usize, const RESCALES: bool>
         let line = 3 * band.stride();
         let first = top * line + index * band.stride() + left;
         // SAFETY: the band has `patch` samples from `left` on in each plane of a scanline.
-        unsafe { channel.write::<T, RESCALES>(&band.samples()[first..], line, patch, slot) };
+        unsafe {
+            let samples = &band.samples()[first..];
+            channel.write::<T, PATCH, RESCALES>(samples, line, patch, slot);
+        }
     }
     // The last frame stands for those that its group lacks.
     for slot in bands.len()..shape.slots {
