@@ -12,6 +12,13 @@ from qvl_fast.cli.report import show_table
 from qvl_fast.processors.base import resolve_reference
 from qvl_fast.threads import default_num_threads
 
+# What takes an instruction set that is chosen.
+_TAKEN = {
+    "scalar": "portable code",
+    "avx2": "all of resampling and rows",
+    "avx512": "resampling, and patches in float16 and bfloat16; other rows take AVX2",
+    "neon": "resampling and rows; alpha is blended by portable code",
+}
 _PACKAGES = ("numpy", "pillow", "torch", "torchvision", "transformers", "flash-attn")
 
 
@@ -29,7 +36,7 @@ def doctor() -> int:
         ("instruction sets", ", ".join(_native.available_isas())),
     ]
     for setting, read in (
-        ("in use", environment.isa),
+        ("in use", _kernels),
         ("threads of a call", default_num_threads),
         ("memory that may wait", _memory_limit),
     ):
@@ -49,6 +56,11 @@ def doctor() -> int:
     for problem in problems:
         print(f"qvl-fast doctor: {problem}", file=sys.stderr)
     return 1 if problems else 0
+
+
+def _kernels() -> str:
+    isa = environment.isa()
+    return f"{isa}: {_TAKEN[isa]}"
 
 
 def _interpreter() -> str:

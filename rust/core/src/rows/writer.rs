@@ -263,7 +263,8 @@ pub(crate) struct Rows<'a, T> {
 impl<T> Rows<'_, T> {
     /// Whether rows are so many that they leave the cache before anybody reads them.
     pub(crate) fn outgrow_the_cache(rows: &[T]) -> bool {
-        /// About half of the cache that processors of a server share.
+        /// About half of the cache that processors of a server share. Not of this one's: what a virtual machine
+        /// or a container is told of a cache is not what it has of it.
         const BYTES: usize = 16 << 20;
         size_of_val(rows) >= BYTES
     }
