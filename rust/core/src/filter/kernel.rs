@@ -59,9 +59,9 @@ impl Filter {
     pub(super) fn kernel(self) -> (f64, Kernel) {
         match self {
             Self::Bicubic => (2.0, |at, weights| at.weigh(bicubic, weights)),
-            Self::Bilinear => (1.0, |at, weights| at.weigh(bilinear, weights)),
+            Self::Bilinear => (1.0, |at, weights| at.weigh(triangle, weights)),
             Self::Lanczos => (3.0, |at, weights| at.weigh(lanczos, weights)),
-            Self::Box => (0.5, |at, weights| at.weigh(box_, weights)),
+            Self::Box => (0.5, |at, weights| at.weigh(rectangle, weights)),
             Self::Hamming => (1.0, |at, weights| at.weigh(hamming, weights)),
         }
     }
@@ -103,11 +103,11 @@ fn bicubic(x: f64) -> f64 {
     }
 }
 
-fn bilinear(x: f64) -> f64 {
+fn triangle(x: f64) -> f64 {
     (1.0 - x.abs()).max(0.0)
 }
 
-fn box_(x: f64) -> f64 {
+fn rectangle(x: f64) -> f64 {
     f64::from(u8::from(-0.5 < x && x <= 0.5))
 }
 
