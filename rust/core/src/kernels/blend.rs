@@ -19,7 +19,7 @@ pub(crate) fn over_white(
     match isa.backend() {
         Backend::Scalar => scalar::over_white(pixels, planes, reference),
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-        Backend::Vector(isa) => vector::over_white(isa.baseline(), pixels, planes, reference),
+        Backend::Vector(isa) => vector::over_white(isa, pixels, planes, reference),
     }
 }
 

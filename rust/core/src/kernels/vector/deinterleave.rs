@@ -2,15 +2,8 @@
 
 use std::slice;
 
-use super::processor::blend::blend;
-use super::processor::deinterleave::PIXELS;
-#[cfg(target_arch = "x86_64")]
-use with_avx2::every;
-#[cfg(target_arch = "aarch64")]
-use with_neon::every;
-
 use crate::filter::Reference;
-use crate::kernels::isa::{Baseline, VectorIsa};
+use crate::kernels::isa::VectorIsa;
 use crate::kernels::scalar;
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::x86_64;
@@ -58,21 +51,36 @@ pub(in crate::kernels) fn interleave(isa: VectorIsa, planes: [&[u8]; 3], out: &m
 
 /// See [`crate::kernels::blend::over_white`].
 pub(in crate::kernels) fn over_white(
-    _: Baseline,
+    isa: VectorIsa,
     pixels: Bytes<'_>,
     planes: [&mut [u8]; 3],
     reference: Reference,
 ) {
     // SAFETY: the processor has what it is proved to have.
-    unsafe { blended(pixels, planes, reference) };
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            VectorIsa::Avx512(_) if planes[0].len() >= x86_64::deinterleave_vbmi::PIXELS => {
+                with_avx512::over_white(pixels, planes, reference);
+            }
+            #[cfg(target_arch = "x86_64")]
+            VectorIsa::Avx2(_) | VectorIsa::Avx512(_) => {
+                with_avx2::over_white(pixels, planes, reference);
+            }
+            #[cfg(target_arch = "aarch64")]
+            VectorIsa::Neon(_) => with_neon::over_white(pixels, planes, reference),
+        }
+    }
 }
 
-/// The kernels that take blocks of pixels apart and put them together as `$registers` does.
+/// The kernels that take blocks of pixels apart and put them together as `$registers` does, and blend
+/// their colours as `$colours` does.
 macro_rules! kernels {
-    ($module:ident, $registers:path, $features:literal) => {
+    ($module:ident, $registers:path, $colours:path, $features:literal) => {
         mod $module {
             use super::*;
             use registers::{PIXELS, block, pixels};
+            use $colours as colours;
             use $registers as registers;
 
             #[target_feature(enable = $features)]
@@ -80,10 +88,25 @@ macro_rules! kernels {
                 every::<N>(pixels, planes, |_, _| {});
             }
 
+            /// Blends blocks of pixels while they are apart.
+            #[target_feature(enable = $features)]
+            pub(super) fn over_white(
+                pixels: Bytes<'_>,
+                planes: [&mut [u8]; 3],
+                reference: Reference,
+            ) {
+                every::<4>(pixels, planes, |colours, alphas| {
+                    // Most pixels are opaque, and their neighbours too.
+                    if *alphas != [255; PIXELS] {
+                        colours::blend(colours, alphas, reference);
+                    }
+                });
+            }
+
             /// Takes pixels apart in blocks, whose samples `finish` may change by their fourth bytes
             /// while they are in registers.
             #[target_feature(enable = $features)]
-            pub(super) fn every<const N: usize>(
+            fn every<const N: usize>(
                 pixels: Bytes<'_>,
                 mut planes: [&mut [u8]; 3],
                 finish: impl Fn(&mut [[u8; PIXELS]; 3], &[u8; PIXELS]),
@@ -146,24 +169,23 @@ macro_rules! kernels {
 }
 
 #[cfg(target_arch = "x86_64")]
-kernels!(with_avx2, crate::kernels::x86_64::deinterleave, "avx2");
+kernels!(
+    with_avx2,
+    crate::kernels::x86_64::deinterleave,
+    crate::kernels::x86_64::blend,
+    "avx2"
+);
 #[cfg(target_arch = "x86_64")]
 kernels!(
     with_avx512,
     crate::kernels::x86_64::deinterleave_vbmi,
+    crate::kernels::x86_64::blend_avx512,
     "avx512f,avx512bw,avx512vbmi"
 );
 #[cfg(target_arch = "aarch64")]
-kernels!(with_neon, crate::kernels::aarch64::deinterleave, "neon");
-
-/// Blends blocks of pixels while they are apart.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
-#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
-fn blended(pixels: Bytes<'_>, planes: [&mut [u8]; 3], reference: Reference) {
-    every::<4>(pixels, planes, |colours, alphas| {
-        // Most pixels are opaque, and their neighbours too.
-        if *alphas != [255; PIXELS] {
-            blend(colours, alphas, reference);
-        }
-    });
-}
+kernels!(
+    with_neon,
+    crate::kernels::aarch64::deinterleave,
+    crate::kernels::aarch64::blend,
+    "neon"
+);

@@ -8,23 +8,24 @@ use crate::pixels::Bytes;
 pub(in crate::kernels) const PIXELS: usize = 64;
 
 /// Samples of one channel of as many pixels.
-type Samples = [u8; PIXELS];
+pub(super) type Samples = [u8; PIXELS];
 
-/// The samples of a block of pixels, by channel. A fourth is not told.
+/// The samples of a block of pixels, by channel.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 #[inline]
 pub(in crate::kernels) fn block<const N: usize>(pixels: Bytes<'_>) -> [Samples; 4] {
     const { assert!(N == 3 || N == 4) };
     let part = |index: usize| load(&pixels.read(PIXELS * index));
-    let [red, green, blue] = if N == 3 {
-        of_three([part(0), part(1), part(2)])
+    let registers = if N == 3 {
+        let [red, green, blue] = of_three([part(0), part(1), part(2)]);
+        [red, green, blue, _mm512_setzero_si512()]
     } else {
         of_four([part(0), part(1), part(2), part(3)])
     };
     let mut samples = [[0; PIXELS]; 4];
-    store(red, &mut samples[0]);
-    store(green, &mut samples[1]);
-    store(blue, &mut samples[2]);
+    for (samples, register) in samples.iter_mut().zip(registers) {
+        store(register, samples);
+    }
     samples
 }
 
@@ -50,7 +51,7 @@ fn of_three([first, second, third]: [__m512i; 3]) -> [__m512i; 3] {
     [channel(0), channel(1), channel(2)]
 }
 
-/// Bytes of four channels, of which three are wanted, which four registers hold one after another.
+/// Bytes of four channels, which four registers hold one after another.
 ///
 /// ```text
 /// each         r0 g0 b0 a0 r1 g1 b1 a1 ...     (bytes)
@@ -59,7 +60,7 @@ fn of_three([first, second, third]: [__m512i; 3]) -> [__m512i; 3] {
 /// ```
 #[target_feature(enable = "avx512f,avx512vbmi")]
 #[inline]
-fn of_four(registers: [__m512i; 4]) -> [__m512i; 3] {
+fn of_four(registers: [__m512i; 4]) -> [__m512i; 4] {
     const FRONT: i32 = 0b01_00_01_00;
     const BACK: i32 = 0b11_10_11_10;
     const EVEN: i32 = 0b10_00_10_00;
@@ -78,6 +79,7 @@ fn of_four(registers: [__m512i; 4]) -> [__m512i; 3] {
         _mm512_shuffle_i32x4::<EVEN>(ab, cd),
         _mm512_shuffle_i32x4::<ODD>(ab, cd),
         _mm512_shuffle_i32x4::<EVEN>(ab_after, cd_after),
+        _mm512_shuffle_i32x4::<ODD>(ab_after, cd_after),
     ]
 }
 
@@ -98,14 +100,14 @@ pub(in crate::kernels) fn pixels(planes: [&Samples; 3], out: &mut [u8; 3 * PIXEL
 
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn load(samples: &Samples) -> __m512i {
+pub(super) fn load(samples: &Samples) -> __m512i {
     // SAFETY: 64 bytes.
     unsafe { _mm512_loadu_si512(samples.as_ptr().cast()) }
 }
 
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn store(register: __m512i, samples: &mut Samples) {
+pub(super) fn store(register: __m512i, samples: &mut Samples) {
     // SAFETY: 64 bytes.
     unsafe { _mm512_storeu_si512(samples.as_mut_ptr().cast(), register) };
 }
