@@ -13,24 +13,28 @@ pub(in crate::kernels) fn blend(
     alphas: &Samples,
     reference: Reference,
 ) {
-    let alphas = halves(load(alphas));
+    let alphas = load(alphas);
+    let alphas_16 = halves(alphas);
     match reference {
         Reference::Torchvision => {
-            let numbers = alphas.map(|alphas| {
-                let is = |alpha| _mm512_cmpeq_epi16_mask(alphas, _mm512_set1_epi16(alpha));
-                let own = is(104) | is(127);
-                [[26, 53], [515, 514]].map(|numbers| {
-                    let [usual, its_own] = numbers.map(|number| _mm512_set1_epi16(number));
-                    _mm512_mask_blend_epi16(own, usual, its_own)
-                })
-            });
-            blend_by(colours, alphas, |lacking, half| {
-                let [bias, factor] = numbers[half];
-                let part = _mm512_mulhi_epu16(_mm512_add_epi16(lacking, bias), factor);
+            let is = |alpha| _mm512_cmpeq_epi8_mask(alphas, _mm512_set1_epi8(alpha));
+            // -1 in 8 bits, then in 16. Of a choice between two factors of 16 bits the compiler would make
+            // multiplications of twice the width.
+            let own = _mm512_movm_epi8(is(104) | is(127));
+            let bias = _mm512_and_si512(own, _mm512_set1_epi8(27));
+            let biases = halves(_mm512_add_epi8(_mm512_set1_epi8(26), bias));
+            let factors = [
+                _mm512_unpacklo_epi8(own, own),
+                _mm512_unpackhi_epi8(own, own),
+            ]
+            .map(|own| _mm512_add_epi16(_mm512_set1_epi16(515), own));
+            blend_by(colours, alphas_16, |lacking, half| {
+                let biased = _mm512_add_epi16(lacking, biases[half]);
+                let part = _mm512_mulhi_epu16(biased, factors[half]);
                 _mm512_srli_epi16::<8>(_mm512_adds_epu16(lacking, part))
             });
         }
-        Reference::Pillow12 | Reference::Pillow13 => blend_by(colours, alphas, |lacking, _| {
+        Reference::Pillow12 | Reference::Pillow13 => blend_by(colours, alphas_16, |lacking, _| {
             let rounded = _mm512_add_epi16(lacking, _mm512_set1_epi16(128));
             _mm512_mulhi_epu16(rounded, _mm512_set1_epi16(257))
         }),
