@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 /// Bytes that the chunks of one band, which an image cannot do without, take before they count as shared too.
 const OWN: usize = 4 << 20;
 
-/// Bytes of a portion of what is shared. Most chunks are far smaller, but a portion holds one at most.
-const PORTION: usize = 2 << 20;
+/// Bytes of a portion of what is shared: about as many as most chunks take, of which a portion holds one at most.
+const PORTION: usize = 128 << 10;
 
-/// What the images of a call share: two chunks for each of its threads, wherever they are at work.
+/// Portions for each thread.
+const PORTIONS: usize = 32;
+
+/// What the images of a call share: 4 MiB for each of its threads, wherever they are at work.
 #[derive(Debug)]
 pub(crate) struct Ahead {
     threads: usize,
@@ -27,7 +30,7 @@ impl Ahead {
     }
 
     fn portions(threads: usize) -> usize {
-        2 * threads - 1
+        PORTIONS * threads - PORTIONS / 2
     }
 
     pub(super) fn threads(&self) -> usize {
@@ -39,8 +42,9 @@ impl Ahead {
 #[derive(Debug)]
 pub(super) struct Room {
     ahead: Arc<Ahead>,
-    /// Chunks that there always is room for.
+    /// Chunks that there always is room for, and that there ever may be.
     own: usize,
+    most: usize,
     /// Portions that these take, and each further chunk.
     least: usize,
     of_chunk: usize,
@@ -48,12 +52,25 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Room for `own` chunks of so many bytes; None where they are too large.
-    pub(super) fn new(ahead: &Arc<Ahead>, own: usize, bytes: usize) -> Option<Self> {
+    /// Room for `own` chunks of so many bytes, and maybe for others; None where they are too large.
+    ///
+    /// Scanlines that come in order keep threads waiting, for which two chunks each are enough to have something to
+    /// do. Where they do not, every thread can be at a band of its own.
+    pub(super) fn new(
+        ahead: &Arc<Ahead>,
+        own: usize,
+        bytes: usize,
+        in_order: bool,
+    ) -> Option<Self> {
+        let threads = ahead.threads;
         let beyond = own.saturating_mul(bytes).saturating_sub(OWN);
         let mut room = Self {
             ahead: Arc::clone(ahead),
             own,
+            most: match in_order {
+                true => own + 2 * threads - 1,
+                false => (own + 1) * threads,
+            },
             least: beyond.div_ceil(PORTION),
             of_chunk: bytes.div_ceil(PORTION),
             portions: 0,
@@ -63,6 +80,9 @@ impl Room {
 
     /// Has room for so many chunks from now on, if that can be had, and for what it had otherwise.
     pub(super) fn hold(&mut self, chunks: usize) -> bool {
+        if chunks > self.most {
+            return false;
+        }
         let portions = self.least + self.of_chunk * chunks.saturating_sub(self.own);
         let held = portions == self.portions || self.exchange(portions);
         if held {
@@ -84,7 +104,7 @@ impl Room {
 
     /// Chunks that there may ever be room for.
     pub(super) fn most(&self) -> usize {
-        self.own + Ahead::portions(self.ahead.threads)
+        self.most
     }
 
     /// Whether a band takes what all images share.
@@ -106,26 +126,31 @@ mod tests {
     #[test]
     fn an_image_has_its_own_room_and_what_others_leave() {
         let ahead = Ahead::of(2);
-        let room = |own, bytes| Room::new(&ahead, own, bytes).unwrap();
-        let (mut first, mut second) = (room(4, 1000), room(1, 1000));
-        assert!(first.hold(6) && !second.hold(3) && second.hold(2));
-        assert!(!first.hold(7) && first.hold(5) && second.hold(3));
+        let room = |own, bytes| Room::new(&ahead, own, bytes, false).unwrap();
+        let (mut first, mut second) = (room(4, 1 << 20), room(1, 1 << 20));
+        // Six chunks of eight portions each.
+        assert!(first.hold(8) && !second.hold(4) && second.hold(3));
+        assert!(!first.hold(9) && first.hold(7) && second.hold(4));
         drop(second);
-        assert!(!first.hold(8) && first.hold(7) && first.hold(0));
-        assert_eq!((first.most(), first.beside(3)), (7, 1));
-        assert!(room(1, 1000).hold(4));
+        assert!(first.hold(10) && first.hold(0));
+        assert_eq!((first.most(), first.beside(3)), (10, 1));
+        // However small they are, no more than two threads have a use for.
+        let mut small = room(1, 1000);
+        assert!(small.hold(4) && !small.hold(5));
+        let mut in_order = Room::new(&ahead, 9, 1000, true).unwrap();
+        assert!(in_order.hold(12) && !in_order.hold(13));
     }
 
     #[test]
     fn chunks_that_are_too_large_have_no_room() {
         let [one, four] = [1, 4].map(Ahead::of);
-        let room = |ahead, bytes| Room::new(ahead, 3, bytes);
+        let room = |ahead, bytes| Room::new(ahead, 3, bytes, false);
         assert!(!room(&one, OWN / 3).unwrap().is_long());
         assert!(room(&one, OWN / 3 + 1).unwrap().is_long());
         assert!(room(&one, OWN).is_none());
-        // Three of seven portions for those of a band, and two for each further chunk.
+        // 40 of 112 portions for those of a band, and 24 for each further chunk.
         let mut long = room(&four, 3 << 20).unwrap();
-        assert!(long.hold(5) && !long.hold(6));
+        assert!(long.hold(6) && !long.hold(7));
         assert!(room(&four, usize::MAX).is_none());
     }
 }

@@ -54,8 +54,8 @@ pub(crate) struct Tasks<'a, W: BandWriter, E> {
     frames: Vec<Frame<'a, E>>,
     /// The end of the chunks that are staged: those after it are read, and no more.
     staged_chunks: usize,
-    /// Chunks that may have been read and not staged.
-    read_ahead: usize,
+    /// Threads of the call.
+    threads: usize,
     /// Among the passes over the same source.
     pace: Pace,
     state: Mutex<State<W::Part>>,
@@ -142,9 +142,16 @@ impl<P> State<P> {
 }
 
 enum Task<P> {
-    Read { frame: usize, chunk: usize },
-    Stage { frame: usize, chunk: usize },
-    Band { band: usize, part: P },
+    Read {
+        frame: usize,
+        chunk: usize,
+    },
+    /// Chunks of all frames in turns.
+    Stage(Range<usize>),
+    Band {
+        band: usize,
+        part: P,
+    },
     All(VecDeque<P>),
 }
 
@@ -172,7 +179,9 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             true => chunks.start..partition.end(),
             false => chunks.clone(),
         };
-        let room = Room::new(ahead, most.unwrap_or(0), partition.chunk_bytes());
+        let in_order = |source| matches!(Arrival::of(source), Arrival::InOrder(_));
+        let in_order = sources.iter().any(in_order);
+        let room = Room::new(ahead, most.unwrap_or(0), partition.chunk_bytes(), in_order);
         let slots = room.as_ref().map_or(0, Room::most).min(chunks.len());
         let passed_over = partition.source_line(chunks.start).min(size.0);
         let mut frames = memory::with_capacity(sources.len(), "frames")?;
@@ -196,7 +205,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             writer,
             frames,
             staged_chunks: chunks.end,
-            read_ahead: ahead.threads() + 1,
+            threads: ahead.threads(),
             pace: Pace::alone(),
             state: Mutex::new(state),
             scratch: Mutex::new(Vec::new()),
@@ -290,10 +299,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
         state.at_work -= 1;
         match done {
             Finished::Read { frame, chunk } => state.reads[frame].finish(chunk),
-            Finished::Stage { frame, chunk } => {
-                let unit = chunk * self.frames.len() + frame;
-                state.stages.finish(unit);
-            }
+            Finished::Stage(units) => units.for_each(|unit| state.stages.finish(unit)),
             Finished::Band(band) => self.finish_band(&mut state, band),
             Finished::All => {}
         }
@@ -345,19 +351,47 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
                 return Some(Task::Band { band, part });
             }
         }
-        if let Some(unit) = state.stages.next() {
-            let (chunk, frame) = (unit / self.frames.len(), unit % self.frames.len());
-            let here = if self.frames[frame].in_order() {
-                state.reads[frame].done() > chunk
-            } else {
-                self.may_take(state, chunk)
-            };
-            if here {
-                state.stages.begin();
-                return Some(Task::Stage { frame, chunk });
-            }
+        self.claim_stage(state).or_else(|| self.claim_read(state))
+    }
+
+    /// The next chunks to stage that can be.
+    fn claim_stage(&self, state: &mut State<W::Part>) -> Option<Task<W::Part>> {
+        let first = state.stages.next()?;
+        let mut end = first;
+        while end < self.end_of_run(state, first) && self.may_stage(state, end) {
+            state.stages.begin();
+            end += 1;
         }
-        self.claim_read(state)
+        (end > first).then_some(Task::Stage(first..end))
+    }
+
+    /// Where those end that one thread had better stage from `first` on: all that the next band lacks, which the
+    /// thread will then find in its own cache.
+    fn end_of_run(&self, state: &State<W::Part>, first: usize) -> usize {
+        let (chunk, frame) = self.place(first);
+        let bands = state.bands.left();
+        // Towards the end one after another, so that no thread has much to do when the others are done.
+        if self.frames[frame].in_order() || bands.len() < 2 * self.threads {
+            return first + 1;
+        }
+        let mut ends = bands.map(|band| self.partition.chunks(band).end);
+        let end = ends.find(|end| *end > chunk);
+        end.map_or(first + 1, |end| end * self.frames.len())
+    }
+
+    /// Whether the next of all chunks can be staged, for which there is room from then on.
+    fn may_stage(&self, state: &mut State<W::Part>, unit: usize) -> bool {
+        let (chunk, frame) = self.place(unit);
+        if self.frames[frame].in_order() {
+            state.reads[frame].done() > chunk
+        } else {
+            self.may_take(state, chunk)
+        }
+    }
+
+    /// The chunk and the frame that are staged as number `unit`.
+    fn place(&self, unit: usize) -> (usize, usize) {
+        (unit / self.frames.len(), unit % self.frames.len())
     }
 
     /// The next scanlines to read, unless somebody is reading or there is no room.
@@ -367,7 +401,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             if let Some(chunk) = reads.next()
                 && reads.done() == chunk
                 && (state.stages.all_done()
-                    || chunk < state.stages.done() / self.frames.len() + self.read_ahead)
+                    || chunk <= state.stages.done() / self.frames.len() + self.threads)
                 && self.may_take(state, chunk)
             {
                 state.reads[frame].begin();
@@ -423,7 +457,7 @@ fn writing(chunk: &RwLock<Chunk>) -> RwLockWriteGuard<'_, Chunk> {
 /// What a task has done.
 enum Finished {
     Read { frame: usize, chunk: usize },
-    Stage { frame: usize, chunk: usize },
+    Stage(Range<usize>),
     Band(usize),
     All,
 }

@@ -32,9 +32,11 @@ impl<W: BandWriter, E> Tasks<'_, W, E> {
                 self.read(frame, chunk)?;
                 Ok(Finished::Read { frame, chunk })
             }
-            Task::Stage { frame, chunk } => {
-                self.with_scratch(|scratch| self.stage(frame, chunk, scratch))??;
-                Ok(Finished::Stage { frame, chunk })
+            Task::Stage(units) => {
+                self.with_scratch(|scratch| {
+                    units.clone().try_for_each(|unit| self.stage(unit, scratch))
+                })??;
+                Ok(Finished::Stage(units))
             }
             Task::Band { band, part } => {
                 self.with_scratch(|scratch| self.band(band, part, scratch))??;
@@ -100,7 +102,8 @@ impl<W: BandWriter, E> Tasks<'_, W, E> {
     }
 
     /// Takes the scanlines of a chunk through the horizontal pass.
-    fn stage(&self, frame: usize, chunk: usize, scratch: &mut Scratch) -> Result<(), Failure<E>> {
+    fn stage(&self, unit: usize, scratch: &mut Scratch) -> Result<(), Failure<E>> {
+        let (chunk, frame) = self.place(unit);
         let Partition {
             resampler,
             chunk_pairs,
