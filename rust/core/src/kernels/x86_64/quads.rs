@@ -157,17 +157,23 @@ impl Quads {
                 turned += BLOCK;
             }
             prefetch.step();
-            let mut sums = [[zero; 3]; DIGITS];
-            sums[0] = [half; 3];
-            for (quad, weights) in (start..).zip(record.as_chunks::<DIGITS>().0) {
+            let mut sums = [[[zero; 3]; DIGITS]; 2];
+            sums[0][0] = [half; 3];
+            let quad = |quad: usize| {
                 // SAFETY: the ring has a place for every quad.
-                let samples = unsafe { ring.add(quad & mask).cast::<Registers>().read() };
-                for (sums, weights) in sums.iter_mut().zip(weights) {
-                    let weights = _mm512_set1_epi32(i32::from_ne_bytes(weights.map(|w| w as u8)));
-                    for (sum, samples) in sums.iter_mut().zip(samples) {
-                        *sum = _mm512_dpbusd_epi32(*sum, samples, weights);
-                    }
-                }
+                unsafe { ring.add(quad & mask).cast::<Registers>().read() }
+            };
+            let (pairs, last) = record.as_chunks::<DIGITS>().0.as_chunks::<2>();
+            for (first, [even, odd]) in (start..).step_by(2).zip(pairs) {
+                multiply(&mut sums[0], quad(first), even);
+                multiply(&mut sums[1], quad(first + 1), odd);
+            }
+            if let [last] = last {
+                multiply(&mut sums[0], quad(start + self.quads - 1), last);
+            }
+            let [mut sums, odd] = sums;
+            for (sums, odd) in sums.as_flattened_mut().iter_mut().zip(odd.as_flattened()) {
+                *sums = _mm512_add_epi32(*sums, *odd);
             }
             let sums = [0, 1, 2].map(|channel| {
                 let digits = sums[..DIGITS - 1].iter().rev();
@@ -178,6 +184,22 @@ impl Quads {
             });
             let [red, green, blue] = sums;
             store(pack([red, green, blue, zero], shift), out);
+        }
+    }
+}
+
+/// Adds the products of a quad and each digit of its weights to the sums of that digit.
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[inline]
+fn multiply<const DIGITS: usize>(
+    sums: &mut [Registers; DIGITS],
+    samples: Registers,
+    weights: &[[i8; SAMPLES]; DIGITS],
+) {
+    for (sums, weights) in sums.iter_mut().zip(weights) {
+        let weights = _mm512_set1_epi32(i32::from_ne_bytes(weights.map(|w| w as u8)));
+        for (sum, samples) in sums.iter_mut().zip(samples) {
+            *sum = _mm512_dpbusd_epi32(*sum, samples, weights);
         }
     }
 }
