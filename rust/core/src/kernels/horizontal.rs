@@ -53,9 +53,7 @@ impl Horizontal {
                 }
                 None => {
                     let turned = vector::Turned::new(&axis, isa)?;
-                    // Sixteen scanlines are read side by side, which would share few places of a cache if they
-                    // were a power of two apart.
-                    let reach = plane_stride(turned.reach().max(width)) | super::WIDEST;
+                    let reach = turned.reach();
                     (Kernel::Turned(turned), reach)
                 }
             },
