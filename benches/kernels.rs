@@ -122,8 +122,14 @@ fn runs() -> Vec<Named> {
         runs.push(rows::<f16>("float16", isa, Temporal::Full));
         runs.push(rows::<bf16>("bfloat16", isa, Temporal::Full));
         runs.push(rows::<u8>("uint8", isa, Temporal::Compact));
-        runs.push(image::<f32>("float32", isa, Temporal::Full));
-        runs.push(image::<u8>("uint8", isa, Temporal::Compact));
+        // The whole, and what is left without the horizontal pass, without the vertical one, and without both.
+        for height in [SOURCE.0, TARGET.0] {
+            for width in [SOURCE.1, TARGET.1] {
+                let source = (height, width);
+                runs.push(image::<f32>("float32", source, isa, Temporal::Full));
+                runs.push(image::<u8>("uint8", source, isa, Temporal::Compact));
+            }
+        }
     }
     let weights = || {
         let source = black_box(SOURCE.1);
@@ -212,18 +218,22 @@ fn rows<T: Element + 'static>(dtype: &str, isa: Isa, temporal: Temporal) -> Name
 }
 
 /// A whole image, as a batch of one.
-fn image<T: Element + 'static>(dtype: &str, isa: Isa, temporal: Temporal) -> Named {
+fn image<T: Element + 'static>(dtype: &str, source: Size, isa: Isa, temporal: Temporal) -> Named {
     let prepare = move || -> Run {
-        let bytes = noise(SOURCE.0 * SOURCE.1 * 3);
+        let bytes = noise(source.0 * source.1 * 3);
         let (writer, mut out) = writer::<T>(isa, temporal);
         Box::new(move || {
-            let frames = [Input::Pixels(Pixels::Rgb.view(&bytes, SOURCE))];
+            let frames = [Input::Pixels(Pixels::Rgb.view(&bytes, source))];
             let image = Image::resized(&frames, TARGET, writer.cut()).expect("whole patches");
             let out = black_box(&mut out[..]);
             batch::write(&writer, &[image], &Nobody, out, 1, || Ok(())).expect("there is memory");
         })
     };
-    let name = format!("image, {dtype} {temporal:?}, {}", isa.name());
+    let (height, width) = source;
+    let name = format!(
+        "image of {height}x{width}, {dtype} {temporal:?}, {}",
+        isa.name()
+    );
     (name, Box::new(prepare))
 }
 
