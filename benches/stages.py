@@ -27,7 +27,7 @@ SAMPLES = 3 * TARGET[0] * TARGET[1]
 # Bytes of the rows of each kind.
 ROWS = {"float32 Full": 2 * 4 * SAMPLES, "uint8 Compact": SAMPLES}
 READ = 3 * SOURCE[0] * SOURCE[1]
-ISAS = {"avx2", "avx512"}
+ISAS = "avx2", "avx512"
 SOURCES = {
     "whole": SOURCE,
     "without the vertical pass": (TARGET[0], SOURCE[1]),
@@ -51,8 +51,7 @@ def rates(written: int) -> dict[str, float]:
     """What the memory and the units do in a nanosecond, where so many bytes are written."""
     UNITS.parent.mkdir(exist_ok=True)
     subprocess.run(["cc", "-O2", Path(__file__).with_name("units.c"), "-o", UNITS], check=True)
-    command = [UNITS, str(READ), str(written)]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    output = subprocess.check_output([UNITS, str(READ), str(written)], text=True)
     return {name: float(rate) for name, rate in map(str.split, output.splitlines())}
 
 
@@ -74,11 +73,11 @@ def main() -> None:
     parser.add_argument("--record", type=Path)
     options = parser.parse_args()
     program = built(Valgrind.build)
-    results = {}
+    results: dict[str, dict[str, dict[str, float]]] = {}
     for rows, written in ROWS.items():
         rate = rates(written)
-        for isa in ISAS & rate.keys():
-            measured = {case: [] for case in SOURCES}
+        for isa in filter(rate.__contains__, ISAS):
+            measured: dict[str, list[float]] = {case: [] for case in SOURCES}
             for _ in range(options.rounds):
                 for case, (height, width) in SOURCES.items():
                     name = f"image of {height}x{width}, {rows}, {isa}"
