@@ -311,6 +311,14 @@ def test_the_summary_counts(images, tmp_path, capsys):
     }
 
 
+@pytest.mark.parametrize("config", ["hunyuan-ocr", "llava-next"])
+def test_no_tokens_are_counted_that_are_not_blocks_of_rows(images, tmp_path, capsys, config):
+    assert preprocess(images[0], "-o", tmp_path / "out", "--config", config) == 0
+    counts = summary(capsys.readouterr().out)
+    assert counts["images written"] == "1"
+    assert "tokens" not in counts
+
+
 def test_an_empty_folder_is_an_error(tmp_path, capsys):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "notes.txt").write_text("no image")

@@ -74,7 +74,7 @@ def preprocess(
             ("skipped", str(skipped)),
             ("failed", str(len(failures))),
             ("rows", str(rows)),
-            ("tokens", str(rows // processor.config.merge_size**2)),
+            *_tokens(processor, rows),
             ("shards", str(len(shards))),
             ("bytes", str(sum((out / shard).stat().st_size for shard in shards))),
             ("seconds", f"{seconds:.2f}"),
@@ -86,3 +86,11 @@ def preprocess(
         print("interrupted; --resume goes on from here", file=sys.stderr)
         return 130
     return 1 if failures else 0
+
+
+def _tokens(processor: ImageProcessor, rows: int) -> list[tuple[str, str]]:
+    """The line of the tokens, where blocks of rows become them; other layouts have other rules."""
+    layout = processor.config.layout
+    if layout.tokens is not None or layout.tile is not None:
+        return []
+    return [("tokens", str(rows // processor.config.merge_size**2))]
