@@ -357,12 +357,13 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
     /// The next chunks to stage that can be.
     fn claim_stage(&self, state: &mut State<W::Part>) -> Option<Task<W::Part>> {
         let first = state.stages.next()?;
-        let mut end = first;
-        while end < self.end_of_run(state, first) && self.may_stage(state, end) {
+        let end = self.end_of_run(state, first);
+        let mut units = first..first;
+        while units.end < end && self.may_stage(state, units.end) {
             state.stages.begin();
-            end += 1;
+            units.end += 1;
         }
-        (end > first).then_some(Task::Stage(first..end))
+        (!units.is_empty()).then_some(Task::Stage(units))
     }
 
     /// Where those end that one thread had better stage from `first` on: all that the next band lacks, which the
