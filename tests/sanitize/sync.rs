@@ -5,10 +5,9 @@
 //! before unlocking and read after locking, and those accesses are instrumented. The order that they
 //! tell is that of the lock, no more.
 
-pub(crate) use std::sync::{Arc, PoisonError, TryLockError, atomic};
+pub(crate) use std::sync::{Arc, LockResult, PoisonError, TryLockError, atomic};
 
 use std::ops::{Deref, DerefMut};
-use std::sync::LockResult;
 use std::sync::TryLockError::{Poisoned, WouldBlock};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

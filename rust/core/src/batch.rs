@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::resize::{Ahead, Failure, Source};
-use crate::rows::{Element, RowWriter, Rows};
+use crate::rows::{Element, PieceWriter, RowForm, RowWriter, outgrows_the_cache};
 pub use image::{Image, Input, oriented};
 pub use item::Item;
 use run::{Run, State};
@@ -43,18 +43,31 @@ pub fn write<T: Element, O: Owner>(
     owner: &O,
     out: &mut [T],
     threads: usize,
+    interrupted: impl FnMut() -> Result<(), O::Error>,
+) -> Result<(), Stop<O::Error>> {
+    let out = bytemuck::cast_slice_mut(out);
+    write_bytes(writer, images, owner, out, threads, interrupted)
+}
+
+/// The same for rows of whatever elements.
+fn write_bytes<O: Owner>(
+    writer: &dyn PieceWriter,
+    images: &[Image<'_>],
+    owner: &O,
+    out: &mut [u8],
+    threads: usize,
     mut interrupted: impl FnMut() -> Result<(), O::Error>,
 ) -> Result<(), Stop<O::Error>> {
     let mut every =
         memory::collect(0..images.len(), "the images of a batch").map_err(Stop::Core)?;
-    let threads = worthwhile(images, size_of_val(out)).min(threads).max(1);
+    let threads = worthwhile(images, out.len()).min(threads).max(1);
     if threads > 1 {
         // The largest first, so that no thread is left alone with one that has to be decoded.
         every.sort_unstable_by_key(|index| (Reverse(images[*index].cost()), *index));
     }
-    let stream = Rows::outgrow_the_cache(out);
+    let stream = outgrows_the_cache(out);
     let mut pass = |indices, reopening| {
-        let parts = split(writer, images, out).map_err(Stop::Core)?;
+        let parts = split(writer.form(), images, out).map_err(Stop::Core)?;
         let run = Run {
             writer,
             images,
@@ -86,24 +99,24 @@ fn worthwhile(images: &[Image<'_>], out_bytes: usize) -> usize {
 }
 
 /// `out` in parts that belong to the images.
-fn split<'a, T: Element>(
-    writer: &RowWriter<T>,
+fn split<'a>(
+    form: &RowForm,
     images: &[Image<'_>],
-    mut out: &'a mut [T],
-) -> Result<Vec<&'a mut [T]>> {
-    let (given, columns) = (out.len(), writer.columns());
+    mut out: &'a mut [u8],
+) -> Result<Vec<&'a mut [u8]>> {
+    let (given, columns) = (out.len() / form.element(), form.columns());
     let mut parts = memory::with_capacity(images.len(), "parts of the output")?;
     let mut rows = 0;
     for image in images {
-        writer.check_group(image.frames.len())?;
-        let (cut, expected) = (image.plan.cut(), writer.cut());
+        form.check_group(image.frames.len())?;
+        let (cut, expected) = (image.plan.cut(), form.cut());
         if cut != expected {
             let reason = format!("must be cut into {expected:?}, got {cut:?}");
             return Err(Error::invalid("plan", reason));
         }
         let own = image.plan.grid().patches() + image.padding;
         rows += own;
-        parts.extend(out.split_off_mut(..own * columns));
+        parts.extend(out.split_off_mut(..own * columns * form.element()));
     }
     if rows * columns != given {
         let reason = format!("must hold {rows} x {columns} elements, got {given}");

@@ -12,15 +12,15 @@ use crate::memory;
 use crate::parallel::{self, Step, Stopped, Work, despite_panics, lock};
 use crate::pixels::turned;
 use crate::resize::{Ahead, Bands, Failure, Pace, Source, Tasks};
-use crate::rows::{Element, RowWriter, Rows};
+use crate::rows::{PieceWriter, Rows, tasks};
 
 /// Pixels from which on a file is opened twice, each time for a part of its bands. What is passed over is
 /// work that one thread would not have, and lost where the other has no processor to itself.
 const DIVIDED: usize = 8 << 20;
 
 /// A batch that threads work on.
-pub(super) struct Run<'a, T: Element, O: Owner> {
-    pub(super) writer: &'a RowWriter<T>,
+pub(super) struct Run<'a, O: Owner> {
+    pub(super) writer: &'a dyn PieceWriter,
     pub(super) images: &'a [Image<'a>],
     pub(super) owner: &'a O,
     /// Whether files are asked of the owner.
@@ -28,24 +28,24 @@ pub(super) struct Run<'a, T: Element, O: Owner> {
     pub(super) ahead: Arc<Ahead>,
     /// Whether rows are written past the cache.
     pub(super) stream: bool,
-    pub(super) state: Mutex<State<'a, T, O::Error>>,
+    pub(super) state: Mutex<State<'a, O::Error>>,
 }
 
-pub(super) struct State<'a, T: Element, E> {
+pub(super) struct State<'a, E> {
     /// Images that nobody has opened.
     next: std::vec::IntoIter<usize>,
     /// Where the rows of each image go, empty where it has been opened.
-    parts: Vec<&'a mut [T]>,
+    parts: Vec<&'a mut [u8]>,
     /// Images that are being opened.
     opening: usize,
     /// What has tasks to begin.
-    open: Vec<Arc<Open<'a, T, E>>>,
+    open: Vec<Arc<Open<'a, E>>>,
     damaged: Vec<usize>,
 }
 
-impl<'a, T: Element, E> State<'a, T, E> {
+impl<'a, E> State<'a, E> {
     /// Of a run over the images at `indices`, of which each has a part of the output.
-    pub(super) fn new(indices: Vec<usize>, parts: Vec<&'a mut [T]>) -> Result<Self> {
+    pub(super) fn new(indices: Vec<usize>, parts: Vec<&'a mut [u8]>) -> Result<Self> {
         Ok(Self {
             damaged: memory::with_capacity(indices.len(), "damaged images")?,
             next: indices.into_iter(),
@@ -57,21 +57,21 @@ impl<'a, T: Element, E> State<'a, T, E> {
 }
 
 /// An image, or some bands of one.
-struct Open<'a, T: Element, E> {
+struct Open<'a, E> {
     /// The image's place.
     index: usize,
-    tasks: ImageTasks<'a, T, E>,
+    tasks: ImageTasks<'a, E>,
 }
 
-type ImageTasks<'a, T, E> = Tasks<'a, Rows<'a, T>, E>;
+type ImageTasks<'a, E> = Tasks<'a, Rows<'a>, E>;
 
 /// A pass and the bands of it that are to be written.
-type PassBands<'a, T> = (Pass, Bands<Vec<&'a mut [T]>>);
+type PassBands<'a> = (Pass, Bands<Vec<&'a mut [u8]>>);
 
 /// Tasks of the passes of an image, or why there are none.
-type Opened<'a, T, E> = Result<Vec<ImageTasks<'a, T, E>>, Failure<E>>;
+type Opened<'a, E> = Result<Vec<ImageTasks<'a, E>>, Failure<E>>;
 
-impl<'a, T: Element, O: Owner> Run<'a, T, O> {
+impl<'a, O: Owner> Run<'a, O> {
     /// Writes the rows of all images on up to so many threads, and returns which were damaged.
     pub(super) fn finish(
         self,
@@ -89,7 +89,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<'a, T, O::Error>> {
+    fn lock(&self) -> MutexGuard<'_, State<'a, O::Error>> {
         lock(&self.state)
     }
 
@@ -123,15 +123,16 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     }
 
     /// The bands of each pass of an image that is written to `part`.
-    fn bands(&self, index: usize, mut part: &'a mut [T]) -> Result<Vec<PassBands<'a, T>>> {
+    fn bands(&self, index: usize, mut part: &'a mut [u8]) -> Result<Vec<PassBands<'a>>> {
         let mut every = memory::with_capacity(2, "passes")?;
-        let orientation = self.orientation(index);
+        let (form, orientation) = (self.writer.form(), self.orientation(index));
         for pass in self.images[index].plan.plan().passes() {
-            let (own, rest) = part.split_at_mut(self.writer.elements(pass));
-            every.push((pass, self.writer.bands(pass, orientation, own)?));
+            let (own, rest) = part.split_at_mut(form.bytes(pass));
+            every.push((pass, form.bands(pass, orientation, own)?));
             part = rest;
         }
-        part.fill(T::default());
+        // Padding is zero, whatever the elements.
+        part.fill(0);
         Ok(every)
     }
 
@@ -158,7 +159,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     }
 
     /// Opens an image for some of its bands.
-    fn open(&self, index: usize, bands: Result<Vec<PassBands<'a, T>>>) -> Step<Stop<O::Error>> {
+    fn open(&self, index: usize, bands: Result<Vec<PassBands<'a>>>) -> Step<Stop<O::Error>> {
         let bands = bands.map_err(Failure::Core);
         let opened = bands.and_then(|bands| self.opened(index, bands));
         let mut state = self.lock();
@@ -180,7 +181,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
         }
     }
 
-    fn opened(&self, index: usize, bands: Vec<PassBands<'a, T>>) -> Opened<'a, T, O::Error> {
+    fn opened(&self, index: usize, bands: Vec<PassBands<'a>>) -> Opened<'a, O::Error> {
         let passes = bands.len();
         let orientation = self.orientation(index);
         let mut frames = memory::with_capacity(self.images[index].frames.len(), "frames")?;
@@ -192,7 +193,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
                     .into_iter(),
             );
         }
-        let mut tasks = memory::with_capacity(passes, "passes")?;
+        let mut every = memory::with_capacity(passes, "passes")?;
         for ((pass, bands), pace) in bands.into_iter().zip(Pace::of(passes)) {
             let mut sources = memory::with_capacity(frames.len(), "frames")?;
             sources.extend(frames.iter_mut().filter_map(Iterator::next));
@@ -211,12 +212,18 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
                 return Err(Error::invalid("image", reason).into());
             };
             let (stream, ahead) = (self.stream, &self.ahead);
-            let own = self
-                .writer
-                .tasks(pass, orientation, sources, bands, stream, ahead)?;
-            tasks.push(own.at(pace));
+            let own = tasks(
+                self.writer,
+                pass,
+                orientation,
+                sources,
+                bands,
+                stream,
+                ahead,
+            )?;
+            every.push(own.at(pace));
         }
-        Ok(tasks)
+        Ok(every)
     }
 
     /// The EXIF orientation that all frames of an image come in: none, where they do not agree.
@@ -281,7 +288,7 @@ impl<'a, T: Element, O: Owner> Run<'a, T, O> {
     }
 }
 
-impl<T: Element, O: Owner> Work for Run<'_, T, O> {
+impl<O: Owner> Work for Run<'_, O> {
     type Error = Stop<O::Error>;
 
     /// An image that was opened is done before another is, so that few are open at a time, but each by as

@@ -51,8 +51,8 @@ pub(super) struct Pieces {
 pub(super) struct Strands {
     /// How many there are: its rows are one, its planes are three.
     pub(super) count: usize,
-    /// Elements of a pixel.
-    pub(super) elements: usize,
+    /// Bytes of a pixel.
+    pub(super) bytes: usize,
     /// Scanlines whose elements lie together, from one to the next piece of a line.
     pub(super) lines: usize,
 }
@@ -86,8 +86,8 @@ impl Pieces {
     }
 
     /// `out` in bands, in the order in which they are stored.
-    pub(super) fn bands<'a, T>(&self, out: &'a mut [T]) -> Result<Bands<Vec<&'a mut [T]>>> {
-        let run = self.run_lines * self.tile_width * self.strands.elements;
+    pub(super) fn bands<'a>(&self, out: &'a mut [u8]) -> Result<Bands<Vec<&'a mut [u8]>>> {
+        let run = self.run_lines * self.tile_width * self.strands.bytes;
         let piece = run / self.extent * self.band;
         // The piece that comes first in a run, and is the last that is stored, may be the short one.
         let first = match run % piece {
