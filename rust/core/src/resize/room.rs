@@ -12,7 +12,8 @@ const PORTION: usize = 128 << 10;
 /// Portions for each thread.
 const PORTIONS: usize = 32;
 
-/// What the images of a call share: 4 MiB for each of its threads, wherever they are at work.
+/// What the images of a call share: 4 MiB for each of its threads, wherever they are at work, and half as much for
+/// the first, which most often has what it needs of an image's own. Frames of a group have as much each.
 #[derive(Debug)]
 pub(crate) struct Ahead {
     threads: usize,

@@ -3,7 +3,7 @@
 //! Pairs of source scanlines go through the horizontal pass in *chunks*, each into a slot of a ring that
 //! all threads share. Output scanlines are combined from them in *bands*, which wait for the chunks that
 //! they are made of and then let go of those that no later band needs. Whoever has nothing to do takes
-//! the next band that is ready, or else the next chunk for which there is [`Room`]:
+//! the next band that is ready, or else the next chunks for which there is [`Room`], all that a band lacks:
 //!
 //! ```text
 //! source    |--- chunk 0 ---|--- chunk 1 ---|--- chunk 2 ---|--- chunk 3 ---| ...
@@ -399,6 +399,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
     fn claim_read(&self, state: &mut State<W::Part>) -> Option<Task<W::Part>> {
         for frame in 0..self.frames.len() {
             let reads = &state.reads[frame];
+            // Beside what is staged there are a few that have been read, about one for each thread.
             if let Some(chunk) = reads.next()
                 && reads.done() == chunk
                 && (state.stages.all_done()

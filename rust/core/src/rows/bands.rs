@@ -68,12 +68,15 @@ impl<'a> BandWriter for Rows<'a> {
 
     fn write(&self, pieces: Self::Part, frames: &[&[u8]], stride: usize) -> Result<()> {
         let width = self.pieces.width().min(stride);
+        let mut bands = memory::with_capacity(frames.len(), "bands of frames")?;
         for (index, out) in pieces.into_iter().enumerate() {
             let Place { top, left, strand } = self.pieces.place(index);
-            let bands = frames
-                .iter()
-                .map(|samples| Band::new(samples, stride).starting_at(top, left));
-            let bands = memory::collect(bands, "bands of frames")?;
+            bands.clear();
+            bands.extend(
+                frames
+                    .iter()
+                    .map(|samples| Band::new(samples, stride).starting_at(top, left)),
+            );
             self.writer
                 .write_piece(&bands, strand, width, out, self.stream)?;
         }

@@ -1,8 +1,8 @@
 //! The horizontal pass of turned scanlines, four samples of each and a byte of their weights at a time.
 //!
 //! What `vpdpbusd` multiplies are bytes, so that samples need not be widened; a weight of more bits is as
-//! many digits as it takes, with a sum for each. Sixteen scanlines are turned as words of four samples, and
-//! kept in a ring until no column needs them:
+//! many digits as it takes, with two sums for each, so that no multiplication waits for the one before.
+//! Sixteen scanlines are turned as words of four samples, and kept in a ring until no column needs them:
 //!
 //! ```text
 //! scanlines    a0 a1 a2 a3 a4 a5 a6 a7 ...      (bytes)

@@ -29,7 +29,8 @@ struct Grey {
     size: (usize, usize),
 }
 
-const SIZE: (usize, usize) = (900, 1000);
+/// So tall that there are more chunks than all threads may hold.
+const SIZE: (usize, usize) = (4500, 1000);
 
 impl Scanlines<Infallible> for Grey {
     fn size(&self) -> (usize, usize) {
@@ -106,7 +107,7 @@ fn memory_grows_with_the_threads_and_not_with_their_square() {
     const LINES: usize = 28;
     let pixels = vec![0; SIZE.0 * SIZE.1];
     let method = Method::new(Reference::Torchvision, Isa::best());
-    let pass = Pass::resize(SIZE, (448, 504));
+    let pass = Pass::resize(SIZE, (2240, 504));
     let resampler = Arc::new(Resampler::new(pass, 1, method).unwrap());
     for in_order in [false, true] {
         let image = |ahead: &Arc<Ahead>| {
@@ -116,7 +117,7 @@ fn memory_grows_with_the_threads_and_not_with_their_square() {
             };
             let bands = Bands {
                 first: 0,
-                parts: vec![(); 448 / LINES],
+                parts: vec![(); 2240 / LINES],
             };
             Tasks::new(
                 Arc::clone(&resampler),
