@@ -51,8 +51,10 @@ pub(crate) type Pair = [i16; 2];
 /// Bytes of the widest register.
 const WIDEST: usize = 64;
 
-/// Samples from one plane of a scanline of `width` pixels to the next: whole registers, an odd number of them. Of lines
-/// that lie a power of two apart a first-level cache holds few.
+/// Samples from one plane of a scanline of `width` pixels to the next: whole registers, and no multiple of four of
+/// them. Of lines that lie a power of two apart a first-level cache holds few.
 pub(crate) fn plane_stride(width: usize) -> usize {
-    width.next_multiple_of(WIDEST) | WIDEST
+    let registers = width.div_ceil(WIDEST);
+    let padding = usize::from(registers.is_multiple_of(4));
+    (registers + padding) * WIDEST
 }
