@@ -144,8 +144,8 @@ def test_a_dead_result_leaves_its_memory_to_the_next(name):
     after = memory_stats()
     assert [*map(address, again)] == places
     if name != "rows by two threads":
-        # Two that work at the same time stage lines in memory of their own. Whether both got to work
-        # is chance, in either call.
+        # Two that work at the same time stage lines in memory of their own. Whether both got to
+        # work is chance, in either call.
         assert after["fresh"] == before["fresh"]
     assert after["recycled"] >= before["recycled"] + len(again)
     assert after["in_use_bytes"] == before["in_use_bytes"]
