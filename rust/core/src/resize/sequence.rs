@@ -1,5 +1,7 @@
 //! Numbers that are begun in order, and done in any.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::ops::Range;
 
 pub(super) struct Sequence {
@@ -7,8 +9,8 @@ pub(super) struct Sequence {
     end: usize,
     /// All below are done.
     done: usize,
-    /// Those that are done before one below them is.
-    early: Vec<usize>,
+    /// Those that are done before one below them is, the lowest on top.
+    early: BinaryHeap<Reverse<usize>>,
 }
 
 impl Sequence {
@@ -17,7 +19,7 @@ impl Sequence {
             begun: numbers.start,
             end: numbers.end,
             done: numbers.start,
-            early: Vec::new(),
+            early: BinaryHeap::new(),
         }
     }
 
@@ -58,9 +60,9 @@ impl Sequence {
     }
 
     pub(super) fn finish(&mut self, number: usize) {
-        self.early.push(number);
-        while let Some(place) = self.early.iter().position(|early| *early == self.done) {
-            self.early.swap_remove(place);
+        self.early.push(Reverse(number));
+        while self.early.peek() == Some(&Reverse(self.done)) {
+            self.early.pop();
             self.done += 1;
         }
     }
