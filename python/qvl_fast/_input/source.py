@@ -113,10 +113,11 @@ def seekable(stream: Any) -> bool:
 def _is_batch(images: object) -> bool:
     if isinstance(images, list | tuple):
         return True
-    if isinstance(images, str | bytes | bytearray | memoryview | Mapping | Image.Image):
+    if is_array(images) or isinstance(images, Image.Image):
         return False
-    single = is_array(images) or hasattr(images, "read")
-    return isinstance(images, Iterable) and not single
+    if isinstance(images, str | bytes | bytearray | memoryview | Mapping):
+        return False
+    return isinstance(images, Iterable) and not hasattr(images, "read")
 
 
 def _is_stack(value: Any) -> bool:

@@ -201,9 +201,9 @@ class ImageProcessor(Processor[ImageConfig]):
         check_form(form, self.dtype)
         bounds = {"min_pixels": min_pixels, "max_pixels": max_pixels, "size": size}
         given = {name: value for name, value in bounds.items() if value is not None}
-        check_areas(self.config.layout, given)
         layout = self._layout
         if given:
+            check_areas(self.config.layout, given)
             config = self.config.override(**given)
             layout = native_layout(config, config.layout, self.reference)
         batch = Batch(self._writer, into_out=out is not None)

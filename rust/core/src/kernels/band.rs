@@ -1,5 +1,7 @@
 //! What rows are cut from, and how.
 
+use std::iter;
+
 /// The samples of one frame under one line of merge blocks: scanlines of three planes each.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Band<'a> {
@@ -68,14 +70,26 @@ impl RowShape {
         3 * self.slots * self.patch * self.patch
     }
 
-    /// The first scanline and pixel of the patch that is row `index` of a band: rows count the patches
-    /// of a block before they go on to the next block.
-    pub(super) fn corner(self, index: usize) -> (usize, usize) {
-        let (block, in_block) = (
-            index / (self.merge * self.merge),
-            index % (self.merge * self.merge),
-        );
-        let (i, j) = (in_block / self.merge, in_block % self.merge);
-        (i * self.patch, (block * self.merge + j) * self.patch)
+    /// The first scanline and pixel of the patch of each row of a band: rows count the patches of a block before
+    /// they go on to the next block.
+    pub(super) fn corners(self) -> impl Iterator<Item = (usize, usize)> {
+        let side = self.merge * self.patch;
+        let (mut block, mut top, mut x) = (0, 0, 0);
+        iter::from_fn(move || {
+            let corner = (top, block + x);
+            x += self.patch;
+            if x == side {
+                (x, top) = (0, top + self.patch);
+            }
+            if top == side {
+                (top, block) = (0, block + side);
+            }
+            Some(corner)
+        })
+    }
+
+    /// Pixels of a scanline that blocks of `rows` rows cover.
+    pub(super) fn width(self, rows: usize) -> usize {
+        rows.div_ceil(self.merge * self.merge) * self.merge * self.patch
     }
 }

@@ -21,10 +21,9 @@ pub(crate) fn write_band<T: Store>(
     stream: bool,
 ) {
     let scanlines = shape.merge * shape.patch;
-    let (_, last) = shape.corner((rows.len() / shape.columns()).saturating_sub(1));
-    let right = last / scanlines * scanlines + scanlines;
+    let width = shape.width(rows.len() / shape.columns());
     assert!((1..=shape.slots).contains(&bands.len()));
-    assert!(bands.iter().all(|band| band.holds(scanlines, right)));
+    assert!(bands.iter().all(|band| band.holds(scanlines, width)));
     match isa.backend() {
         Backend::Scalar => scalar::write_band(bands, shape, values, rows),
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

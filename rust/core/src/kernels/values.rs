@@ -25,6 +25,11 @@ impl Affine {
         inverse_std: Factor::new(1.0),
     };
 
+    /// Whether samples are multiplied before the mean is subtracted.
+    pub(crate) fn rescales(&self) -> bool {
+        self.scale != Self::IDENTITY.scale
+    }
+
     pub(crate) fn apply(self, sample: f32) -> f32 {
         self.inverse_std.times(self.scale.times(sample) - self.mean)
     }

@@ -9,8 +9,8 @@ pub(in crate::kernels) fn write_band<T: Copy>(
     rows: &mut [T],
 ) {
     let patch = shape.patch;
-    for (index, row) in rows.chunks_exact_mut(shape.columns()).enumerate() {
-        let (top, left) = shape.corner(index);
+    let rows = rows.chunks_exact_mut(shape.columns());
+    for (row, (top, left)) in rows.zip(shape.corners()) {
         for (channel, plane) in row
             .chunks_exact_mut(shape.slots * patch * patch)
             .enumerate()

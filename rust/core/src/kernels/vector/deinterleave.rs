@@ -172,14 +172,14 @@ macro_rules! kernels {
 kernels!(
     with_avx2,
     crate::kernels::x86_64::deinterleave,
-    crate::kernels::x86_64::blend,
+    crate::kernels::x86_64::blend::with_avx2,
     "avx2"
 );
 #[cfg(target_arch = "x86_64")]
 kernels!(
     with_avx512,
     crate::kernels::x86_64::deinterleave_vbmi,
-    crate::kernels::x86_64::blend_avx512,
+    crate::kernels::x86_64::blend::with_avx512,
     "avx512f,avx512bw,avx512vbmi"
 );
 #[cfg(target_arch = "aarch64")]

@@ -12,7 +12,9 @@
 mod columns;
 mod deinterleave;
 mod keep;
+mod patch;
 mod rows;
+mod run;
 mod sink;
 mod turn;
 mod turned;

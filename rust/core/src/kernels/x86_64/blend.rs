@@ -1,86 +1,117 @@
 //! Transparent colours to opaque ones.
 
-use std::arch::x86_64::*;
-
-use super::deinterleave::{Samples, load, store};
 use crate::filter::Reference;
 
-/// Blends the colours of a block of pixels, as the portable loop does and by the same arithmetic.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(in crate::kernels) fn blend(
-    colours: &mut [Samples; 3],
-    alphas: &Samples,
-    reference: Reference,
-) {
-    let alphas = load(alphas);
-    let alphas_16 = halves(alphas);
-    match reference {
-        Reference::Torchvision => {
-            let is = |alpha| _mm256_cmpeq_epi8(alphas, _mm256_set1_epi8(alpha));
-            // -1 for the alphas that have numbers of their own, in 8 bits; unpacked with itself, in 16. Their
-            // numbers are chosen by it, and lie in the order of the halves of the block:
-            //
-            //     alphas     a0 a1 ... a15 | a16 ... a31       (bytes, in the lanes 0 and 1)
-            //     factors    a0 a1 ...  a7 | a16 ... a23       (16 bits)
-            //                a8 ...    a15 | a24 ... a31
-            let own = _mm256_or_si256(is(104), is(127));
-            let biases = halves(_mm256_blendv_epi8(
-                _mm256_set1_epi8(26),
-                _mm256_set1_epi8(53),
-                own,
-            ));
-            let factors = [
-                _mm256_unpacklo_epi8(own, own),
-                _mm256_unpackhi_epi8(own, own),
-            ]
-            .map(|own| _mm256_add_epi16(_mm256_set1_epi16(515), own));
-            blend_by(colours, alphas_16, |lacking, half| {
-                let biased = _mm256_add_epi16(lacking, biases[half]);
-                let part = _mm256_mulhi_epu16(biased, factors[half]);
-                _mm256_srli_epi16::<8>(_mm256_adds_epu16(lacking, part))
-            });
+/// The kernel for the registers and the operations that a module has under the names it uses.
+macro_rules! kernel {
+    ($features:literal) => {
+        /// Blends the colours of a block of pixels, as the portable loop does and by the same arithmetic.
+        #[target_feature(enable = $features)]
+        #[inline]
+        pub(in crate::kernels) fn blend(
+            colours: &mut [Samples; 3],
+            alphas: &Samples,
+            reference: Reference,
+        ) {
+            let alphas = load(alphas);
+            let alphas_16 = halves(alphas);
+            match reference {
+                Reference::Torchvision => {
+                    // -1 for the alphas that have numbers of their own, in 8 bits; unpacked with itself, in 16. Their
+                    // numbers are chosen by it, and lie in the order of the halves of the block, here of two lanes:
+                    //
+                    //     alphas     a0 a1 ... a15 | a16 ... a31       (bytes)
+                    //     factors    a0 a1 ...  a7 | a16 ... a23       (16 bits)
+                    //                a8 ...    a15 | a24 ... a31
+                    //
+                    // Of a choice between two factors the compiler would make multiplications of twice the width.
+                    let own = or(equal(alphas, every_8(104)), equal(alphas, every_8(127)));
+                    let biases = halves(add_8(every_8(26), and(own, every_8(27))));
+                    let factors = [unpack_low(own, own), unpack_high(own, own)]
+                        .map(|own| add(every(515), own));
+                    blend_by(colours, alphas_16, |lacking, half| {
+                        let biased = add(lacking, biases[half]);
+                        let part = multiply_high(biased, factors[half]);
+                        shift_right::<8>(add_saturating(lacking, part))
+                    });
+                }
+                Reference::Pillow12 | Reference::Pillow13 => {
+                    blend_by(colours, alphas_16, |lacking, _| {
+                        multiply_high(add(lacking, every(128)), every(257))
+                    })
+                }
+            }
         }
-        Reference::Pillow12 | Reference::Pillow13 => blend_by(colours, alphas_16, |lacking, _| {
-            let rounded = _mm256_add_epi16(lacking, _mm256_set1_epi16(128));
-            _mm256_mulhi_epu16(rounded, _mm256_set1_epi16(257))
-        }),
-    }
+
+        /// What `taken` of (255 - colour) * alpha, in a half of the block, leaves of white.
+        #[target_feature(enable = $features)]
+        #[inline]
+        fn blend_by(
+            colours: &mut [Samples; 3],
+            alphas: [Register; 2],
+            taken: impl Fn(Register, usize) -> Register,
+        ) {
+            let white = every_8(-1);
+            for colours in colours {
+                let [low, high] = halves(xor(load(colours), white));
+                let low = taken(multiply(low, alphas[0]), 0);
+                let high = taken(multiply(high, alphas[1]), 1);
+                store(xor(pack(low, high), white), colours);
+            }
+        }
+
+        /// Samples as 16 bits each: the lower half of each lane, and the upper half, which packing puts together
+        /// again.
+        ///
+        /// ```text
+        /// samples      s0 s1 ... s15 | s16 ... s31       (bytes, here in two lanes)
+        /// lower        s0 s1 ...  s7 | s16 ... s23       (16 bits)
+        /// upper        s8 ...    s15 | s24 ... s31
+        /// ```
+        #[target_feature(enable = $features)]
+        #[inline]
+        fn halves(samples: Register) -> [Register; 2] {
+            [unpack_low(samples, zero()), unpack_high(samples, zero())]
+        }
+    };
 }
 
-/// What `taken` of (255 - colour) * alpha, in a half of the block, leaves of white.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn blend_by(
-    colours: &mut [Samples; 3],
-    alphas: [__m256i; 2],
-    taken: impl Fn(__m256i, usize) -> __m256i,
-) {
-    let white = _mm256_set1_epi8(-1);
-    for colours in colours {
-        let [low, high] = halves(_mm256_xor_si256(load(colours), white));
-        let low = taken(_mm256_mullo_epi16(low, alphas[0]), 0);
-        let high = taken(_mm256_mullo_epi16(high, alphas[1]), 1);
-        store(
-            _mm256_xor_si256(_mm256_packus_epi16(low, high), white),
-            colours,
-        );
-    }
+pub(in crate::kernels) mod with_avx2 {
+    use std::arch::x86_64::{
+        __m256i as Register, _mm256_add_epi8 as add_8, _mm256_add_epi16 as add,
+        _mm256_adds_epu16 as add_saturating, _mm256_and_si256 as and, _mm256_cmpeq_epi8 as equal,
+        _mm256_mulhi_epu16 as multiply_high, _mm256_mullo_epi16 as multiply, _mm256_or_si256 as or,
+        _mm256_packus_epi16 as pack, _mm256_set1_epi8 as every_8, _mm256_set1_epi16 as every,
+        _mm256_setzero_si256 as zero, _mm256_srli_epi16 as shift_right,
+        _mm256_unpackhi_epi8 as unpack_high, _mm256_unpacklo_epi8 as unpack_low,
+        _mm256_xor_si256 as xor,
+    };
+
+    use super::Reference;
+    use crate::kernels::x86_64::deinterleave::{Samples, load, store};
+
+    kernel!("avx2");
 }
 
-/// Samples as 16 bits each: the lower half of each lane, and the upper half, which packing puts together again.
-///
-/// ```text
-/// samples      s0 s1 ... s15 | s16 ... s31       (bytes, in the lanes 0 and 1)
-/// lower        s0 s1 ...  s7 | s16 ... s23       (16 bits)
-/// upper        s8 ...    s15 | s24 ... s31
-/// ```
-#[target_feature(enable = "avx2")]
-#[inline]
-fn halves(samples: __m256i) -> [__m256i; 2] {
-    let zero = _mm256_setzero_si256();
-    [
-        _mm256_unpacklo_epi8(samples, zero),
-        _mm256_unpackhi_epi8(samples, zero),
-    ]
+pub(in crate::kernels) mod with_avx512 {
+    use std::arch::x86_64::{
+        __m512i as Register, _mm512_add_epi8 as add_8, _mm512_add_epi16 as add,
+        _mm512_adds_epu16 as add_saturating, _mm512_and_si512 as and, _mm512_cmpeq_epi8_mask,
+        _mm512_movm_epi8, _mm512_mulhi_epu16 as multiply_high, _mm512_mullo_epi16 as multiply,
+        _mm512_or_si512 as or, _mm512_packus_epi16 as pack, _mm512_set1_epi8 as every_8,
+        _mm512_set1_epi16 as every, _mm512_setzero_si512 as zero, _mm512_srli_epi16 as shift_right,
+        _mm512_unpackhi_epi8 as unpack_high, _mm512_unpacklo_epi8 as unpack_low,
+        _mm512_xor_si512 as xor,
+    };
+
+    use super::Reference;
+    use crate::kernels::x86_64::deinterleave_vbmi::{Samples, load, store};
+
+    kernel!("avx512f,avx512bw");
+
+    #[target_feature(enable = "avx512bw")]
+    #[inline]
+    fn equal(a: Register, b: Register) -> Register {
+        _mm512_movm_epi8(_mm512_cmpeq_epi8_mask(a, b))
+    }
 }

@@ -1,0 +1,288 @@
+//! Patches of 8 to 16 pixels a side, a line or four at a time.
+
+use std::arch::x86_64::*;
+use std::array;
+
+use crate::kernels::element::{Kind, Store};
+use crate::kernels::isa::Avx512;
+use crate::kernels::values::{Affine, Factor};
+
+/// Bytes of a register.
+const BYTES: usize = 64;
+
+/// Samples that are read of a line, of which a patch has half at least.
+const LANE: usize = 16;
+
+/// Lines that a register has samples of.
+const LINES: usize = 4;
+
+/// What the samples of one channel become in patches of one size.
+pub(in crate::kernels) struct Channel {
+    affine: Affine,
+    /// Elements of two bytes, by sample: their lower bytes, and their upper ones.
+    table: [[u8; 256]; 2],
+    /// Which samples of four lines become elements, one after another.
+    order: [u8; BYTES],
+}
+
+impl Channel {
+    /// Whether patches of `patch` pixels a side are such.
+    pub(in crate::kernels) fn takes(patch: usize) -> bool {
+        (LANE / 2..=LANE).contains(&patch)
+    }
+
+    pub(in crate::kernels) fn new<T: Store>(
+        affine: Affine,
+        elements: &[T; 256],
+        patch: usize,
+        _: Avx512,
+    ) -> Self {
+        let elements: &[u8] = bytemuck::cast_slice(elements);
+        let byte = |index: usize| array::from_fn(|sample| elements[2 * sample + index]);
+        let (table, order) = match T::KIND {
+            Kind::Uint8 => ([[0; 256]; 2], in_order(patch)),
+            Kind::Float32 => ([[0; 256]; 2], [0; BYTES]),
+            Kind::Float16 | Kind::Bfloat16 => ([byte(0), byte(1)], to_unpack(patch)),
+        };
+        Self {
+            affine,
+            table,
+            order,
+        }
+    }
+
+    /// Writes the elements of a patch of `PATCH` pixels, or of `patch` if that is 0, whose lines are `stride`
+    /// samples apart: as often, one after another, as `out` has room.
+    ///
+    /// # Safety
+    /// Patches that it [takes][Self::takes]; lines of as many samples, as far apart or farther.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+    #[inline]
+    pub(in crate::kernels) unsafe fn write<T: Store, const PATCH: usize, const RESCALES: bool>(
+        &self,
+        samples: *const u8,
+        stride: usize,
+        patch: usize,
+        out: &mut [T],
+    ) {
+        let patch = if PATCH == 0 { patch } else { PATCH };
+        let lines = Lines {
+            samples,
+            stride,
+            patch,
+        };
+        let bytes = patch * size_of::<T>();
+        let mut slots = Slots {
+            out: bytemuck::cast_slice_mut(out),
+            area: patch * bytes,
+        };
+        match T::KIND {
+            Kind::Float32 => {
+                let constants = Constants::new(&self.affine);
+                for y in groups::<2>(patch) {
+                    // SAFETY: a group lies within the patch.
+                    let pair = unsafe { [lines.one(y), lines.one(y + 1)] };
+                    let pair = pair.map(|line| constants.normalised::<RESCALES>(line));
+                    slots.store(pair.map(|line| _mm512_castps_si512(line)), y * bytes, bytes);
+                }
+            }
+            Kind::Uint8 => {
+                let order = register(&self.order);
+                for y in groups::<LINES>(patch) {
+                    // SAFETY: a group lies within the patch.
+                    let samples = unsafe { lines.four(y) };
+                    let samples = _mm512_permutexvar_epi8(order, samples);
+                    slots.store([samples], y * bytes, BYTES);
+                }
+            }
+            Kind::Float16 | Kind::Bfloat16 => {
+                let order = register(&self.order);
+                let [low, high] = self.table.each_ref().map(|bytes| Bytes::new(bytes));
+                for y in groups::<LINES>(patch) {
+                    // SAFETY: a group lies within the patch.
+                    let samples = unsafe { lines.four(y) };
+                    let samples = _mm512_permutexvar_epi8(order, samples);
+                    let (low, high) = (low.of(samples), high.of(samples));
+                    let first = _mm512_unpacklo_epi8(low, high);
+                    let last = _mm512_unpackhi_epi8(low, high);
+                    slots.store([first, last], y * bytes, BYTES);
+                }
+            }
+        }
+    }
+}
+
+/// Where groups of `N` lines begin. The last is moved back to end where the patch does.
+fn groups<const N: usize>(patch: usize) -> impl Iterator<Item = usize> {
+    (0..patch.div_ceil(N)).map(move |group| (N * group).min(patch - N))
+}
+
+/// The samples of four lines of `patch`, each in a lane of its own, one after another.
+fn in_order(patch: usize) -> [u8; BYTES] {
+    let mut samples = (0..LINES).flat_map(|line| (0..patch).map(move |x| (LANE * line + x) as u8));
+    array::from_fn(|_| samples.next().unwrap_or_default())
+}
+
+/// The same with the first half of them in the lower halves of lanes, from which bytes are unpacked first.
+fn to_unpack(patch: usize) -> [u8; BYTES] {
+    let samples = in_order(patch);
+    array::from_fn(|place| {
+        let (lane, in_lane) = (place / LANE, place % LANE);
+        let (half, in_half) = (in_lane / (LANE / 2), in_lane % (LANE / 2));
+        samples[BYTES / 2 * half + LANE / 2 * lane + in_half]
+    })
+}
+
+/// The lines of a patch.
+struct Lines {
+    samples: *const u8,
+    stride: usize,
+    patch: usize,
+}
+
+impl Lines {
+    /// The line at `y`, and of all but the last some samples beyond it.
+    ///
+    /// # Safety
+    /// There are so many lines of samples.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[inline]
+    unsafe fn one(&self, y: usize) -> __m128i {
+        // SAFETY: the patch has this line, and 16 samples from there on if there is another: that is as far away
+        // as the first has samples, half as many or more, and has such a half itself.
+        unsafe {
+            let line = self.samples.add(y * self.stride);
+            if y + 1 < self.patch {
+                _mm_loadu_si128(line.cast())
+            } else {
+                _mm_maskz_loadu_epi8(!0 >> (LANE - self.patch), line.cast())
+            }
+        }
+    }
+
+    /// Four of them, in a lane each.
+    ///
+    /// # Safety
+    /// There are so many.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[inline]
+    unsafe fn four(&self, y: usize) -> __m512i {
+        // SAFETY: the caller's.
+        unsafe {
+            let first = _mm512_castsi128_si512(self.one(y));
+            let two = _mm512_inserti32x4::<1>(first, self.one(y + 1));
+            let three = _mm512_inserti32x4::<2>(two, self.one(y + 2));
+            _mm512_inserti32x4::<3>(three, self.one(y + 3))
+        }
+    }
+}
+
+/// Places of `area` bytes, one after another, that are filled with the same.
+struct Slots<'a> {
+    out: &'a mut [u8],
+    area: usize,
+}
+
+impl<'a> Slots<'a> {
+    /// Stores registers in each, from `at` on and `step` apart: of each what there is room for.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    fn store<const N: usize>(&mut self, registers: [__m512i; N], at: usize, step: usize) {
+        let mut slot = 0;
+        while slot + self.area <= self.out.len() {
+            for (index, register) in registers.into_iter().enumerate() {
+                let place = at + index * step;
+                let room = self.area.saturating_sub(place);
+                // SAFETY: no more is stored than the slot has left, which is in the slice.
+                unsafe {
+                    let out = self.out.as_mut_ptr().add(slot + place);
+                    if room >= BYTES {
+                        _mm512_storeu_si512(out.cast(), register);
+                    } else {
+                        _mm512_mask_storeu_epi8(out.cast(), (1 << room) - 1, register);
+                    }
+                }
+            }
+            slot += self.area;
+        }
+    }
+}
+
+/// [`Affine`] in registers.
+struct Constants {
+    scale: [__m512; 2],
+    mean: __m512,
+    inverse_std: [__m512; 2],
+}
+
+impl Constants {
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn new(affine: &Affine) -> Self {
+        let factor = |factor: Factor| [_mm512_set1_ps(factor.high), _mm512_set1_ps(factor.low)];
+        Self {
+            scale: factor(affine.scale),
+            mean: _mm512_set1_ps(affine.mean),
+            inverse_std: factor(affine.inverse_std),
+        }
+    }
+
+    /// Samples as float32, normalised: [`Affine::apply`], which rescales if `RESCALES`.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn normalised<const RESCALES: bool>(&self, samples: __m128i) -> __m512 {
+        let mut values = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(samples));
+        if RESCALES {
+            values = times(values, self.scale);
+        }
+        times(_mm512_sub_ps(values, self.mean), self.inverse_std)
+    }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn times(numbers: __m512, [high, low]: [__m512; 2]) -> __m512 {
+    _mm512_fmadd_ps(numbers, high, _mm512_mul_ps(numbers, low))
+}
+
+/// A byte for each sample, in registers.
+#[derive(Clone, Copy)]
+struct Bytes([__m512i; 4]);
+
+impl Bytes {
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn new(bytes: &[u8; 256]) -> Self {
+        let [first, second, third, fourth] = bytemuck::cast_ref(bytes);
+        Self([
+            register(first),
+            register(second),
+            register(third),
+            register(fourth),
+        ])
+    }
+
+    /// Those of `samples`, of which the upper bit chooses between two halves.
+    ///
+    /// ```text
+    /// samples     s0 s1 s2 ... s63                   (bytes)
+    /// lower       byte s0 % 128 of the first and the second register, byte s1 % 128, ...
+    /// upper       the same of the third and the fourth
+    /// blended     upper where a sample is 128 or more
+    /// ```
+    #[target_feature(enable = "avx512bw,avx512vbmi")]
+    #[inline]
+    fn of(self, samples: __m512i) -> __m512i {
+        let Self([first, second, third, fourth]) = self;
+        let lower = _mm512_permutex2var_epi8(first, samples, second);
+        let upper = _mm512_permutex2var_epi8(third, samples, fourth);
+        _mm512_mask_blend_epi8(_mm512_movepi8_mask(samples), lower, upper)
+    }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn register(bytes: &[u8; BYTES]) -> __m512i {
+    // SAFETY: 64 bytes, of any alignment.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
