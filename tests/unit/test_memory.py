@@ -483,6 +483,8 @@ class Limits(torch.utils.data.Dataset):
         return limit_in_force()
 
 
+# torch says so where there is one processor.
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_worker_of_a_data_loader_has_an_eighth(method):
     limits = torch.utils.data.DataLoader(Limits(), num_workers=2, multiprocessing_context=method)

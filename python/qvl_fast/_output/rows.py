@@ -75,11 +75,10 @@ def check_form(return_tensors: ReturnTensors, dtype: DType) -> None:
         ValueError: an unknown form, or bfloat16 as NumPy.
         ImportError: torch is asked for and not installed.
     """
+    check_choice("return_tensors", return_tensors, ReturnTensors)
     if return_tensors == "pt":
         import_torch()
-        return
-    check_choice("return_tensors", return_tensors, ReturnTensors)
-    if dtype == "bfloat16":
+    elif dtype == "bfloat16":
         raise ValueError(
             "dtype 'bfloat16' has no NumPy type; pass return_tensors='pt', or choose another dtype"
         )

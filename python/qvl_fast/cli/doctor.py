@@ -16,7 +16,7 @@ from qvl_fast.threads import default_num_threads
 _TAKEN = {
     "scalar": "portable code",
     "avx2": "all of resampling and rows",
-    "avx512": "resampling, alpha, and patches in float16 and bfloat16; other rows take AVX2",
+    "avx512": "resampling, alpha, and patches of 8 to 16 pixels; other rows take AVX2",
     "neon": "resampling and rows; alpha is blended by portable code",
 }
 _PACKAGES = ("numpy", "pillow", "torch", "torchvision", "transformers", "flash-attn")

@@ -88,7 +88,7 @@ impl RowShape {
         })
     }
 
-    /// Pixels of a scanline that blocks of `rows` rows cover.
+    /// Pixels of a scanline that the blocks of the first `rows` rows cover, the last of them whole.
     pub(super) fn width(self, rows: usize) -> usize {
         rows.div_ceil(self.merge * self.merge) * self.merge * self.patch
     }

@@ -36,7 +36,7 @@ impl Channel {
         let area = patch * patch;
         debug_assert!(patch >= SAMPLES && stride >= patch);
         let (first, others) = out.split_at_mut(area);
-        // SAFETY: as many lines of as many samples, as was checked.
+        // SAFETY: as many lines of as many samples, as the caller promises.
         unsafe {
             if T::KIND == Kind::Uint8 {
                 copy::<PATCH>(samples, stride, patch, bytemuck::cast_slice_mut(first));
@@ -70,7 +70,7 @@ unsafe fn copy<const PATCH: usize>(
     let out = out.as_mut_ptr();
     for y in 0..patch {
         // SAFETY: a piece reaches less than 16 samples beyond those of a line, and no more than there are in a run of
-        // at least 8. That is within the next line, of either.
+        // at least 8. That is no farther than the next line ends, of either.
         unsafe {
             let (line, run) = (samples.add(y * stride), out.add(y * patch));
             if y + 1 == patch {

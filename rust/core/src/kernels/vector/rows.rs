@@ -23,7 +23,8 @@ pub(in crate::kernels) fn write_band<T: Store>(
     let Some(affine) = arithmetic(values).filter(|_| shape.patch >= SAMPLES) else {
         return scalar::write_band(bands, shape, values, rows);
     };
-    // SAFETY: the processor has what it is proved to have.
+    // SAFETY: the processor has what it is proved to have. Patches are such as the channel takes, with 8 pixels a side
+    // at least, and bands hold all of them.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         if let Some(avx512) = isa.avx512()
@@ -110,7 +111,7 @@ macro_rules! kernels {
             pub(super) use $channel as Channel;
 
             /// # Safety
-            /// Patches that the channel takes; bands that hold all of them.
+            /// Patches such as `Channel::write` asks for; bands that hold all of them.
             #[target_feature(enable = $features)]
             pub(super) unsafe fn write_band<T: Store>(
                 isa: $isa,
@@ -124,7 +125,7 @@ macro_rules! kernels {
                 let channels = [0, 1, 2].map(|channel| {
                     Channel::new(affine[channel], &table[channel], shape.patch, isa)
                 });
-                // Only this arithmetic is worth a kernel for those who do without a part of it.
+                // Where no channel is multiplied first, a kernel does without that.
                 let rescales = affine.iter().any(Affine::rescales);
                 // SAFETY: the caller's.
                 unsafe {
@@ -154,7 +155,7 @@ macro_rules! kernels {
             /// Patches of `PATCH` pixels, or of any number if that is 0.
             ///
             /// # Safety
-            /// Patches that the channel takes; bands that hold all of them.
+            /// Patches such as `Channel::write` asks for; bands that hold all of them.
             #[target_feature(enable = $features)]
             unsafe fn write_rows<T: Store, const PATCH: usize, const RESCALES: bool>(
                 bands: &[Band<'_>],
@@ -176,7 +177,7 @@ macro_rules! kernels {
                         let mut write = |band: &Band<'_>, count: usize| {
                             let (slots, rest) = mem::take(&mut out).split_at_mut(count * area);
                             let first = (3 * top + index) * band.stride() + left;
-                            // SAFETY: the band holds the patch.
+                            // SAFETY: the patch is such, and the band holds it.
                             unsafe {
                                 let samples = band.samples().as_ptr().add(first);
                                 let stride = 3 * band.stride();

@@ -18,7 +18,7 @@ macro_rules! kernel {
             match reference {
                 Reference::Torchvision => {
                     // -1 for the alphas that have numbers of their own, in 8 bits; unpacked with itself, in 16. Their
-                    // numbers are chosen by it, and lie in the order of the halves of the block, here of two lanes:
+                    // numbers are computed from it, and lie in the order of the halves of the block, here of two lanes:
                     //
                     //     alphas     a0 a1 ... a15 | a16 ... a31       (bytes)
                     //     factors    a0 a1 ...  a7 | a16 ... a23       (16 bits)

@@ -1,4 +1,4 @@
-//! Patches of 8 to 16 pixels a side, a line or four at a time.
+//! Patches of 8 to 16 pixels a side: elements of four bytes a line in a register, narrower ones four lines.
 
 use std::arch::x86_64::*;
 use std::array;
@@ -13,7 +13,7 @@ const BYTES: usize = 64;
 /// Samples that are read of a line, of which a patch has half at least.
 const LANE: usize = 16;
 
-/// Lines that a register has samples of.
+/// Lines whose samples become narrow elements at once.
 const LINES: usize = 4;
 
 /// What the samples of one channel become in patches of one size.
@@ -21,12 +21,12 @@ pub(in crate::kernels) struct Channel {
     affine: Affine,
     /// Elements of two bytes, by sample: their lower bytes, and their upper ones.
     table: [[u8; 256]; 2],
-    /// Which samples of four lines become elements, one after another.
+    /// Where the samples of four lines go in a register, before they become narrow elements.
     order: [u8; BYTES],
 }
 
 impl Channel {
-    /// Whether patches of `patch` pixels a side are such.
+    /// Whether patches of `patch` pixels a side have 8 to 16.
     pub(in crate::kernels) fn takes(patch: usize) -> bool {
         (LANE / 2..=LANE).contains(&patch)
     }
@@ -81,31 +81,36 @@ impl Channel {
                 let constants = Constants::new(&self.affine);
                 for y in groups::<2>(patch) {
                     // SAFETY: a group lies within the patch.
-                    let pair = unsafe { [lines.one(y), lines.one(y + 1)] };
-                    let pair = pair.map(|line| constants.normalised::<RESCALES>(line));
-                    slots.store(pair.map(|line| _mm512_castps_si512(line)), y * bytes, bytes);
+                    unsafe {
+                        let pair = [lines.one(y), lines.one(y + 1)];
+                        let pair = pair.map(|line| constants.normalised::<RESCALES>(line));
+                        let pair = pair.map(|line| _mm512_castps_si512(line));
+                        slots.store(pair, y * bytes, bytes);
+                    }
                 }
             }
             Kind::Uint8 => {
                 let order = register(&self.order);
                 for y in groups::<LINES>(patch) {
                     // SAFETY: a group lies within the patch.
-                    let samples = unsafe { lines.four(y) };
-                    let samples = _mm512_permutexvar_epi8(order, samples);
-                    slots.store([samples], y * bytes, BYTES);
+                    unsafe {
+                        let samples = _mm512_permutexvar_epi8(order, lines.four(y));
+                        slots.store([samples], y * bytes, BYTES);
+                    }
                 }
             }
             Kind::Float16 | Kind::Bfloat16 => {
                 let order = register(&self.order);
                 let [low, high] = self.table.each_ref().map(|bytes| Bytes::new(bytes));
                 for y in groups::<LINES>(patch) {
-                    // SAFETY: a group lies within the patch.
-                    let samples = unsafe { lines.four(y) };
-                    let samples = _mm512_permutexvar_epi8(order, samples);
-                    let (low, high) = (low.of(samples), high.of(samples));
-                    let first = _mm512_unpacklo_epi8(low, high);
-                    let last = _mm512_unpackhi_epi8(low, high);
-                    slots.store([first, last], y * bytes, BYTES);
+                    // SAFETY: a group lies within the patch, and takes a register at least.
+                    unsafe {
+                        let samples = _mm512_permutexvar_epi8(order, lines.four(y));
+                        let (low, high) = (low.of(samples), high.of(samples));
+                        let first = _mm512_unpacklo_epi8(low, high);
+                        let last = _mm512_unpackhi_epi8(low, high);
+                        slots.store([first, last], y * bytes, BYTES);
+                    }
                 }
             }
         }
@@ -124,6 +129,14 @@ fn in_order(patch: usize) -> [u8; BYTES] {
 }
 
 /// The same with the first half of them in the lower halves of lanes, from which bytes are unpacked first.
+///
+/// ```text
+/// samples     s0 ... s7 s32 ... s39 | s8 ... s15 s40 ... s47 | ...     (16 bytes in a lane)
+/// low         l0 ... l7 l32 ... l39 | ...                              the lower bytes of their elements
+/// high        h0 ... h7 h32 ... h39 | ...                              the upper ones
+/// first       l0 h0 l1 h1 ... l7 h7 | l8 h8 ... l15 h15 | ...          (unpacking works within lanes)
+/// last        l32 h32 ... l39 h39   | ...
+/// ```
 fn to_unpack(patch: usize) -> [u8; BYTES] {
     let samples = in_order(patch);
     array::from_fn(|place| {
@@ -133,7 +146,7 @@ fn to_unpack(patch: usize) -> [u8; BYTES] {
     })
 }
 
-/// The lines of a patch.
+/// The lines of a patch, such as [`Channel::write`] asks for.
 struct Lines {
     samples: *const u8,
     stride: usize,
@@ -144,12 +157,12 @@ impl Lines {
     /// The line at `y`, and of all but the last some samples beyond it.
     ///
     /// # Safety
-    /// There are so many lines of samples.
+    /// The patch is such, and has this line.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     #[inline]
     unsafe fn one(&self, y: usize) -> __m128i {
-        // SAFETY: the patch has this line, and 16 samples from there on if there is another: that is as far away
-        // as the first has samples, half as many or more, and has such a half itself.
+        // SAFETY: the patch has this line. If it has a next one, that begins 8 samples on or farther, and has 8 at
+        // least: 16 may be read.
         unsafe {
             let line = self.samples.add(y * self.stride);
             if y + 1 < self.patch {
@@ -163,7 +176,7 @@ impl Lines {
     /// Four of them, in a lane each.
     ///
     /// # Safety
-    /// There are so many.
+    /// As for each of them.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     #[inline]
     unsafe fn four(&self, y: usize) -> __m512i {
@@ -185,14 +198,17 @@ struct Slots<'a> {
 
 impl<'a> Slots<'a> {
     /// Stores registers in each, from `at` on and `step` apart: of each what there is room for.
+    ///
+    /// # Safety
+    /// Each begins within the area, or where it ends.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
-    fn store<const N: usize>(&mut self, registers: [__m512i; N], at: usize, step: usize) {
+    unsafe fn store<const N: usize>(&mut self, registers: [__m512i; N], at: usize, step: usize) {
         let mut slot = 0;
         while slot + self.area <= self.out.len() {
             for (index, register) in registers.into_iter().enumerate() {
                 let place = at + index * step;
-                let room = self.area.saturating_sub(place);
+                let room = self.area - place;
                 // SAFETY: no more is stored than the slot has left, which is in the slice.
                 unsafe {
                     let out = self.out.as_mut_ptr().add(slot + place);
