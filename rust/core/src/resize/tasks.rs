@@ -104,11 +104,12 @@ impl<'a, E> Frame<'a, E> {
 
     /// Lets go of `chunks`, and of memory beyond what so many more would take.
     fn let_go(&self, chunks: Range<usize>, more: usize) {
-        let mut idle = lock(&self.pairs);
         for chunk in chunks {
-            idle.extend(writing(self.slot(chunk)).pairs.take());
+            // Where bands leave a gap somebody may still be staging one, who holds it and takes what is idle.
+            let pairs = writing(self.slot(chunk)).pairs.take();
+            lock(&self.pairs).extend(pairs);
         }
-        idle.truncate(more);
+        lock(&self.pairs).truncate(more);
         lock(&self.copies).truncate(more.max(1));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
 
 use super::*;
 use crate::filter::Reference;
@@ -248,4 +250,25 @@ fn an_image_takes_as_long_as_it_is_decoded_or_leaves_few_processors_idle() {
             }
         }
     }
+}
+
+/// Whoever stages a chunk holds it and takes idle memory for it. Where bands leave a gap another may let go of
+/// it in the meantime.
+#[test]
+fn who_waits_for_a_chunk_keeps_nobody_waiting_for_idle_memory() {
+    let pixels = [0; 3];
+    let view = PixelView::packed(&pixels[..], 1, 1, 3).unwrap();
+    let source: Source<'_, Infallible> = Source::pixels(view);
+    let Ok(frame) = Frame::new(source, 0, 1) else {
+        panic!("one frame");
+    };
+    let has_idle = thread::scope(|scope| {
+        let chunk = writing(frame.slot(0));
+        scope.spawn(|| frame.let_go(0..1, 1));
+        thread::sleep(Duration::from_millis(50));
+        let has_idle = frame.pairs.try_lock().is_ok();
+        drop(chunk);
+        has_idle
+    });
+    assert!(has_idle);
 }
