@@ -117,7 +117,7 @@ def _is_batch(images: object) -> bool:
         return False
     if isinstance(images, str | bytes | bytearray | memoryview | Mapping):
         return False
-    return isinstance(images, Iterable) and not hasattr(images, "read")
+    return not hasattr(images, "read") and isinstance(images, Iterable)
 
 
 def _is_stack(value: Any) -> bool:
