@@ -65,13 +65,13 @@ fn taken_by_pillow(lacking: u16, _: u16) -> u16 {
 /// as 52 * 254, and not where it is made of these two. Their numbers are computed rather than chosen: a loop
 /// with a branch in it does not become vectors.
 #[inline(always)]
-fn taken_by_torchvision(lacking: u16, alpha: u16) -> u16 {
-    let own = u16::from(alpha == 104) | u16::from(alpha == 127);
+pub(in crate::kernels) const fn taken_by_torchvision(lacking: u16, alpha: u16) -> u16 {
+    let own = (alpha == 104) as u16 | (alpha == 127) as u16;
     let (bias, factor) = (26 + 27 * own, 515 - own);
     lacking.saturating_add(high_half(lacking + bias, factor)) >> 8
 }
 
 #[inline(always)]
-fn high_half(a: u16, b: u16) -> u16 {
-    ((u32::from(a) * u32::from(b)) >> 16) as u16
+const fn high_half(a: u16, b: u16) -> u16 {
+    ((a as u32 * b as u32) >> 16) as u16
 }

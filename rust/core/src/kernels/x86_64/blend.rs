@@ -1,4 +1,4 @@
-//! Transparent colours to opaque ones.
+//! Transparent colours to opaque ones. As torchvision blends them is another matter for each instruction set.
 
 use crate::filter::Reference;
 
@@ -13,30 +13,11 @@ macro_rules! kernel {
             alphas: &Samples,
             reference: Reference,
         ) {
-            let alphas = load(alphas);
-            let alphas_16 = halves(alphas);
             match reference {
-                Reference::Torchvision => {
-                    // -1 for the alphas that have numbers of their own, in 8 bits; unpacked with itself, in 16. Their
-                    // numbers are computed from it, and lie in the order of the halves of the block, here of two lanes:
-                    //
-                    //     alphas     a0 a1 ... a15 | a16 ... a31       (bytes)
-                    //     factors    a0 a1 ...  a7 | a16 ... a23       (16 bits)
-                    //                a8 ...    a15 | a24 ... a31
-                    //
-                    // Of a choice between two factors the compiler would make multiplications of twice the width.
-                    let own = or(equal(alphas, every_8(104)), equal(alphas, every_8(127)));
-                    let biases = halves(add_8(every_8(26), and(own, every_8(27))));
-                    let factors = [unpack_low(own, own), unpack_high(own, own)]
-                        .map(|own| add(every(515), own));
-                    blend_by(colours, alphas_16, |lacking, half| {
-                        let biased = add(lacking, biases[half]);
-                        let part = multiply_high(biased, factors[half]);
-                        shift_right::<8>(add_saturating(lacking, part))
-                    });
-                }
+                Reference::Torchvision => torchvision(colours, alphas),
                 Reference::Pillow12 | Reference::Pillow13 => {
-                    blend_by(colours, alphas_16, |lacking, _| {
+                    let alphas = halves(load(alphas));
+                    blend_by(colours, alphas, |lacking, _| {
                         multiply_high(add(lacking, every(128)), every(257))
                     })
                 }
@@ -91,27 +72,43 @@ pub(in crate::kernels) mod with_avx2 {
     use crate::kernels::x86_64::deinterleave::{Samples, load, store};
 
     kernel!("avx2");
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn torchvision(colours: &mut [Samples; 3], alphas: &Samples) {
+        // -1 for the alphas that have numbers of their own, in 8 bits; unpacked with itself, in 16. Their
+        // numbers are computed from it, and lie in the order of the halves of the block:
+        //
+        //     alphas     a0 a1 ... a15 | a16 ... a31       (bytes)
+        //     factors    a0 a1 ...  a7 | a16 ... a23       (16 bits)
+        //                a8 ...    a15 | a24 ... a31
+        //
+        // Of a choice between two factors the compiler would make multiplications of twice the width.
+        let alphas = load(alphas);
+        let own = or(equal(alphas, every_8(104)), equal(alphas, every_8(127)));
+        let biases = halves(add_8(every_8(26), and(own, every_8(27))));
+        let factors =
+            [unpack_low(own, own), unpack_high(own, own)].map(|own| add(every(515), own));
+        blend_by(colours, halves(alphas), |lacking, half| {
+            let biased = add(lacking, biases[half]);
+            let part = multiply_high(biased, factors[half]);
+            shift_right::<8>(add_saturating(lacking, part))
+        });
+    }
 }
 
 pub(in crate::kernels) mod with_avx512 {
     use std::arch::x86_64::{
-        __m512i as Register, _mm512_add_epi8 as add_8, _mm512_add_epi16 as add,
-        _mm512_adds_epu16 as add_saturating, _mm512_and_si512 as and, _mm512_cmpeq_epi8_mask,
-        _mm512_movm_epi8, _mm512_mulhi_epu16 as multiply_high, _mm512_mullo_epi16 as multiply,
-        _mm512_or_si512 as or, _mm512_packus_epi16 as pack, _mm512_set1_epi8 as every_8,
-        _mm512_set1_epi16 as every, _mm512_setzero_si512 as zero, _mm512_srli_epi16 as shift_right,
+        __m512i as Register, _mm512_add_epi16 as add, _mm512_mulhi_epu16 as multiply_high,
+        _mm512_mullo_epi16 as multiply, _mm512_packus_epi16 as pack, _mm512_set1_epi8 as every_8,
+        _mm512_set1_epi16 as every, _mm512_setzero_si512 as zero,
         _mm512_unpackhi_epi8 as unpack_high, _mm512_unpacklo_epi8 as unpack_low,
         _mm512_xor_si512 as xor,
     };
 
     use super::Reference;
+    use crate::kernels::x86_64::blend_vbmi::torchvision;
     use crate::kernels::x86_64::deinterleave_vbmi::{Samples, load, store};
 
-    kernel!("avx512f,avx512bw");
-
-    #[target_feature(enable = "avx512bw")]
-    #[inline]
-    fn equal(a: Register, b: Register) -> Register {
-        _mm512_movm_epi8(_mm512_cmpeq_epi8_mask(a, b))
-    }
+    kernel!("avx512f,avx512bw,avx512vbmi");
 }

@@ -54,32 +54,22 @@ fn of_three([first, second, third]: [__m512i; 3]) -> [__m512i; 3] {
 /// Bytes of four channels, which four registers hold one after another.
 ///
 /// ```text
-/// each         r0 g0 b0 a0 r1 g1 b1 a1 ...     (bytes)
-/// by channel   r0-15 | g0-15 | b0-15 | a0-15   (lanes)
-/// two of them  r0-15 | g0-15 | r16-31 | g16-31, ...
+/// each         r0 g0 b0 a0 r1 g1 b1 a1 ...       (bytes)
+/// two of them  r0-31 | g0-31 and b0-31 | a0-31   (half a register each)
 /// ```
 #[target_feature(enable = "avx512f,avx512vbmi")]
 #[inline]
-fn of_four(registers: [__m512i; 4]) -> [__m512i; 4] {
+fn of_four([first, second, third, fourth]: [__m512i; 4]) -> [__m512i; 4] {
     const FRONT: i32 = 0b01_00_01_00;
     const BACK: i32 = 0b11_10_11_10;
-    const EVEN: i32 = 0b10_00_10_00;
-    const ODD: i32 = 0b11_01_11_01;
-    let places = load(&BY_CHANNEL);
-    let [a, b, c, d] = registers.map(|register| _mm512_permutexvar_epi8(places, register));
-    let (ab, cd) = (
-        _mm512_shuffle_i32x4::<FRONT>(a, b),
-        _mm512_shuffle_i32x4::<FRONT>(c, d),
-    );
-    let (ab_after, cd_after) = (
-        _mm512_shuffle_i32x4::<BACK>(a, b),
-        _mm512_shuffle_i32x4::<BACK>(c, d),
-    );
+    let [a, b] = [(first, second), (third, fourth)].map(|(before, after)| {
+        [0, 1].map(|half| _mm512_permutex2var_epi8(before, load(&OF_TWO[half]), after))
+    });
     [
-        _mm512_shuffle_i32x4::<EVEN>(ab, cd),
-        _mm512_shuffle_i32x4::<ODD>(ab, cd),
-        _mm512_shuffle_i32x4::<EVEN>(ab_after, cd_after),
-        _mm512_shuffle_i32x4::<ODD>(ab_after, cd_after),
+        _mm512_shuffle_i64x2::<FRONT>(a[0], b[0]),
+        _mm512_shuffle_i64x2::<BACK>(a[0], b[0]),
+        _mm512_shuffle_i64x2::<FRONT>(a[1], b[1]),
+        _mm512_shuffle_i64x2::<BACK>(a[1], b[1]),
     ]
 }
 
@@ -112,12 +102,13 @@ pub(super) fn store(register: __m512i, samples: &mut Samples) {
     unsafe { _mm512_storeu_si512(samples.as_mut_ptr().cast(), register) };
 }
 
-/// For each byte of a lane of one channel, where in a register of pixels of four bytes it is.
-const BY_CHANNEL: Samples = {
-    let mut places = [0; PIXELS];
+/// Where in two registers of pixels of four bytes the bytes of two channels are, and of the other two.
+const OF_TWO: [Samples; 2] = {
+    let mut places = [[0; PIXELS]; 2];
     let mut byte = 0;
-    while byte < PIXELS {
-        places[byte % 4 * 16 + byte / 4] = byte as u8;
+    while byte < 2 * PIXELS {
+        let (pixel, channel) = (byte / 4, byte % 4);
+        places[channel / 2][channel % 2 * (PIXELS / 2) + pixel] = byte as u8;
         byte += 1;
     }
     places

@@ -8,6 +8,7 @@ pub(super) mod avx2;
 pub(super) mod avx512;
 pub(super) mod avx512_bytes;
 pub(super) mod blend;
+mod blend_vbmi;
 pub(super) mod deinterleave;
 pub(super) mod deinterleave_vbmi;
 pub(super) mod elements;
