@@ -2,8 +2,8 @@
 
     taskset -c 0 python benches/layouts.py [--rounds N] [--record FILE]
 
-Noise, so that every alpha is met as often; "opaque" has alpha that hides everything. Calls write into
-memory that is used again, in turns.
+Noise, so that every alpha is met as often; "opaque" pixels hide what is behind them. Calls take
+turns, and write to memory that is used again.
 """
 
 from __future__ import annotations
