@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::filter::Reference;
 use crate::kernels::Pair;
 use crate::kernels::staged::{InPlace, Staged};
-use crate::memory::Buffer;
+use crate::memory::{self, Buffer};
 use crate::parallel::lock;
 use crate::pixels::{Bytes, PixelView};
 
@@ -107,8 +107,7 @@ impl Chunk {
         let own = common(&lines, &source_lines);
         let pairs = self.pairs.as_deref_mut().unwrap_or_default();
         if own.is_empty() {
-            pair_up(resampler, None, lines, staged, pairs);
-            return Ok(());
+            return Ok(pair_up(resampler, None, lines, staged, pairs)?);
         }
         let (height, width) = (own.len(), resampler.pass.width.source);
         let within = own.start - source_lines.start..own.end - source_lines.start;
@@ -146,8 +145,7 @@ impl Chunk {
                 ..Shown::new(resampler, pixels.view(), source_lines.start)
             },
         };
-        pair_up(resampler, Some(&shown), lines, staged, pairs);
-        Ok(())
+        Ok(pair_up(resampler, Some(&shown), lines, staged, pairs)?)
     }
 
     /// The pair of scanlines at `index`.
@@ -245,13 +243,14 @@ fn pair_up(
     lines: Range<usize>,
     staged: &mut Staged,
     pairs: &mut [Pair],
-) {
+) -> Result<()> {
     /// How many scanlines ahead of the kernels memory is fetched, at least.
     const AHEAD: usize = 4;
     let count = 2 * resampler.group();
     let length = resampler.group() * resampler.pair_samples();
-    let mut memory: Vec<Bytes<'_>> = Vec::new();
-    let mut ahead: Vec<Bytes<'_>> = Vec::new();
+    // With room for every plane of them: to grow several times a chunk takes longer than to list them.
+    let mut memory = memory::with_capacity(3 * count, "scanlines")?;
+    let mut ahead = memory::with_capacity(3 * count, "scanlines")?;
     // Where pairs of margins are: all are alike.
     let mut margin = None;
     for (index, first) in lines.clone().step_by(count).enumerate() {
@@ -298,4 +297,5 @@ fn pair_up(
         let out = &mut pairs[at];
         resampler.horizontal.run(staged, in_place, &ahead, out);
     }
+    Ok(())
 }
