@@ -46,10 +46,11 @@ pub fn write<T: Element, O: Owner>(
     interrupted: impl FnMut() -> Result<(), O::Error>,
 ) -> Result<(), Stop<O::Error>> {
     let out = bytemuck::cast_slice_mut(out);
+    let threads = worthwhile(images, out.len()).min(threads).max(1);
     write_bytes(writer, images, owner, out, threads, interrupted)
 }
 
-/// The same for rows of whatever elements.
+/// The same for rows of whatever elements, on as many threads as that.
 fn write_bytes<O: Owner>(
     writer: &dyn PieceWriter,
     images: &[Image<'_>],
@@ -60,7 +61,6 @@ fn write_bytes<O: Owner>(
 ) -> Result<(), Stop<O::Error>> {
     let mut every =
         memory::collect(0..images.len(), "the images of a batch").map_err(Stop::Core)?;
-    let threads = worthwhile(images, out.len()).min(threads).max(1);
     if threads > 1 {
         // The largest first, so that no thread is left alone with one that has to be decoded.
         every.sort_unstable_by_key(|index| (Reverse(images[*index].cost()), *index));
@@ -88,14 +88,20 @@ fn write_bytes<O: Owner>(
 }
 
 /// How many threads the work is worth: one more for each half a millisecond, which waking and sharing
-/// must not outweigh.
+/// must not outweigh, but none that would wait for most of the longest image to be decoded.
 fn worthwhile(images: &[Image<'_>], out_bytes: usize) -> usize {
     const WORTH: u64 = 500_000;
     let cost: u64 = images.iter().map(Image::cost).sum();
     let written = out_bytes as u64 / 8;
-    usize::try_from((cost + written) / WORTH)
-        .unwrap_or(usize::MAX)
-        .saturating_add(1)
+    let all = cost + written;
+    let side_by_side = match images.iter().map(Image::alone).max() {
+        None | Some(0) => u64::MAX,
+        // A second thread for one file has to do three fifths as much as its decoder at least: to look into another
+        // processor's cache takes time, too.
+        Some(longest) => (all + 2 * longest / 5) / (longest + WORTH),
+    };
+    let threads = (all / WORTH + 1).min(side_by_side);
+    usize::try_from(threads).unwrap_or(usize::MAX)
 }
 
 /// `out` in parts that belong to the images.

@@ -64,6 +64,11 @@ impl<'a> Image<'a> {
     pub(super) fn cost(&self) -> u64 {
         self.frames.iter().map(Input::cost).sum()
     }
+
+    /// How much of that one thread has to do, in order.
+    pub(super) fn alone(&self) -> u64 {
+        self.frames.iter().map(Input::alone).max().unwrap_or(0)
+    }
 }
 
 impl Input<'_> {
@@ -82,13 +87,38 @@ impl Input<'_> {
 
     /// About how long it takes to get the pixels and to resize them, in nanoseconds.
     fn cost(&self) -> u64 {
-        let (pixels, each) = match self {
-            Self::Pixels(view) => (view.height() * view.width(), 1),
-            Self::File { header, .. } => (header.height * header.width, 6),
-            Self::Owner { size } => (size.0 * size.1, 4),
+        let each = match self {
+            Self::Pixels(_) => 1,
+            Self::File { .. } => 1 + DECODED,
+            Self::Owner { .. } => 4,
         };
-        each * pixels as u64
+        each * self.pixels()
     }
+
+    /// How much of that one thread has to do, in order.
+    fn alone(&self) -> u64 {
+        match self {
+            Self::Pixels(_) | Self::Owner { .. } => 0,
+            // Nobody begins at the end without passing over what is before it.
+            Self::File { header, .. } if is_divided(header) => 3 * DECODED * self.pixels() / 10,
+            Self::File { .. } => DECODED * self.pixels(),
+        }
+    }
+
+    fn pixels(&self) -> u64 {
+        let (height, width) = self.size();
+        height as u64 * width as u64
+    }
+}
+
+/// Nanoseconds that a pixel of a file takes until it is decoded.
+const DECODED: u64 = 5;
+
+/// Whether a file may be opened twice, each time for a part of its bands. What is passed over is work that one
+/// thread would not have, and lost where the other has no processor to itself.
+pub(super) fn is_divided(header: &Header) -> bool {
+    const PIXELS: usize = 8 << 20;
+    header.skips && header.height * header.width >= PIXELS
 }
 
 /// `(height, width)` of a file as its image is seen.

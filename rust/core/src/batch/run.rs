@@ -3,7 +3,7 @@
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::image::{Image, Input};
+use super::image::{Image, Input, is_divided};
 use super::{Owner, Stop};
 use crate::decode::Decoder;
 use crate::error::{Error, Result};
@@ -13,10 +13,6 @@ use crate::parallel::{self, Step, Stopped, Work, despite_panics, lock};
 use crate::pixels::turned;
 use crate::resize::{Ahead, Bands, Failure, Pace, Source, Tasks};
 use crate::rows::{PieceWriter, Rows, tasks};
-
-/// Pixels from which on a file is opened twice, each time for a part of its bands. What is passed over is
-/// work that one thread would not have, and lost where the other has no processor to itself.
-const DIVIDED: usize = 8 << 20;
 
 /// A batch that threads work on.
 pub(super) struct Run<'a, O: Owner> {
@@ -148,8 +144,7 @@ impl<'a, O: Owner> Run<'a, O> {
             let (Some(pass), None) = (passes.next(), passes.next()) else {
                 return None;
             };
-            let worth = header.skips && header.height * header.width >= DIVIDED;
-            let bands = worth.then(|| open.tasks.divide()).flatten()?;
+            let bands = is_divided(&header).then(|| open.tasks.divide()).flatten()?;
             Some((open.index, (pass, bands)))
         });
         let (index, bands) = divided?;

@@ -142,7 +142,7 @@ fn rows_are_those_of_each_image_alone_however_it_comes() {
     ));
 }
 
-/// Writes one image on so many threads.
+/// Writes one image on so many threads, whether it is worth them or not.
 fn written(writer: &RowWriter<f32>, input: Input<'_>, plan: CutPlan, threads: usize) -> Vec<f32> {
     let mut rows = vec![-1.0; plan.grid().patches() * writer.columns()];
     let image = Image {
@@ -150,16 +150,45 @@ fn written(writer: &RowWriter<f32>, input: Input<'_>, plan: CutPlan, threads: us
         plan,
         padding: 0,
     };
-    write(
-        writer,
-        &[image],
-        &Images(vec![]),
-        &mut rows,
-        threads,
-        || Ok(()),
-    )
-    .unwrap();
+    let out = bytemuck::cast_slice_mut(&mut rows);
+    let owner = Images(vec![]);
+    write_bytes(writer, &[image], &owner, out, threads, || Ok(())).unwrap();
     rows
+}
+
+#[test]
+fn a_file_has_as_many_threads_as_its_decoder_leaves_work_for() {
+    let file = |height, width, skips| Input::File {
+        bytes: &[],
+        header: decode::Header {
+            format: decode::Format::Jpeg,
+            height,
+            width,
+            channels: 3,
+            orientation: Some(1),
+            skips,
+        },
+        orientation: 1,
+        reduced: false,
+    };
+    let threads = |inputs: &[Input<'_>], bytes: usize| {
+        let images: Vec<_> = inputs
+            .chunks(1)
+            .map(|frames| Image::resized(frames, TARGET, writer().cut()).unwrap())
+            .collect();
+        worthwhile(&images, bytes)
+    };
+    let (full_hd, large) = (file(1080, 1920, true), file(3072, 4096, true));
+    let rows = 24 << 20;
+    assert_eq!(threads(&[full_hd], rows), 1);
+    assert_eq!(threads(&[full_hd], 2 * rows), 2);
+    assert_eq!(threads(&[full_hd; 2], 2 * rows), 3);
+    // One that can be divided between decoders, and one that cannot.
+    assert_eq!(threads(&[large], rows), 4);
+    assert_eq!(threads(&[file(3072, 4096, false)], rows), 1);
+    // Of pixels that need no decoder, every half a millisecond.
+    let pixels = pixels(0);
+    assert_eq!(threads(&[Input::Pixels(view(&pixels))], rows), 7);
 }
 
 #[test]

@@ -87,8 +87,7 @@ pub(in crate::kernels) mod with_avx2 {
         let alphas = load(alphas);
         let own = or(equal(alphas, every_8(104)), equal(alphas, every_8(127)));
         let biases = halves(add_8(every_8(26), and(own, every_8(27))));
-        let factors =
-            [unpack_low(own, own), unpack_high(own, own)].map(|own| add(every(515), own));
+        let factors = [unpack_low(own, own), unpack_high(own, own)].map(|own| add(every(515), own));
         blend_by(colours, halves(alphas), |lacking, half| {
             let biased = add(lacking, biases[half]);
             let part = multiply_high(biased, factors[half]);

@@ -36,8 +36,7 @@ pub(super) fn torchvision(colours: &mut [Samples; 3], alphas: &Samples) {
         low,
         _mm512_slli_epi16::<8>(high),
     );
-    let odd_factors =
-        _mm512_ternarylogic_epi32::<AND_OR>(upper, high, _mm512_srli_epi16::<8>(low));
+    let odd_factors = _mm512_ternarylogic_epi32::<AND_OR>(upper, high, _mm512_srli_epi16::<8>(low));
     let even_biases = _mm512_or_si512(upper, bias);
     let odd_biases = _mm512_or_si512(upper, _mm512_srli_epi16::<8>(bias));
     for colours in colours {
