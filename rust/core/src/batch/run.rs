@@ -1,7 +1,7 @@
 //! How threads share the images of a batch.
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use super::image::{Image, Input, is_divided};
 use super::{Owner, Stop};
@@ -57,6 +57,9 @@ struct Open<'a, E> {
     /// The image's place.
     index: usize,
     tasks: ImageTasks<'a, E>,
+    /// Whether it stays as it is, as was found when it could have been divided first: a second decoder takes more
+    /// of a crowded machine than it gives back.
+    is_whole: OnceLock<bool>,
 }
 
 type ImageTasks<'a, E> = Tasks<'a, Rows<'a>, E>;
@@ -144,7 +147,9 @@ impl<'a, O: Owner> Run<'a, O> {
             let (Some(pass), None) = (passes.next(), passes.next()) else {
                 return None;
             };
-            let bands = is_divided(&header).then(|| open.tasks.divide()).flatten()?;
+            let may_be = is_divided(&header) && open.tasks.is_divisible();
+            let pays = || !*open.is_whole.get_or_init(parallel::is_crowded);
+            let bands = (may_be && pays()).then(|| open.tasks.divide()).flatten()?;
             Some((open.index, (pass, bands)))
         });
         let (index, bands) = divided?;
@@ -165,7 +170,11 @@ impl<'a, O: Owner> Run<'a, O> {
         });
         match opened {
             Ok(tasks) => {
-                let open = tasks.into_iter().map(|tasks| Open { index, tasks });
+                let open = tasks.into_iter().map(|tasks| Open {
+                    index,
+                    tasks,
+                    is_whole: OnceLock::new(),
+                });
                 state.open.extend(open.map(Arc::new));
                 Step::Done
             }

@@ -8,6 +8,7 @@
 mod affinity;
 mod attention;
 mod crew;
+mod crowd;
 mod lock;
 mod permits;
 mod processors;
@@ -19,6 +20,7 @@ pub(crate) mod simulation;
 mod tests;
 
 use crew::Crew;
+pub use crowd::is_crowded;
 pub use lock::{despite_panics, lock};
 pub use processors::processors;
 

@@ -235,6 +235,25 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
     /// time that band k is reached here if passing over what is before them and doing them takes as long
     /// as it takes to get there.
     pub(crate) fn divide(&self) -> Option<Bands<W::Part>> {
+        let mut state = lock(&self.state);
+        let (first, chunks) = self.division(&state)?;
+        let bands = state.bands.left();
+        // Who has no memory for it goes on without.
+        let mut parts = memory::with_capacity(bands.end - first, "bands of an image").ok()?;
+        parts.extend(state.parts.drain(first - bands.start..));
+        state.reads[0].end_at(chunks);
+        state.stages.end_at(chunks);
+        state.bands.end_at(first);
+        Some(Bands { first, parts })
+    }
+
+    /// Whether [`Tasks::divide`] would let go of any.
+    pub(crate) fn is_divisible(&self) -> bool {
+        self.division(&lock(&self.state)).is_some()
+    }
+
+    /// The first band to let go of, and how many chunks are needed until then.
+    fn division(&self, state: &State<W::Part>) -> Option<(usize, usize)> {
         /// How long it takes to pass over scanlines, of the time that it takes to read and resize them.
         const SKIPPING: f64 = 0.3;
         /// Bands that are worth it.
@@ -242,7 +261,6 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
         let [frame] = &self.frames[..] else {
             return None;
         };
-        let mut state = lock(&self.state);
         // What it takes of the room that images share would be taken twice.
         if !frame.in_order() || state.room.as_ref().is_none_or(Room::is_long) {
             return None;
@@ -253,16 +271,7 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
             return None;
         }
         let chunks = self.partition.chunks(first - 1).end;
-        if chunks <= state.reads[0].left().start {
-            return None;
-        }
-        // Who has no memory for it goes on without.
-        let mut parts = memory::with_capacity(bands.end - first, "bands of an image").ok()?;
-        parts.extend(state.parts.drain(first - bands.start..));
-        state.reads[0].end_at(chunks);
-        state.stages.end_at(chunks);
-        state.bands.end_at(first);
-        Some(Bands { first, parts })
+        (chunks > state.reads[0].left().start).then_some((first, chunks))
     }
 
     /// Whether some thread is at work here.

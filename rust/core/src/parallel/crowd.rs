@@ -1,0 +1,51 @@
+//! Whether more threads of this machine want to run than it has processors.
+
+use std::fs;
+
+/// Whether there are more, at this moment, on a system that tells.
+///
+/// A thread more than there are processors for takes its time from others, of this process or of another. So
+/// work that one thread would not have is best left where this says so.
+pub fn is_crowded() -> bool {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let wanting = wanting(&read("/proc/loadavg"));
+    let processors = processors(&read("/sys/devices/system/cpu/online"));
+    wanting
+        .zip(processors)
+        .is_some_and(|(wanting, processors)| wanting > processors)
+}
+
+/// The threads that want to run, of a `/proc/loadavg`: `0.20 0.18 0.12 3/80 11206`.
+fn wanting(loadavg: &str) -> Option<usize> {
+    let threads = loadavg.split_ascii_whitespace().nth(3)?;
+    threads.split_once('/')?.0.parse().ok()
+}
+
+/// How many processors a list of ranges has: `0-3,8`.
+fn processors(online: &str) -> Option<usize> {
+    let ranges = online.trim().split(',').map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        Some((last + 1).saturating_sub(first))
+    });
+    ranges.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_the_system_are_understood_or_passed_over() {
+        assert_eq!(wanting("0.20 0.18 0.12 3/80 11206\n"), Some(3));
+        assert_eq!(processors("0\n"), Some(1));
+        assert_eq!(processors("0-3,8,10-11\n"), Some(7));
+        for strange in ["", "\n", "a", "1 2 3", "1 2 3 4", "1-", "-1", "0-3,"] {
+            assert_eq!(
+                (wanting(strange), processors(strange)),
+                (None, None),
+                "{strange}"
+            );
+        }
+    }
+}
