@@ -31,11 +31,13 @@ class Frame(NamedTuple):
         image: as it was passed.
         source: in a form that can be read twice.
         contents: of a file; it is read once.
+        origin: tells apart what images are read from, which two threads must not do at once.
     """
 
     image: Any
     source: Prepared
-    contents: bytes | None = None
+    contents: bytes | None
+    origin: int
 
 
 class ClipFrame(NamedTuple):
@@ -245,7 +247,9 @@ class Batch:
                     with opened(file, contents) as by_pillow:
                         turned = orientation(by_pillow)
                 size = self._batch.add_file(contents, header, turned)
-        self._frames.append(Frame(image, source, contents))
+        # A PIL image may still have to read its file.
+        origin = id(getattr(source, "fp", None) or source)
+        self._frames.append(Frame(image, source, contents, origin))
         return size
 
 
@@ -254,11 +258,7 @@ class _Opener:
 
     def __init__(self, frames: Sequence[Frame | ClipFrame]) -> None:
         self._frames = frames
-        # Images that are read from the same stream must not be read by two threads at once.
-        self._origins = [
-            _origin(frame.source) if isinstance(frame, Frame) else None for frame in frames
-        ]
-        self._locks = {origin: Lock() for origin in self._origins}
+        self._locks: dict[int, Lock] = {}
 
     def __call__(self, index: int, height: int, width: int) -> NDArray[np.uint8] | Pieces:
         frame = self._frames[index]
@@ -269,8 +269,9 @@ class _Opener:
                     f"video has a frame of {pixels.shape[:2]} pixels, but says {(height, width)}"
                 )
             return pixels
-        image, source, contents = frame
-        with self._locks[self._origins[index]]:
+        image, source, contents, origin = frame
+        # One of the threads that come at once puts its lock there, in a step that is not divided.
+        with self._locks.setdefault(origin, Lock()):
             pixels = read_pixels(cast("File", source), contents)
         size = pixels.size if isinstance(pixels, Pieces) else pixels.shape[:2]
         if size != (height, width):
@@ -278,11 +279,6 @@ class _Opener:
                 f"image {describe(image)} has {size} pixels, but its header says {(height, width)}"
             )
         return pixels
-
-
-def _origin(source: Any) -> int:
-    """Tells apart what images are read from: a PIL image may still have to read its file."""
-    return id(getattr(source, "fp", None) or source)
 
 
 def _is_a_bomb(header: _native.ImageHeader) -> bool:
