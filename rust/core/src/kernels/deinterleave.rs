@@ -9,6 +9,7 @@ use crate::pixels::Bytes;
 /// Writes the first three bytes of every `N` of `pixels`, three or four, each to its plane, which is as long
 /// as there are pixels. The last bytes of the last pixel may be missing; their samples are then of no
 /// particular value.
+#[inline]
 pub(crate) fn deinterleave<const N: usize>(isa: Isa, pixels: Bytes<'_>, planes: [&mut [u8]; 3]) {
     let width = pixels.len().div_ceil(N);
     assert!(planes.iter().all(|plane| plane.len() == width));

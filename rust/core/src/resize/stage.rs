@@ -25,7 +25,12 @@ pub(super) fn stage(
     let stride = out.len() / 3;
     let (first, rest) = out.split_at_mut(stride);
     let (second, third) = rest.split_at_mut(stride);
-    let mut planes = [first, second, third].map(|plane| &mut plane[left..left + line.width()]);
+    let within = left..left + line.width();
+    let mut planes = [
+        &mut first[within.clone()],
+        &mut second[within.clone()],
+        &mut third[within],
+    ];
     match view.format() {
         PixelFormat::Grey => {
             let [red, green, blue] = planes;

@@ -108,19 +108,23 @@ macro_rules! kernels {
             #[target_feature(enable = $features)]
             fn every<const N: usize>(
                 pixels: Bytes<'_>,
-                mut planes: [&mut [u8]; 3],
+                [red, green, blue]: [&mut [u8]; 3],
                 finish: impl Fn(&mut [[u8; PIXELS]; 3], &[u8; PIXELS]),
             ) {
+                let width = red.len();
                 let whole = pixels.len() / (N * PIXELS);
                 let rest = pixels.slice(N * PIXELS * whole..pixels.len());
-                let starts = planes.each_mut().map(|plane| plane.as_chunks_mut().0);
-                blocks::<N>(pixels, starts.map(|plane| &mut plane[..whole]), &finish);
+                let starts = [start(red, whole), start(green, whole), start(blue, whole)];
+                blocks::<N>(pixels, starts, &finish);
                 if rest.is_empty() {
                     return;
                 }
-                if pixels.len() == N * planes[0].len()
-                    && let [Some(red), Some(green), Some(blue)] =
-                        planes.each_mut().map(|plane| plane.last_chunk_mut())
+                if pixels.len() == N * width
+                    && let [Some(red), Some(green), Some(blue)] = [
+                        red.last_chunk_mut(),
+                        green.last_chunk_mut(),
+                        blue.last_chunk_mut(),
+                    ]
                 {
                     // The last block is moved back to end where the pixels do.
                     let last = pixels.slice(pixels.len() - N * PIXELS..pixels.len());
@@ -131,10 +135,15 @@ macro_rules! kernels {
                 rest.copy_to(padded.as_flattened_mut());
                 let out = samples.each_mut().map(slice::from_mut);
                 blocks::<N>(Bytes::from(padded.as_flattened()), out, &finish);
-                for (plane, samples) in planes.into_iter().zip(samples) {
+                for (plane, samples) in [red, green, blue].into_iter().zip(samples) {
                     let end = &mut plane[PIXELS * whole..];
                     end.copy_from_slice(&samples[..end.len()]);
                 }
+            }
+
+            /// So many blocks of a plane.
+            fn start(plane: &mut [u8], blocks: usize) -> &mut [[u8; PIXELS]] {
+                &mut plane.as_chunks_mut().0[..blocks]
             }
 
             /// The same for whole blocks, as many as fit in the planes.
