@@ -147,7 +147,7 @@ impl<'a, O: Owner> Run<'a, O> {
             let (Some(pass), None) = (passes.next(), passes.next()) else {
                 return None;
             };
-            let may_be = is_divided(&header) && open.tasks.is_divisible();
+            let may_be = is_divided(header) && open.tasks.is_divisible();
             let pays = || !*open.is_whole.get_or_init(parallel::is_crowded);
             let bands = (may_be && pays()).then(|| open.tasks.divide()).flatten()?;
             Some((open.index, (pass, bands)))

@@ -1,5 +1,8 @@
 //! The vertical pass: pairs of scanlines to a scanline.
 
+#[cfg(target_arch = "x86_64")]
+use std::{ptr, slice};
+
 use crate::kernels::Pair;
 #[cfg(target_arch = "aarch64")]
 use crate::kernels::aarch64::vertical;
@@ -90,7 +93,8 @@ macro_rules! kernel {
         mod $module {
             use super::*;
             use register::{
-                BYTES, SUMS, begin, join, load_pairs, multiply_add, pack, shift, splat, store,
+                BYTES, Register, SUMS, begin, join, load_pairs, multiply_add, pack, shift, splat,
+                store,
             };
             use $register as register;
 
@@ -104,45 +108,90 @@ macro_rules! kernel {
                 at: usize,
                 out: &mut [u8],
             ) {
+                // SAFETY: they are as many, and as long, as the caller answers for.
+                unsafe {
+                    match lines.len() {
+                        2 => return few::<WIDE, 2>(lines, weights, precision, at, out),
+                        3 => return few::<WIDE, 3>(lines, weights, precision, at, out),
+                        4 => return few::<WIDE, 4>(lines, weights, precision, at, out),
+                        _ => {}
+                    }
+                }
                 let out = out.as_chunks_mut::<BYTES>().0;
                 for (at, out) in (at..).step_by(BYTES).zip(out) {
-                    let (lines, out) = (lines.iter().copied(), std::slice::from_mut(out));
+                    let lines = lines.iter().map(|line| line[at..].as_ptr());
+                    let out = slice::from_mut(out);
                     // SAFETY: what is left of lines is as long as what is left of `out`, a register at least.
-                    unsafe { block::<WIDE, 4>(lines, weights, precision, at, out) };
+                    unsafe { block::<WIDE, 4>(weighted::<WIDE>(lines, weights), precision, out) };
                 }
             }
 
-            /// Combines `REGISTERS` of pairs; of the last samples in `out` there may be fewer.
+            /// The same for as many lines as an image has that hardly shrinks. Their weights stay in registers: to
+            /// fetch them for each block takes a quarter of the time.
             ///
             /// # Safety
-            /// From `at` on `lines` have so many registers, and they are as many as the weights.
+            /// See [`combine`]; there are `LINES` of them.
             #[target_feature(enable = $features)]
             #[inline]
-            pub(super) unsafe fn block<'a, const WIDE: bool, const REGISTERS: usize>(
-                lines: impl Iterator<Item = &'a [Pair]>,
+            unsafe fn few<const WIDE: bool, const LINES: usize>(
+                lines: &[&[Pair]],
                 weights: Weights<'_>,
                 precision: u32,
                 at: usize,
+                out: &mut [u8],
+            ) {
+                let starts = lines.iter().map(|line| line[at..].as_ptr());
+                let mut few = [(ptr::null(), [begin(0); 2]); LINES];
+                for (few, line) in few.iter_mut().zip(weighted::<WIDE>(starts, weights)) {
+                    *few = line;
+                }
+                let out = out.as_chunks_mut::<BYTES>().0;
+                for (at, out) in (0..).step_by(BYTES).zip(out) {
+                    let lines = few
+                        .iter()
+                        .map(|(start, taps)| (start.wrapping_add(at), *taps));
+                    // SAFETY: what is left of lines is as long as what is left of `out`, a register at least.
+                    unsafe { block::<WIDE, 4>(lines, precision, slice::from_mut(out)) };
+                }
+            }
+
+            /// Each line with its weights: whole, or their lower and their upper halves.
+            #[target_feature(enable = $features)]
+            #[inline]
+            pub(super) fn weighted<const WIDE: bool>(
+                lines: impl Iterator<Item = *const Pair>,
+                weights: Weights<'_>,
+            ) -> impl Iterator<Item = (*const Pair, [Register; 2])> {
+                lines.enumerate().map(move |(index, line)| {
+                    let high = if WIDE { weights.high[index] } else { [0; 2] };
+                    let taps = [weights.low[index], high].map(|taps| splat(word(taps)));
+                    (line, taps)
+                })
+            }
+
+            /// Combines `REGISTERS` of pairs, from each of `lines` on by its weights; of the last samples in `out` there
+            /// may be fewer.
+            ///
+            /// # Safety
+            /// Each of `lines` has so many registers.
+            #[target_feature(enable = $features)]
+            #[inline]
+            pub(super) unsafe fn block<const WIDE: bool, const REGISTERS: usize>(
+                lines: impl Iterator<Item = (*const Pair, [Register; 2])>,
+                precision: u32,
                 out: &mut [[u8; BYTES]],
             ) {
                 let zero = begin(0);
                 let mut low = [begin(scalar::half(precision)); REGISTERS];
                 let mut high = [zero; REGISTERS];
-                for (index, line) in lines.enumerate() {
-                    // SAFETY: there is a weight for each line, and so many registers in it from `at` on.
-                    let (taps, samples) = unsafe {
-                        let samples = line.as_ptr().add(at).cast::<[[Pair; SUMS]; REGISTERS]>();
-                        (*weights.low.get_unchecked(index), &*samples)
-                    };
-                    let taps = splat(word(taps));
-                    for (sum, samples) in low.iter_mut().zip(samples) {
-                        *sum = multiply_add(*sum, load_pairs(samples), taps);
-                    }
-                    if WIDE {
-                        // SAFETY: where weights are wide, as many have upper halves.
-                        let taps = splat(word(unsafe { *weights.high.get_unchecked(index) }));
-                        for (sum, samples) in high.iter_mut().zip(samples) {
-                            *sum = multiply_add(*sum, load_pairs(samples), taps);
+                for (line, taps) in lines {
+                    // SAFETY: there are so many registers.
+                    let samples = unsafe { &*line.cast::<[[Pair; SUMS]; REGISTERS]>() };
+                    for (register, samples) in samples.iter().enumerate() {
+                        let samples = load_pairs(samples);
+                        low[register] = multiply_add(low[register], samples, taps[0]);
+                        if WIDE {
+                            high[register] = multiply_add(high[register], samples, taps[1]);
                         }
                     }
                 }
@@ -183,11 +232,11 @@ fn columns_with_avx2<const WIDE: bool>(
     for (index, out) in out.iter_mut().enumerate() {
         prefetch.step();
         let (columns, weights) = positions.nth(index, columns);
-        let columns = bytemuck::cast_slice(columns).chunks_exact(COLUMN);
-        let out = out.as_chunks_mut().0;
-        let precision = positions.precision;
-        // SAFETY: as many columns as weights, of as many registers.
-        unsafe { with_avx2::block::<WIDE, REGISTERS>(columns, weights, precision, 0, out) };
+        let columns = columns.iter().map(|column| ptr::from_ref(column).cast());
+        let columns = with_avx2::weighted::<WIDE>(columns, weights);
+        let (precision, out) = (positions.precision, out.as_chunks_mut().0);
+        // SAFETY: a column has so many registers.
+        unsafe { with_avx2::block::<WIDE, REGISTERS>(columns, precision, out) };
     }
 }
 

@@ -5,7 +5,9 @@ use std::arch::x86_64::*;
 use crate::kernels::Pair;
 use crate::kernels::taps::LOW_BITS;
 
-/// Bytes of a register.
+/// A register.
+pub(in crate::kernels) type Register = __m256i;
+/// Bytes of it.
 pub(in crate::kernels) const BYTES: usize = 32;
 /// 32-bit sums, or pairs, in a register.
 pub(in crate::kernels) const SUMS: usize = 8;

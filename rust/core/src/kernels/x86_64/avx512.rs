@@ -7,7 +7,9 @@ use std::arch::x86_64::*;
 use crate::kernels::Pair;
 use crate::kernels::taps::LOW_BITS;
 
-/// Bytes of a register.
+/// A register.
+pub(in crate::kernels) type Register = __m512i;
+/// Bytes of it.
 pub(in crate::kernels) const BYTES: usize = 64;
 /// 32-bit sums, or pairs, in a register.
 pub(in crate::kernels) const SUMS: usize = 16;
