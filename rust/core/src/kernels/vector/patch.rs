@@ -35,21 +35,32 @@ impl Channel {
         let patch = if PATCH == 0 { patch } else { PATCH };
         let area = patch * patch;
         debug_assert!(patch >= SAMPLES && stride >= patch);
-        let (first, others) = out.split_at_mut(area);
-        // SAFETY: as many lines of as many samples, as the caller promises.
-        unsafe {
-            if T::KIND == Kind::Uint8 {
-                copy::<PATCH>(samples, stride, patch, bytemuck::cast_slice_mut(first));
-            } else {
-                let constants = Constants::new(&self.0);
-                for (y, run) in first.chunks_exact_mut(patch).enumerate() {
-                    let line = samples.add(y * stride);
-                    write_run::<T, RESCALES>(line, &constants, run);
-                }
+        if T::KIND == Kind::Uint8 {
+            let (first, others) = out.split_at_mut(area);
+            // SAFETY: as many lines of as many samples, as the caller promises.
+            unsafe { copy::<PATCH>(samples, stride, patch, bytemuck::cast_slice_mut(first)) };
+            for other in others.chunks_exact_mut(area) {
+                other.copy_from_slice(first);
             }
+            return;
         }
-        for other in others.chunks_exact_mut(area) {
-            other.copy_from_slice(first);
+        let constants = Constants::new(&self.0);
+        let write = |y: usize, run: &mut [T]| {
+            // SAFETY: a line of the patch, with a sample for each element.
+            unsafe { write_run::<T, RESCALES>(samples.add(y * stride), &constants, run) };
+        };
+        // To compute a run again takes less than to copy it, where the other frame's is written beside it.
+        for frames in out.chunks_mut(2 * area) {
+            let (first, second) = frames.split_at_mut(area);
+            let runs = first.chunks_exact_mut(patch).enumerate();
+            if second.is_empty() {
+                runs.for_each(|(y, run)| write(y, run));
+                continue;
+            }
+            for ((y, run), other) in runs.zip(second.chunks_exact_mut(patch)) {
+                write(y, run);
+                write(y, other);
+            }
         }
     }
 }
