@@ -23,16 +23,16 @@ TOKENS = 1280
 
 def layouts() -> dict[str, np.ndarray]:
     """Views and copies of the same noise."""
-    alpha = np.random.default_rng(0).integers(0, 256, (2160, 3840, 4), dtype=np.uint8)
-    rgb = np.ascontiguousarray(alpha[..., :3])
-    opaque = alpha.copy()
+    rgba = np.random.default_rng(0).integers(0, 256, (2160, 3840, 4), dtype=np.uint8)
+    rgb = np.ascontiguousarray(rgba[..., :3])
+    opaque = rgba.copy()
     opaque[..., 3] = 255
     return {
         "RGB": rgb,
         "BGR": rgb[..., ::-1],
         "grey": np.ascontiguousarray(rgb[..., :1]),
         "planes": np.ascontiguousarray(rgb.transpose(2, 0, 1)),
-        "RGBA, random alpha": alpha,
+        "RGBA, random alpha": rgba,
         "RGBA, opaque": opaque,
     }
 

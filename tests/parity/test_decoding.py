@@ -632,7 +632,7 @@ TURNED = {
 @pytest.mark.parametrize("form", TURNED)
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "uint8"])
 def test_every_orientation_in_every_form(form, dtype):
-    # Large enough for two threads.
+    # Two of them are enough for two threads.
     noise = np.random.default_rng(6).integers(0, 256, (310, 430, 3), np.uint8)
     files = [
         saved("JPEG", exif=exif(orientation))(Image.fromarray(noise)) for orientation in range(1, 9)
@@ -640,8 +640,21 @@ def test_every_orientation_in_every_form(form, dtype):
     processors = [ImageProcessor(**TURNED[form], dtype=dtype, num_threads=n) for n in (1, 2)]
     for file in files:
         want = processors[0](pillow(file))["pixel_values"]
+        assert torch.equal(processors[0](file)["pixel_values"], want)
         for to_rows in processors:
-            assert torch.equal(to_rows(file)["pixel_values"], want)
+            assert torch.equal(to_rows([file, file])["pixel_values"], torch.cat([want, want]))
+
+
+def test_a_large_jpeg_that_several_decoders_read():
+    noise = np.random.default_rng(7).integers(0, 256, (2904, 2900), np.uint8)
+    file = saved("JPEG", quality=60)(Image.fromarray(noise).convert("RGB"))
+    want, *others = (
+        ImageProcessor("qwen2.5-vl", max_pixels=1280 * 28 * 28, num_threads=threads)
+        for threads in (1, 2, 3, 3, 3)
+    )
+    rows = want(pillow(file))["pixel_values"]
+    for to_rows in (want, *others):
+        assert torch.equal(to_rows(file)["pixel_values"], rows)
 
 
 @pytest.mark.parametrize("orientation", [0, 1, 6, 9, 255, 65535])

@@ -31,7 +31,7 @@ class Frame(NamedTuple):
         image: as it was passed.
         source: in a form that can be read twice.
         contents: of a file; it is read once.
-        origin: tells apart what images are read from, which two threads must not do at once.
+        origin: of what it is read from; two threads must not read frames of one origin at once.
     """
 
     image: Any

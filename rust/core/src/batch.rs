@@ -46,7 +46,7 @@ pub fn write<T: Element, O: Owner>(
     interrupted: impl FnMut() -> Result<(), O::Error>,
 ) -> Result<(), Stop<O::Error>> {
     let out = bytemuck::cast_slice_mut(out);
-    let threads = worthwhile(images, out.len()).min(threads).max(1);
+    let threads = threads.clamp(1, worthwhile(images, out.len()));
     write_bytes(writer, images, owner, out, threads, interrupted)
 }
 
@@ -87,8 +87,8 @@ fn write_bytes<O: Owner>(
     Ok(())
 }
 
-/// How many threads the work is worth: one more for each half a millisecond, which waking and sharing
-/// must not outweigh, but none that would wait for most of the longest image to be decoded.
+/// How many threads the work is worth, one at least: one more for each half a millisecond, which waking and
+/// sharing must not outweigh, but none that would wait for the longest image to be decoded.
 fn worthwhile(images: &[Image<'_>], out_bytes: usize) -> usize {
     const WORTH: u64 = 500_000;
     let cost: u64 = images.iter().map(Image::cost).sum();
@@ -96,11 +96,11 @@ fn worthwhile(images: &[Image<'_>], out_bytes: usize) -> usize {
     let all = cost + written;
     let side_by_side = match images.iter().map(Image::alone).max() {
         None | Some(0) => u64::MAX,
-        // A second thread for one file has to do three fifths as much as its decoder at least: to look into another
+        // A second thread for one file is to do three fifths as much as its decoder at least: to look into another
         // processor's cache takes time, too.
-        Some(longest) => (all + 2 * longest / 5) / (longest + WORTH),
+        Some(longest) => (all + 2 * longest / 5).saturating_sub(WORTH) / longest,
     };
-    let threads = (all / WORTH + 1).min(side_by_side);
+    let threads = (all / WORTH + 1).min(side_by_side).max(1);
     usize::try_from(threads).unwrap_or(usize::MAX)
 }
 

@@ -67,7 +67,25 @@ impl<'a> Image<'a> {
 
     /// How much of that one thread has to do, in order.
     pub(super) fn alone(&self) -> u64 {
-        self.frames.iter().map(Input::alone).max().unwrap_or(0)
+        let decoded = self.frames.iter().map(Input::decoded).max().unwrap_or(0);
+        // Nobody begins at the end without passing over what is before it.
+        let skipped = 3 * decoded / 10;
+        self.divided().map_or(decoded, |_| skipped)
+    }
+
+    /// The one pass over an image whose file may be opened several times, each time for a part of its bands. What is
+    /// passed over is work that one thread would not have, and lost where the others have no processor to themselves.
+    pub(super) fn divided(&self) -> Option<Pass> {
+        const PIXELS: usize = 8 << 20;
+        let [Input::File { header, .. }] = self.frames else {
+            return None;
+        };
+        // Several passes would have to be divided alike.
+        let mut passes = self.plan.plan().passes();
+        let (Some(pass), None) = (passes.next(), passes.next()) else {
+            return None;
+        };
+        (header.skips && header.height * header.width >= PIXELS).then_some(pass)
     }
 }
 
@@ -95,12 +113,10 @@ impl Input<'_> {
         each * self.pixels()
     }
 
-    /// How much of that one thread has to do, in order.
-    fn alone(&self) -> u64 {
+    /// How much of that is decoding here.
+    fn decoded(&self) -> u64 {
         match self {
             Self::Pixels(_) | Self::Owner { .. } => 0,
-            // Nobody begins at the end without passing over what is before it.
-            Self::File { header, .. } if is_divided(header) => 3 * DECODED * self.pixels() / 10,
             Self::File { .. } => DECODED * self.pixels(),
         }
     }
@@ -113,13 +129,6 @@ impl Input<'_> {
 
 /// Nanoseconds that a pixel of a file takes until it is decoded.
 const DECODED: u64 = 5;
-
-/// Whether a file may be opened twice, each time for a part of its bands. What is passed over is work that one
-/// thread would not have, and lost where the other has no processor to itself.
-pub(super) fn is_divided(header: &Header) -> bool {
-    const PIXELS: usize = 8 << 20;
-    header.skips && header.height * header.width >= PIXELS
-}
 
 /// `(height, width)` of a file as its image is seen.
 pub fn oriented(header: &Header, orientation: u8) -> (usize, usize) {

@@ -3,7 +3,7 @@
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-use super::image::{Image, Input, is_divided};
+use super::image::{Image, Input};
 use super::{Owner, Stop};
 use crate::decode::Decoder;
 use crate::error::{Error, Result};
@@ -137,25 +137,20 @@ impl<'a, O: Owner> Run<'a, O> {
 
     /// Opens anew an image that somebody reads in order, for its last bands. None if there is no such image.
     fn open_again(&self) -> Option<Step<Stop<O::Error>>> {
+        let (open, pass) = self.lock().open.iter().find_map(|open| {
+            let may_be = open.is_whole.get() != Some(&true) && open.tasks.is_divisible();
+            let pass = self.images[open.index].divided().filter(|_| may_be)?;
+            Some((Arc::clone(open), pass))
+        })?;
+        // Files of the system are read for this: nobody waits for the lock meanwhile.
+        if *open.is_whole.get_or_init(parallel::is_crowded) {
+            return None;
+        }
         let mut state = self.lock();
-        let divided = state.open.iter().find_map(|open| {
-            let [Input::File { header, .. }] = self.images[open.index].frames else {
-                return None;
-            };
-            // Several passes would have to be divided alike.
-            let mut passes = self.images[open.index].plan.plan().passes();
-            let (Some(pass), None) = (passes.next(), passes.next()) else {
-                return None;
-            };
-            let may_be = is_divided(header) && open.tasks.is_divisible();
-            let pays = || !*open.is_whole.get_or_init(parallel::is_crowded);
-            let bands = (may_be && pays()).then(|| open.tasks.divide()).flatten()?;
-            Some((open.index, (pass, bands)))
-        });
-        let (index, bands) = divided?;
+        let bands = open.tasks.divide()?;
         state.opening += 1;
         drop(state);
-        Some(self.open(index, memory::collect([bands], "passes")))
+        Some(self.open(open.index, memory::collect([(pass, bands)], "passes")))
     }
 
     /// Opens an image for some of its bands.

@@ -9,7 +9,7 @@ use crate::pixels::PixelView;
 use crate::resize::Scanlines;
 use crate::rows::Normalization;
 
-/// Large enough that two are worth three threads.
+/// Large enough that several are worth as many threads.
 const SIZE: (usize, usize) = (420, 500);
 const TARGET: (usize, usize) = (112, 84);
 
@@ -183,6 +183,8 @@ fn a_file_has_as_many_threads_as_its_decoder_leaves_work_for() {
     assert_eq!(threads(&[full_hd], rows), 1);
     assert_eq!(threads(&[full_hd], 2 * rows), 2);
     assert_eq!(threads(&[full_hd; 2], 2 * rows), 3);
+    // As many small ones as there are threads.
+    assert_eq!(threads(&[file(240, 320, true); 16], rows / 4), 17);
     // One that can be divided between decoders, and one that cannot.
     assert_eq!(threads(&[large], rows), 4);
     assert_eq!(threads(&[file(3072, 4096, false)], rows), 1);
@@ -273,7 +275,8 @@ fn frames_that_do_not_agree_in_their_orientation_are_the_owners() {
         writer.write(&views, TARGET, &mut expected).unwrap();
         let mut rows = vec![-1.0; expected.len()];
         let image = Image::resized(&group, TARGET, writer.cut()).unwrap();
-        write(&writer, &[image], &Frames(&pixels), &mut rows, 2, || Ok(())).unwrap();
+        let (owner, out) = (Frames(&pixels), bytemuck::cast_slice_mut(&mut rows));
+        write_bytes(&writer, &[image], &owner, out, 2, || Ok(())).unwrap();
         assert!(rows == expected, "{orientations:?}");
     }
 }

@@ -5,13 +5,14 @@ use std::fs;
 /// Whether there are more, at this moment, on a system that tells.
 ///
 /// A thread more than there are processors for takes its time from others, of this process or of another. So
-/// work that one thread would not have is best left where this says so.
-pub fn is_crowded() -> bool {
+/// work that one thread would not have is best left where this says so. It is said of the whole machine: of the
+/// processors that a container or an affinity leaves this process nobody tells who else wants them.
+pub(crate) fn is_crowded() -> bool {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let wanting = wanting(&read("/proc/loadavg"));
-    let processors = processors(&read("/sys/devices/system/cpu/online"));
+    let listed = listed(&read("/sys/devices/system/cpu/online"));
     wanting
-        .zip(processors)
+        .zip(listed)
         .is_some_and(|(wanting, processors)| wanting > processors)
 }
 
@@ -22,13 +23,13 @@ fn wanting(loadavg: &str) -> Option<usize> {
 }
 
 /// How many processors a list of ranges has: `0-3,8`.
-fn processors(online: &str) -> Option<usize> {
+fn listed(online: &str) -> Option<usize> {
     let ranges = online.trim().split(',').map(|range| {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-        Some((last + 1).saturating_sub(first))
+        last.checked_sub(first)?.checked_add(1)
     });
-    ranges.sum()
+    ranges.reduce(|all, more| all?.checked_add(more?))?
 }
 
 #[cfg(test)]
@@ -38,11 +39,11 @@ mod tests {
     #[test]
     fn files_of_the_system_are_understood_or_passed_over() {
         assert_eq!(wanting("0.20 0.18 0.12 3/80 11206\n"), Some(3));
-        assert_eq!(processors("0\n"), Some(1));
-        assert_eq!(processors("0-3,8,10-11\n"), Some(7));
-        for strange in ["", "\n", "a", "1 2 3", "1 2 3 4", "1-", "-1", "0-3,"] {
+        assert_eq!(listed("0\n"), Some(1));
+        assert_eq!(listed("0-3,8,10-11\n"), Some(7));
+        for strange in ["", "\n", "a", "1 2 3", "1 2 3 4", "1-", "-1", "3-0", "0-3,"] {
             assert_eq!(
-                (wanting(strange), processors(strange)),
+                (wanting(strange), listed(strange)),
                 (None, None),
                 "{strange}"
             );

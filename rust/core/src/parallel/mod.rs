@@ -20,7 +20,7 @@ pub(crate) mod simulation;
 mod tests;
 
 use crew::Crew;
-pub use crowd::is_crowded;
+pub(crate) use crowd::is_crowded;
 pub use lock::{despite_panics, lock};
 pub use processors::processors;
 

@@ -248,9 +248,12 @@ fn pair_up(
     const AHEAD: usize = 4;
     let count = 2 * resampler.group();
     let length = resampler.group() * resampler.pair_samples();
-    // With room for every plane of them: to grow several times a chunk takes longer than to list them.
-    let mut memory = memory::with_capacity(3 * count, "scanlines")?;
-    let mut ahead = memory::with_capacity(3 * count, "scanlines")?;
+    // Where they are listed, with room for three planes of each: to grow several times takes longer than that.
+    let room = |is_listed| if is_listed { 3 * count } else { 0 };
+    let is_in_place = shown.is_some_and(|shown| shown.is_in_place);
+    let is_far = shown.is_some_and(|shown| shown.is_far);
+    let mut memory = memory::with_capacity(room(is_in_place), "scanlines")?;
+    let mut ahead = memory::with_capacity(room(is_far), "scanlines")?;
     // Where pairs of margins are: all are alike.
     let mut margin = None;
     for (index, first) in lines.clone().step_by(count).enumerate() {

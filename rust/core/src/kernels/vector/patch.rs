@@ -34,7 +34,7 @@ impl Channel {
     ) {
         let patch = if PATCH == 0 { patch } else { PATCH };
         let area = patch * patch;
-        debug_assert!(patch >= SAMPLES && stride >= patch);
+        debug_assert!(patch >= SAMPLES && stride >= patch && out.len().is_multiple_of(area));
         if T::KIND == Kind::Uint8 {
             let (first, others) = out.split_at_mut(area);
             // SAFETY: as many lines of as many samples, as the caller promises.
@@ -49,17 +49,17 @@ impl Channel {
             // SAFETY: a line of the patch, with a sample for each element.
             unsafe { write_run::<T, RESCALES>(samples.add(y * stride), &constants, run) };
         };
-        // To compute a run again takes less than to copy it, where the other frame's is written beside it.
+        // In AVX2 it takes less to compute a run again than to copy it, where the other frame's is written beside it.
         for frames in out.chunks_mut(2 * area) {
             let (first, second) = frames.split_at_mut(area);
             let runs = first.chunks_exact_mut(patch).enumerate();
             if second.is_empty() {
                 runs.for_each(|(y, run)| write(y, run));
-                continue;
-            }
-            for ((y, run), other) in runs.zip(second.chunks_exact_mut(patch)) {
-                write(y, run);
-                write(y, other);
+            } else {
+                for ((y, run), other) in runs.zip(second.chunks_exact_mut(patch)) {
+                    write(y, run);
+                    write(y, other);
+                }
             }
         }
     }

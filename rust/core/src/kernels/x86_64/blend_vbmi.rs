@@ -22,9 +22,11 @@ use crate::kernels::scalar::blend::taken_by_torchvision;
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 #[inline]
 pub(super) fn torchvision(colours: &mut [Samples; 3], alphas: &Samples) {
-    /// Truth tables of three operands: (a and b) or c; (a and b) xor c; not (a or (b and c)).
+    /// Of three bits, (a and b) or c.
     const AND_OR: i32 = 0b1110_1010;
+    /// (a and b) xor c.
     const AND_XOR: i32 = 0b0110_1010;
+    /// Not (a or (b and c)).
     const NEITHER: i32 = 0b0000_0111;
     let upper = _mm512_set1_epi16(0xFF00_u16.cast_signed());
     let alphas = load(alphas);
@@ -62,9 +64,10 @@ fn looked_up(table: &[Samples; 4], bytes: __m512i) -> __m512i {
     _mm512_mask_blend_epi8(_mm512_movepi8_mask(bytes), below, above)
 }
 
-/// For every alpha the line that torchvision's steps lie on.
+/// For every alpha the line that torchvision's steps lie on; whole cache lines of tables.
+#[repr(align(64))]
 struct Lines {
-    /// The lower and the upper byte of what 256 times a colour and the bias are multiplied by.
+    /// The lower and the upper byte of what 256 times what a colour lacks of white, and the bias, are multiplied by.
     low: [Samples; 4],
     high: [Samples; 4],
     bias: [Samples; 4],
