@@ -648,13 +648,14 @@ def test_every_orientation_in_every_form(form, dtype):
 def test_a_large_jpeg_that_several_decoders_read():
     noise = np.random.default_rng(7).integers(0, 256, (2904, 2900), np.uint8)
     file = saved("JPEG", quality=60)(Image.fromarray(noise).convert("RGB"))
-    want, *others = (
+    alone, *others = (
         ImageProcessor("qwen2.5-vl", max_pixels=1280 * 28 * 28, num_threads=threads)
-        for threads in (1, 2, 3, 3, 3)
+        for threads in (1, 2, 3)
     )
-    rows = want(pillow(file))["pixel_values"]
-    for to_rows in (want, *others):
-        assert torch.equal(to_rows(file)["pixel_values"], rows)
+    want = alone(pillow(file))["pixel_values"]
+    # Whether it is divided is a matter of what else wants to run.
+    for to_rows in 3 * [alone, *others]:
+        assert torch.equal(to_rows(file)["pixel_values"], want)
 
 
 @pytest.mark.parametrize("orientation", [0, 1, 6, 9, 255, 65535])

@@ -57,10 +57,8 @@ def samples(images: ImageBatch) -> list[list[Any]]:
         ValueError: there is no image.
     """
     items: list[Any] = list(cast("Any", images)) if _is_batch(images) else [images]
-    if all(isinstance(item, list | tuple) for item in items):
-        groups = [_singles(item) for item in items]
-    else:
-        groups = [[one] for one in _singles(items)]
+    nested = all(isinstance(item, list | tuple) for item in items)
+    groups = [_singles(item) for item in items] if nested else [[one] for one in _singles(items)]
     if not any(groups):
         raise ValueError(f"images must hold at least one image, got {images!r:.80}")
     return groups

@@ -96,8 +96,8 @@ fn worthwhile(images: &[Image<'_>], out_bytes: usize) -> usize {
     let all = cost + written;
     let side_by_side = match images.iter().map(Image::alone).max() {
         None | Some(0) => u64::MAX,
-        // A second thread for one file is to do three fifths as much as its decoder at least: to look into another
-        // processor's cache takes time, too.
+        // A second thread for one file is to do three fifths as much as its decoder, and half a millisecond, at
+        // least: to look into another processor's cache takes time, too.
         Some(longest) => (all + 2 * longest / 5).saturating_sub(WORTH) / longest,
     };
     let threads = (all / WORTH + 1).min(side_by_side).max(1);

@@ -3,7 +3,7 @@
 use crate::decode::{Decoder, Header, LineError};
 use crate::geometry::{Cut, CutPlan, Pass, Plan};
 use crate::pixels::{PixelView, turned};
-use crate::resize::{Failure, Scanlines};
+use crate::resize::{Failure, SKIPPING, Scanlines};
 
 /// One image of a batch, or one group of frames of a video.
 #[derive(Debug, Clone, Copy)]
@@ -68,9 +68,12 @@ impl<'a> Image<'a> {
     /// How much of that one thread has to do, in order.
     pub(super) fn alone(&self) -> u64 {
         let decoded = self.frames.iter().map(Input::decoded).max().unwrap_or(0);
-        // Nobody begins at the end without passing over what is before it.
-        let skipped = 3 * decoded / 10;
-        self.divided().map_or(decoded, |_| skipped)
+        if self.divided().is_some() {
+            // Nobody begins at the end without passing over what is before it.
+            (SKIPPING * decoded as f64) as u64
+        } else {
+            decoded
+        }
     }
 
     /// The one pass over an image whose file may be opened several times, each time for a part of its bands. What is

@@ -27,7 +27,7 @@ pub(crate) use pace::Pace;
 pub(crate) use resampler::Method;
 pub(crate) use room::Ahead;
 pub use source::{Failure, Pixels, Scanlines, Source, Strips};
-pub(crate) use tasks::{BandWriter, Bands, Tasks};
+pub(crate) use tasks::{BandWriter, Bands, SKIPPING, Tasks};
 
 use crate::error::{Error, Result};
 use crate::filter::Reference;

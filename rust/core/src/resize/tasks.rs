@@ -30,6 +30,9 @@ use crate::memory::{self, Buffer};
 use crate::parallel::{Step, despite_panics, lock};
 use perform::Scratch;
 
+/// How long it takes to pass over scanlines, of the time that it takes to read and resize them.
+pub(crate) const SKIPPING: f64 = 0.3;
+
 /// What becomes of resized bands.
 pub(crate) trait BandWriter: Sync {
     /// Where the result of a band goes.
@@ -254,8 +257,6 @@ impl<'a, W: BandWriter, E> Tasks<'a, W, E> {
 
     /// The first band to let go of, and how many chunks are needed until then.
     fn division(&self, state: &State<W::Part>) -> Option<(usize, usize)> {
-        /// How long it takes to pass over scanlines, of the time that it takes to read and resize them.
-        const SKIPPING: f64 = 0.3;
         /// Bands that are worth it.
         const LEAST: usize = 4;
         let [frame] = &self.frames[..] else {

@@ -126,9 +126,9 @@ macro_rules! kernel {
                 }
             }
 
-            /// The same for as many lines as an image has that hardly shrinks. Their weights stay in registers (but
-            /// for some of AVX2's where they are cut in two): to
-            /// fetch them for each block takes a quarter of the time.
+            /// The same for as many lines as an image has that hardly shrinks. Their weights stay in registers, but
+            /// for some of AVX2's where they are cut in two: to fetch them for each block takes a quarter of the
+            /// time.
             ///
             /// # Safety
             /// See [`combine`]; there are `LINES` of them.

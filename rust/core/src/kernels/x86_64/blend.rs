@@ -106,8 +106,9 @@ pub(in crate::kernels) mod with_avx512 {
     };
 
     use super::Reference;
+    use crate::kernels::x86_64::avx512::{load, store};
     use crate::kernels::x86_64::blend_vbmi::torchvision;
-    use crate::kernels::x86_64::deinterleave_vbmi::{Samples, load, store};
+    use crate::kernels::x86_64::deinterleave_vbmi::Samples;
 
     kernel!("avx512f,avx512bw,avx512vbmi");
 }

@@ -5,7 +5,9 @@
 
 use std::arch::x86_64::*;
 
-use super::deinterleave_vbmi::{PIXELS, Samples, load, store};
+use super::avx512::{load, store};
+use super::deinterleave_vbmi::Samples;
+use super::table::Table;
 use crate::kernels::scalar::blend::taken_by_torchvision;
 
 /// Blends the colours of a block of pixels.
@@ -30,9 +32,8 @@ pub(super) fn torchvision(colours: &mut [Samples; 3], alphas: &Samples) {
     const NEITHER: i32 = 0b0000_0111;
     let upper = _mm512_set1_epi16(0xFF00_u16.cast_signed());
     let alphas = load(alphas);
-    let low = looked_up(&LINES.low, alphas);
-    let high = looked_up(&LINES.high, alphas);
-    let bias = looked_up(&LINES.bias, alphas);
+    let [low, high, bias] =
+        [&LINES.low, &LINES.high, &LINES.bias].map(|bytes| Table::new(bytes).of(alphas));
     let even_factors = _mm512_ternarylogic_epi32::<AND_OR>(
         _mm512_set1_epi16(0xFF),
         low,
@@ -54,37 +55,26 @@ pub(super) fn torchvision(colours: &mut [Samples; 3], alphas: &Samples) {
     }
 }
 
-/// What a table has for each byte. Two registers of it are looked into at once, by seven bits; the eighth chooses.
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-#[inline]
-fn looked_up(table: &[Samples; 4], bytes: __m512i) -> __m512i {
-    let [first, second, third, fourth] = table.each_ref().map(|part| load(part));
-    let below = _mm512_permutex2var_epi8(first, bytes, second);
-    let above = _mm512_permutex2var_epi8(third, bytes, fourth);
-    _mm512_mask_blend_epi8(_mm512_movepi8_mask(bytes), below, above)
-}
-
 /// For every alpha the line that torchvision's steps lie on; whole cache lines of tables.
 #[repr(align(64))]
 struct Lines {
     /// The lower and the upper byte of what 256 times what a colour lacks of white, and the bias, are multiplied by.
-    low: [Samples; 4],
-    high: [Samples; 4],
-    bias: [Samples; 4],
+    low: [u8; 256],
+    high: [u8; 256],
+    bias: [u8; 256],
 }
 
 static LINES: Lines = {
     let mut lines = Lines {
-        low: [[0; PIXELS]; 4],
-        high: [[0; PIXELS]; 4],
-        bias: [[0; PIXELS]; 4],
+        low: [0; 256],
+        high: [0; 256],
+        bias: [0; 256],
     };
     let mut alpha = 0;
     while alpha < 256 {
         let (bias, factor) = line(alpha as u16);
-        let (part, place) = (alpha / PIXELS, alpha % PIXELS);
-        [lines.low[part][place], lines.high[part][place]] = factor.to_le_bytes();
-        lines.bias[part][place] = bias;
+        [lines.low[alpha], lines.high[alpha]] = factor.to_le_bytes();
+        lines.bias[alpha] = bias;
         alpha += 1;
     }
     lines

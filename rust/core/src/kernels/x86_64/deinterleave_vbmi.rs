@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::avx512::{load, store};
 use crate::pixels::Bytes;
 
 /// Pixels that are taken at once: a register of each plane.
@@ -86,20 +87,6 @@ pub(in crate::kernels) fn pixels(planes: [&Samples; 3], out: &mut [u8; 3 * PIXEL
             out,
         );
     }
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-pub(super) fn load(samples: &Samples) -> __m512i {
-    // SAFETY: 64 bytes.
-    unsafe { _mm512_loadu_si512(samples.as_ptr().cast()) }
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-pub(super) fn store(register: __m512i, samples: &mut Samples) {
-    // SAFETY: 64 bytes.
-    unsafe { _mm512_storeu_si512(samples.as_mut_ptr().cast(), register) };
 }
 
 /// Where in two registers of pixels of four bytes the bytes of two channels are, and of the other two.

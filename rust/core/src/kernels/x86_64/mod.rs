@@ -15,4 +15,5 @@ pub(super) mod elements;
 pub(super) mod patch;
 pub(super) mod quads;
 pub(super) mod stream;
+mod table;
 pub(super) mod turn;

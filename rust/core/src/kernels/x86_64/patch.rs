@@ -3,12 +3,11 @@
 use std::arch::x86_64::*;
 use std::array;
 
+use super::avx512::{BYTES, load};
+use super::table::Table;
 use crate::kernels::element::{Kind, Store};
 use crate::kernels::isa::Avx512;
 use crate::kernels::values::{Affine, Factor};
-
-/// Bytes of a register.
-const BYTES: usize = 64;
 
 /// Samples that are read of a line, of which a patch has half at least.
 const LANE: usize = 16;
@@ -90,7 +89,7 @@ impl Channel {
                 }
             }
             Kind::Uint8 => {
-                let order = register(&self.order);
+                let order = load(&self.order);
                 for y in groups::<LINES>(patch) {
                     // SAFETY: a group lies within the patch.
                     unsafe {
@@ -100,8 +99,8 @@ impl Channel {
                 }
             }
             Kind::Float16 | Kind::Bfloat16 => {
-                let order = register(&self.order);
-                let [low, high] = self.table.each_ref().map(|bytes| Bytes::new(bytes));
+                let order = load(&self.order);
+                let [low, high] = self.table.each_ref().map(|bytes| Table::new(bytes));
                 for y in groups::<LINES>(patch) {
                     // SAFETY: a group lies within the patch, and takes a register at least.
                     unsafe {
@@ -259,46 +258,4 @@ impl Constants {
 #[inline]
 fn times(numbers: __m512, [high, low]: [__m512; 2]) -> __m512 {
     _mm512_fmadd_ps(numbers, high, _mm512_mul_ps(numbers, low))
-}
-
-/// A byte for each sample, in registers.
-#[derive(Clone, Copy)]
-struct Bytes([__m512i; 4]);
-
-impl Bytes {
-    #[target_feature(enable = "avx512f")]
-    #[inline]
-    fn new(bytes: &[u8; 256]) -> Self {
-        let [first, second, third, fourth] = bytemuck::cast_ref(bytes);
-        Self([
-            register(first),
-            register(second),
-            register(third),
-            register(fourth),
-        ])
-    }
-
-    /// Those of `samples`, of which the upper bit chooses between two halves.
-    ///
-    /// ```text
-    /// samples     s0 s1 s2 ... s63                   (bytes)
-    /// lower       byte s0 % 128 of the first and the second register, byte s1 % 128, ...
-    /// upper       the same of the third and the fourth
-    /// blended     upper where a sample is 128 or more
-    /// ```
-    #[target_feature(enable = "avx512bw,avx512vbmi")]
-    #[inline]
-    fn of(self, samples: __m512i) -> __m512i {
-        let Self([first, second, third, fourth]) = self;
-        let lower = _mm512_permutex2var_epi8(first, samples, second);
-        let upper = _mm512_permutex2var_epi8(third, samples, fourth);
-        _mm512_mask_blend_epi8(_mm512_movepi8_mask(samples), lower, upper)
-    }
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn register(bytes: &[u8; BYTES]) -> __m512i {
-    // SAFETY: 64 bytes, of any alignment.
-    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
