@@ -90,11 +90,13 @@ impl Pool {
 }
 
 impl Idle {
-    /// The smallest that is large enough, but not so large that most of it would lie idle.
+    /// The smallest that is large enough, but not so large that most of it would lie idle. Of several the one that
+    /// somebody used last: most likely it is in a cache, and in that of the thread that asks.
     fn fitting(&self, bytes: usize) -> Option<usize> {
         let lengths = self.mappings.iter().map(|mapping| mapping.len());
         let fitting = lengths
             .enumerate()
+            .rev()
             .filter(|(_, length)| *length >= bytes && length / 2 <= bytes);
         fitting
             .min_by_key(|(_, length)| *length)
