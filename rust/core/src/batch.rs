@@ -9,6 +9,7 @@ use std::sync::Mutex;
 
 use crate::error::{Error, Result};
 use crate::memory;
+use crate::parallel;
 use crate::resize::{Ahead, Failure, Source};
 use crate::rows::{Element, PieceWriter, RowForm, RowWriter, outgrows_the_cache};
 pub use image::{Image, Input, oriented};
@@ -47,6 +48,10 @@ pub fn write<T: Element, O: Owner>(
 ) -> Result<(), Stop<O::Error>> {
     let out = bytemuck::cast_slice_mut(out);
     let threads = threads.clamp(1, worthwhile(images, out.len()));
+    let threads = match cost(images, out.len()) {
+        ..BRIEF => parallel::threads_at_once(threads),
+        _ => threads,
+    };
     write_bytes(writer, images, owner, out, threads, interrupted)
 }
 
@@ -87,13 +92,21 @@ fn write_bytes<O: Owner>(
     Ok(())
 }
 
+/// Nanoseconds that a call takes which had better not wait for the processors of others: a few of the turns that a
+/// scheduler gives each.
+const BRIEF: u64 = 20_000_000;
+
+/// About how long it takes, in nanoseconds.
+fn cost(images: &[Image<'_>], out_bytes: usize) -> u64 {
+    let written = out_bytes as u64 / 8;
+    images.iter().map(Image::cost).sum::<u64>() + written
+}
+
 /// How many threads the work is worth, one at least: one more for each half a millisecond, which waking and
 /// sharing must not outweigh, but none that would wait for the longest image to be decoded.
 fn worthwhile(images: &[Image<'_>], out_bytes: usize) -> usize {
     const WORTH: u64 = 500_000;
-    let cost: u64 = images.iter().map(Image::cost).sum();
-    let written = out_bytes as u64 / 8;
-    let all = cost + written;
+    let all = cost(images, out_bytes);
     let side_by_side = match images.iter().map(Image::alone).max() {
         None | Some(0) => u64::MAX,
         // A second thread for one file is to do three fifths as much as its decoder, and half a millisecond, at

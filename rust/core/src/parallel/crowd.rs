@@ -1,19 +1,28 @@
-//! Whether more threads of this machine want to run than it has processors.
+//! How many threads of this machine want to run, and how many processors it has for them.
 
 use std::fs;
+use std::sync::OnceLock;
 
-/// Whether there are more, at this moment, on a system that tells.
+/// Whether more want to run at this moment than there are processors, on a system that tells.
 ///
 /// A thread more than there are processors for takes its time from others, of this process or of another. So
 /// work that one thread would not have is best left where this says so. It is said of the whole machine: of the
 /// processors that a container or an affinity leaves this process nobody tells who else wants them.
 pub(crate) fn is_crowded() -> bool {
+    machine().is_some_and(|(wanting, processors)| wanting > processors)
+}
+
+/// Processors that no thread wants at this moment, on a system that tells.
+pub(super) fn idle_processors() -> Option<usize> {
+    machine().map(|(wanting, processors)| processors.saturating_sub(wanting))
+}
+
+/// Threads that want to run, and processors: to ask for these anew takes longer than all else, and they seldom change.
+fn machine() -> Option<(usize, usize)> {
+    static PROCESSORS: OnceLock<Option<usize>> = OnceLock::new();
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let wanting = wanting(&read("/proc/loadavg"));
-    let listed = listed(&read("/sys/devices/system/cpu/online"));
-    wanting
-        .zip(listed)
-        .is_some_and(|(wanting, processors)| wanting > processors)
+    let processors = *PROCESSORS.get_or_init(|| listed(&read("/sys/devices/system/cpu/online")));
+    wanting(&read("/proc/loadavg")).zip(processors)
 }
 
 /// The threads that want to run, of a `/proc/loadavg`: `0.20 0.18 0.12 3/80 11206`.

@@ -24,6 +24,11 @@ pub(crate) use crowd::is_crowded;
 pub use lock::{despite_panics, lock};
 pub use processors::processors;
 
+/// How many of `threads` a call had better have that takes no longer than a scheduler lets others wait for their turn.
+pub(crate) fn threads_at_once(threads: usize) -> usize {
+    Crew::of_this_process().threads_at_once(threads, crowd::idle_processors)
+}
+
 /// Work that threads share, one task at a time.
 pub trait Work: Sync {
     /// Why a task failed.

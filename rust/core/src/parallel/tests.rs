@@ -223,6 +223,24 @@ fn the_caller_is_interrupted_while_it_waits_for_a_helper() {
 }
 
 #[test]
+fn a_brief_call_has_as_many_threads_as_find_a_processor_once_a_caller_has_waited() {
+    let crew = Crew::simulated(|| 4);
+    let unasked = || unreachable!("it takes time to find out");
+    assert_eq!(crew.threads_at_once(4, unasked), 4);
+    // The helper's task ends when the caller sleeps.
+    let work = waited(|| until(|| crew.threads_at_once(4, || Some(0)) == 1));
+    assert_eq!(crew.run(2, &work, never), Ok(()));
+    for (idle, threads) in [(0, 1), (2, 3)] {
+        assert_eq!(crew.threads_at_once(4, || Some(idle)), threads);
+    }
+    assert_eq!(crew.threads_at_once(1, unasked), 1);
+    // Where there are enough, nobody asks again until a caller waits.
+    assert_eq!(crew.threads_at_once(4, || Some(3)), 4);
+    assert_eq!(crew.threads_at_once(4, unasked), 4);
+    rest(crew);
+}
+
+#[test]
 fn a_panic_on_any_thread_reaches_the_caller_and_leaves_the_crew_as_it_was() {
     let crew = Crew::simulated(|| 3);
     let caller = thread::current().id();

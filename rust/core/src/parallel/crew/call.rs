@@ -6,7 +6,8 @@
 )]
 
 use std::sync::{Arc, Condvar};
-use std::{mem, thread};
+use std::time::{Duration, Instant};
+use std::{hint, mem, thread};
 
 use super::{Crew, Handle, Locked};
 use crate::parallel::affinity::Affinity;
@@ -15,6 +16,13 @@ use crate::parallel::permits::RunId;
 use crate::parallel::progress::Phase;
 use crate::parallel::shared::{Shared, Task};
 use crate::parallel::{Step, Stopped, Work, despite_panics};
+
+/// How long a caller looks on while helpers do their last tasks before it sleeps: about as long as it takes to fall
+/// asleep and to be woken, so that it never loses more than twice that.
+const LOOKING_ON: Duration = Duration::from_micros(100);
+
+/// Rounds of its loop for which it leaves the lock to them.
+const ROUNDS: usize = 32;
 
 impl Crew {
     /// Does `work` on the calling thread and with up to `threads - 1` helpers.
@@ -29,6 +37,28 @@ impl Crew {
             self.run_shared(threads, work, attention)
         } else {
             self.run_alone(work, attention)
+        }
+    }
+
+    /// How many of `threads` a brief call had better have: as many as find a processor. How many are `idle` is only
+    /// asked, which takes a hundredth of a millisecond, after a caller has had to wait for its helpers.
+    ///
+    /// Where others want the processors a helper may have to wait for its turn in the middle of a task, for longer
+    /// than a brief call takes, and the caller waits with it.
+    pub(in crate::parallel) fn threads_at_once(
+        &self,
+        threads: usize,
+        idle: impl FnOnce() -> Option<usize>,
+    ) -> usize {
+        if threads < 2 || !self.lock().waited {
+            return threads;
+        }
+        match idle() {
+            Some(idle) if idle + 1 < threads => idle + 1,
+            _ => {
+                self.lock().waited = false;
+                threads
+            }
         }
     }
 
@@ -138,6 +168,7 @@ impl InProgress {
     /// Sleeps until woken, but not long; without a permit.
     fn wait<'a>(&self, mut state: Locked<'a>) -> Locked<'a> {
         state.permits[self.id].caller_waits = true;
+        state.waited = true;
         // The lock is free as soon as this thread sleeps.
         let called = state.call_helpers();
         self.crew.wake_helpers(called);
@@ -152,6 +183,12 @@ impl Drop for InProgress {
     fn drop(&mut self) {
         let mut state = self.crew.lock();
         state.permits[self.id].progress.close();
+        let since = Instant::now();
+        while state.permits[self.id].helpers > 0 && since.elapsed() < LOOKING_ON {
+            drop(state);
+            (0..ROUNDS).for_each(|_| hint::spin_loop());
+            state = self.crew.lock();
+        }
         while state.permits[self.id].helpers > 0 {
             state = self.wait(state);
         }

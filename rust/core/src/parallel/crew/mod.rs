@@ -39,6 +39,8 @@ struct State {
     /// Helpers that sleep, and how many of them have been called and have not woken yet.
     asleep: usize,
     called: usize,
+    /// Whether a caller has slept, with nothing to do until a helper came to the end of a task.
+    waited: bool,
 }
 
 impl State {
@@ -70,6 +72,7 @@ impl Crew {
                 helpers: 0,
                 asleep: 0,
                 called: 0,
+                waited: false,
             }),
             called: Condvar::new(),
         }
