@@ -14,7 +14,7 @@ mod deinterleave;
 mod keep;
 mod patch;
 mod rows;
-mod run;
+pub(super) mod run;
 mod sink;
 mod turn;
 mod turned;

@@ -9,6 +9,9 @@ use crate::kernels::values::Affine;
 /// Bytes of samples that are copied at once.
 const COPIED: usize = 16;
 
+/// Pixels of a side up to which the lines of a patch are short, and few enough to be copied side by side first.
+const SMALL: usize = 16;
+
 /// What the samples of one channel become.
 pub(super) struct Channel(Affine);
 
@@ -45,6 +48,18 @@ impl Channel {
             return;
         }
         let constants = Constants::new(&self.0);
+        if T::KIND == Kind::Float32 && patch <= SMALL {
+            // One run of all samples, most of whose stores begin where a line of the cache does.
+            let mut lines = [0; SMALL * SMALL];
+            let lines = &mut lines[..area];
+            // SAFETY: as many lines of as many samples, as the caller promises.
+            unsafe { copy::<PATCH>(samples, stride, patch, lines) };
+            for run in out.chunks_exact_mut(area) {
+                // SAFETY: as many samples as elements.
+                unsafe { write_run::<T, RESCALES>(lines.as_ptr(), &constants, run) };
+            }
+            return;
+        }
         let write = |y: usize, run: &mut [T]| {
             // SAFETY: a line of the patch, with a sample for each element.
             unsafe { write_run::<T, RESCALES>(samples.add(y * stride), &constants, run) };

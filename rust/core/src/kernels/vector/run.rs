@@ -5,6 +5,31 @@ use bytemuck::cast_mut;
 use super::processor::elements::{Constants, SAMPLES, bfloat16, float16, float32};
 use crate::kernels::element::{Kind, Store};
 
+/// Calls `store` with where each store of `step` elements begins to fill `run`, which is no shorter. But for the first and
+/// the last, those of a long run lie where a cache line, or a part of one, does: a store that crosses from one to the
+/// next takes twice as long and more, and whoever loads what two stores have made waits for both.
+///
+/// ```text
+/// lines     |...............|...............|...............|
+/// stores        |- first ------|                |- last -------|
+///                           |---------------|
+///                                           |---------------|
+/// ```
+#[inline(always)]
+pub(in crate::kernels) fn for_each_store<T>(run: &[T], step: usize, mut store: impl FnMut(usize)) {
+    /// Elements of a run that is long: a patch of 8 pixels a side, but no line of one.
+    const LONG: usize = 64;
+    let (mut first, last) = (0, run.len() - step);
+    if run.len() >= LONG {
+        store(0);
+        let before = run.as_ptr().addr().wrapping_neg() % (step * size_of::<T>());
+        first = before / size_of::<T>();
+    }
+    (first..last).step_by(step).for_each(&mut store);
+    // Moved back to end where the run does.
+    store(last);
+}
+
 /// Writes the elements of as many samples.
 ///
 /// # Safety
@@ -17,17 +42,12 @@ pub(super) unsafe fn write_run<T: Store, const RESCALES: bool>(
     constants: &Constants,
     run: &mut [T],
 ) {
-    let (out, last) = (run.as_mut_ptr(), run.len() - SAMPLES);
-    let write = |x: usize| {
+    let out = run.as_mut_ptr();
+    for_each_store(run, SAMPLES, |x| {
         // SAFETY: eight elements from `x` on end within the run, and as many samples with them.
         let (samples, out) = unsafe { (&*samples.add(x).cast(), &mut *out.add(x).cast()) };
         store::<T, RESCALES>(samples, constants, out);
-    };
-    for x in (0..last).step_by(SAMPLES) {
-        write(x);
-    }
-    // The last store is moved back to end where the run does.
-    write(last);
+    });
 }
 
 /// Stores the elements of eight samples.

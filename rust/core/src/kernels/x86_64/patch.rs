@@ -1,4 +1,4 @@
-//! Patches of 8 to 16 pixels a side: elements of four bytes a line in a register, narrower ones four lines.
+//! Patches of 8 to 16 pixels a side, four lines at a time.
 
 use std::arch::x86_64::*;
 use std::array;
@@ -8,19 +8,23 @@ use super::table::Table;
 use crate::kernels::element::{Kind, Store};
 use crate::kernels::isa::Avx512;
 use crate::kernels::values::{Affine, Factor};
+use crate::kernels::vector::run::for_each_store;
 
 /// Samples that are read of a line, of which a patch has half at least.
 const LANE: usize = 16;
 
-/// Lines whose samples become narrow elements at once.
+/// Lines that are read at once.
 const LINES: usize = 4;
+
+/// Elements of four bytes in a register, and samples of which they are made.
+const FLOATS: usize = BYTES / size_of::<f32>();
 
 /// What the samples of one channel become in patches of one size.
 pub(in crate::kernels) struct Channel {
     affine: Affine,
     /// Elements of two bytes, by sample: their lower bytes, and their upper ones.
     table: [[u8; 256]; 2],
-    /// Where the samples of four lines go in a register, before they become narrow elements.
+    /// Where the samples of four lines go in a register, before they become elements.
     order: [u8; BYTES],
 }
 
@@ -39,8 +43,7 @@ impl Channel {
         let elements: &[u8] = bytemuck::cast_slice(elements);
         let byte = |index: usize| array::from_fn(|sample| elements[2 * sample + index]);
         let (table, order) = match T::KIND {
-            Kind::Uint8 => ([[0; 256]; 2], in_order(patch)),
-            Kind::Float32 => ([[0; 256]; 2], [0; BYTES]),
+            Kind::Uint8 | Kind::Float32 => ([[0; 256]; 2], in_order(patch)),
             Kind::Float16 | Kind::Bfloat16 => ([byte(0), byte(1)], to_unpack(patch)),
         };
         Self {
@@ -76,49 +79,61 @@ impl Channel {
             area: patch * bytes,
         };
         match T::KIND {
+            // SAFETY: the slots are of the patch.
+            Kind::Uint8 => unsafe { self.write_samples::<PATCH>(&lines, slots) },
             Kind::Float32 => {
                 let constants = Constants::new(&self.affine);
-                for y in groups::<2>(patch) {
-                    // SAFETY: a group lies within the patch.
-                    unsafe {
-                        let pair = [lines.one(y), lines.one(y + 1)];
-                        let pair = pair.map(|line| constants.normalised::<RESCALES>(line));
-                        let pair = pair.map(|line| _mm512_castps_si512(line));
-                        slots.store(pair, y * bytes, bytes);
-                    }
-                }
-            }
-            Kind::Uint8 => {
-                let order = load(&self.order);
-                for y in groups::<LINES>(patch) {
-                    // SAFETY: a group lies within the patch.
-                    unsafe {
-                        let samples = _mm512_permutexvar_epi8(order, lines.four(y));
-                        slots.store([samples], y * bytes, BYTES);
-                    }
+                let mut samples = [0; LANE * LANE];
+                let samples = &mut samples[..patch * patch];
+                let slot = Slots {
+                    area: samples.len(),
+                    out: samples,
+                };
+                // SAFETY: the slot is of the patch.
+                unsafe { self.write_samples::<PATCH>(&lines, slot) };
+                for run in bytemuck::cast_slice_mut(slots.out).chunks_exact_mut(samples.len()) {
+                    constants.write_run::<RESCALES>(samples, run);
                 }
             }
             Kind::Float16 | Kind::Bfloat16 => {
                 let order = load(&self.order);
                 let [low, high] = self.table.each_ref().map(|bytes| Table::new(bytes));
-                for y in groups::<LINES>(patch) {
+                for y in groups(patch) {
                     // SAFETY: a group lies within the patch, and takes a register at least.
                     unsafe {
                         let samples = _mm512_permutexvar_epi8(order, lines.four(y));
                         let (low, high) = (low.of(samples), high.of(samples));
                         let first = _mm512_unpacklo_epi8(low, high);
                         let last = _mm512_unpackhi_epi8(low, high);
-                        slots.store([first, last], y * bytes, BYTES);
+                        slots.store([first, last], y * bytes);
                     }
                 }
             }
         }
     }
+
+    /// Writes the samples themselves.
+    ///
+    /// # Safety
+    /// As [`Channel::write`] asks for; places of the patch's area.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+    #[inline]
+    unsafe fn write_samples<const PATCH: usize>(&self, lines: &Lines, mut slots: Slots<'_>) {
+        let patch = if PATCH == 0 { lines.patch } else { PATCH };
+        let order = load(&self.order);
+        for y in groups(patch) {
+            // SAFETY: a group lies within the patch.
+            unsafe {
+                let samples = _mm512_permutexvar_epi8(order, lines.four(y));
+                slots.store([samples], y * patch);
+            }
+        }
+    }
 }
 
-/// Where groups of `N` lines begin. The last is moved back to end where the patch does.
-fn groups<const N: usize>(patch: usize) -> impl Iterator<Item = usize> {
-    (0..patch.div_ceil(N)).map(move |group| (N * group).min(patch - N))
+/// Where groups of lines begin. The last is moved back to end where the patch does.
+fn groups(patch: usize) -> impl Iterator<Item = usize> {
+    (0..patch.div_ceil(LINES)).map(move |group| (LINES * group).min(patch - LINES))
 }
 
 /// The samples of four lines of `patch`, each in a lane of its own, one after another.
@@ -196,17 +211,17 @@ struct Slots<'a> {
 }
 
 impl<'a> Slots<'a> {
-    /// Stores registers in each, from `at` on and `step` apart: of each what there is room for.
+    /// Stores registers in each, one after another from `at` on: of each what there is room for.
     ///
     /// # Safety
     /// Each begins within the area, or where it ends.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
-    unsafe fn store<const N: usize>(&mut self, registers: [__m512i; N], at: usize, step: usize) {
+    unsafe fn store<const N: usize>(&mut self, registers: [__m512i; N], at: usize) {
         let mut slot = 0;
         while slot + self.area <= self.out.len() {
             for (index, register) in registers.into_iter().enumerate() {
-                let place = at + index * step;
+                let place = at + index * BYTES;
                 let room = self.area - place;
                 // SAFETY: no more is stored than the slot has left, which is in the slice.
                 unsafe {
@@ -240,6 +255,21 @@ impl Constants {
             mean: _mm512_set1_ps(affine.mean),
             inverse_std: factor(affine.inverse_std),
         }
+    }
+
+    /// Writes the elements of as many samples, a register of them at least.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[inline]
+    fn write_run<const RESCALES: bool>(&self, samples: &[u8], run: &mut [f32]) {
+        assert!(samples.len() == run.len() && run.len() >= FLOATS);
+        let out = run.as_mut_ptr();
+        for_each_store(run, FLOATS, |x| {
+            // SAFETY: as many from `x` on, of both.
+            unsafe {
+                let samples = _mm_loadu_si128(samples.as_ptr().add(x).cast());
+                _mm512_storeu_ps(out.add(x), self.normalised::<RESCALES>(samples));
+            }
+        });
     }
 
     /// Samples as float32, normalised: [`Affine::apply`], which rescales if `RESCALES`.
