@@ -48,8 +48,9 @@ impl Channel {
             return;
         }
         let constants = Constants::new(&self.0);
-        if T::KIND == Kind::Float32 && patch <= SMALL {
-            // One run of all samples, most of whose stores begin where a line of the cache does.
+        if cfg!(target_arch = "x86_64") && T::KIND == Kind::Float32 && patch <= SMALL {
+            // One run of all samples, most of whose stores begin where a line of the cache does. What that costs in
+            // instructions ARM has no use for: it keeps both frames' elements in registers instead.
             let mut lines = [0; SMALL * SMALL];
             let lines = &mut lines[..area];
             // SAFETY: as many lines of as many samples, as the caller promises.
