@@ -21,14 +21,19 @@ impl Channel {
     }
 
     /// Writes the elements of a patch of `PATCH` pixels, or of `patch` if that is 0, whose lines are `stride`
-    /// samples apart: as often, one after another, as `out` has room.
+    /// samples apart: as often, one after another, as `out` has room. With `STREAM` they are about to be loaded again.
     ///
     /// # Safety
     /// At least 8 pixels a side; lines of as many samples, as far apart or farther.
     #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
     #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
     #[inline]
-    pub(super) unsafe fn write<T: Store, const PATCH: usize, const RESCALES: bool>(
+    pub(super) unsafe fn write<
+        T: Store,
+        const PATCH: usize,
+        const RESCALES: bool,
+        const STREAM: bool,
+    >(
         &self,
         samples: *const u8,
         stride: usize,
@@ -48,9 +53,8 @@ impl Channel {
             return;
         }
         let constants = Constants::new(&self.0);
-        if cfg!(target_arch = "x86_64") && T::KIND == Kind::Float32 && patch <= SMALL {
-            // One run of all samples, most of whose stores begin where a line of the cache does. What that costs in
-            // instructions ARM has no use for: it keeps both frames' elements in registers instead.
+        if STREAM && T::KIND == Kind::Float32 && patch <= SMALL {
+            // One run of all samples, most of whose stores make what is loaded at once.
             let mut lines = [0; SMALL * SMALL];
             let lines = &mut lines[..area];
             // SAFETY: as many lines of as many samples, as the caller promises.

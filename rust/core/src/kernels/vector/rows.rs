@@ -4,7 +4,7 @@ use std::mem;
 
 use super::processor::elements::{Constants, SAMPLES};
 use super::run::write_run;
-use super::sink::Sink;
+use super::sink::{CAN_STREAM, Sink};
 use crate::kernels::band::{Band, RowShape};
 use crate::kernels::element::{Kind, Store};
 use crate::kernels::isa::{Baseline, VectorIsa};
@@ -20,6 +20,21 @@ pub(in crate::kernels) fn write_band<T: Store>(
     rows: &mut [T],
     stream: bool,
 ) {
+    if stream && CAN_STREAM {
+        write_patches::<T, true>(isa, bands, shape, values, rows);
+    } else {
+        write_patches::<T, false>(isa, bands, shape, values, rows);
+    }
+}
+
+/// The same, where it is known beforehand whether elements go past the cache.
+fn write_patches<T: Store, const STREAM: bool>(
+    isa: VectorIsa,
+    bands: &[Band<'_>],
+    shape: RowShape,
+    values: &Values<T>,
+    rows: &mut [T],
+) {
     let Some(affine) = arithmetic(values).filter(|_| shape.patch >= SAMPLES) else {
         return scalar::write_band(bands, shape, values, rows);
     };
@@ -30,18 +45,11 @@ pub(in crate::kernels) fn write_band<T: Store>(
         if let Some(avx512) = isa.avx512()
             && with_avx512::Channel::takes(shape.patch)
         {
-            return with_avx512::write_band(
-                avx512,
-                bands,
-                shape,
-                affine,
-                &values.table,
-                rows,
-                stream,
-            );
+            let table = &values.table;
+            return with_avx512::write_band::<T, STREAM>(avx512, bands, shape, affine, table, rows);
         }
         let isa = isa.baseline();
-        with_baseline::write_band(isa, bands, shape, affine, &values.table, rows, stream);
+        with_baseline::write_band::<T, STREAM>(isa, bands, shape, affine, &values.table, rows);
     }
 }
 
@@ -113,14 +121,13 @@ macro_rules! kernels {
             /// # Safety
             /// Patches such as `Channel::write` asks for; bands that hold all of them.
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn write_band<T: Store>(
+            pub(super) unsafe fn write_band<T: Store, const STREAM: bool>(
                 isa: $isa,
                 bands: &[Band<'_>],
                 shape: RowShape,
                 affine: [Affine; 3],
                 table: &[[T; 256]; 3],
                 rows: &mut [T],
-                stream: bool,
             ) {
                 let channels = [0, 1, 2].map(|channel| {
                     Channel::new(affine[channel], &table[channel], shape.patch, isa)
@@ -131,22 +138,22 @@ macro_rules! kernels {
                 unsafe {
                     match (shape.patch, rescales) {
                         (14, false) => {
-                            write_rows::<T, 14, false>(bands, shape, &channels, rows, stream)
+                            write_rows::<T, 14, false, STREAM>(bands, shape, &channels, rows)
                         }
                         (14, true) => {
-                            write_rows::<T, 14, true>(bands, shape, &channels, rows, stream)
+                            write_rows::<T, 14, true, STREAM>(bands, shape, &channels, rows)
                         }
                         (16, false) => {
-                            write_rows::<T, 16, false>(bands, shape, &channels, rows, stream)
+                            write_rows::<T, 16, false, STREAM>(bands, shape, &channels, rows)
                         }
                         (16, true) => {
-                            write_rows::<T, 16, true>(bands, shape, &channels, rows, stream)
+                            write_rows::<T, 16, true, STREAM>(bands, shape, &channels, rows)
                         }
                         (_, false) => {
-                            write_rows::<T, 0, false>(bands, shape, &channels, rows, stream)
+                            write_rows::<T, 0, false, STREAM>(bands, shape, &channels, rows)
                         }
                         (_, true) => {
-                            write_rows::<T, 0, true>(bands, shape, &channels, rows, stream)
+                            write_rows::<T, 0, true, STREAM>(bands, shape, &channels, rows)
                         }
                     }
                 }
@@ -157,12 +164,16 @@ macro_rules! kernels {
             /// # Safety
             /// Patches such as `Channel::write` asks for; bands that hold all of them.
             #[target_feature(enable = $features)]
-            unsafe fn write_rows<T: Store, const PATCH: usize, const RESCALES: bool>(
+            unsafe fn write_rows<
+                T: Store,
+                const PATCH: usize,
+                const RESCALES: bool,
+                const STREAM: bool,
+            >(
                 bands: &[Band<'_>],
                 shape: RowShape,
                 channels: &[Channel; 3],
                 rows: &mut [T],
-                stream: bool,
             ) {
                 let patch = if PATCH == 0 { shape.patch } else { PATCH };
                 let (area, columns) = (patch * patch, shape.columns());
@@ -170,7 +181,7 @@ macro_rules! kernels {
                     return;
                 };
                 let count = rows.len() / columns;
-                let mut sink = Sink::new(rows, columns, stream);
+                let mut sink = Sink::new(rows, columns, STREAM);
                 for (top, left) in shape.corners().take(count) {
                     let mut out = sink.piece(columns);
                     for (index, channel) in channels.iter().enumerate() {
@@ -181,7 +192,9 @@ macro_rules! kernels {
                             unsafe {
                                 let samples = band.samples().as_ptr().add(first);
                                 let stride = 3 * band.stride();
-                                channel.write::<T, PATCH, RESCALES>(samples, stride, patch, slots);
+                                channel.write::<T, PATCH, RESCALES, STREAM>(
+                                    samples, stride, patch, slots,
+                                );
                             }
                             out = rest;
                         };

@@ -4,6 +4,9 @@
 use crate::kernels::x86_64::stream::Stream;
 use bytemuck::Pod;
 
+/// Whether elements may go past the cache: stores of ARM are not told to.
+pub(super) const CAN_STREAM: bool = cfg!(target_arch = "x86_64");
+
 /// A slice that is filled from its start on.
 pub(super) enum Sink<'a, T> {
     /// What is left of it.
@@ -14,8 +17,8 @@ pub(super) enum Sink<'a, T> {
 }
 
 impl<'a, T: Pod> Sink<'a, T> {
-    /// Fills `out` in pieces of at most `piece` elements, and with `stream` past the cache: on ARM, whose stores are
-    /// not told to, and without memory for a piece never.
+    /// Fills `out` in pieces of at most `piece` elements, and with `stream` past the cache, if it [can][CAN_STREAM] and
+    /// there is memory for a piece.
     pub(super) fn new(out: &'a mut [T], piece: usize, stream: bool) -> Self {
         #[cfg(target_arch = "x86_64")]
         if stream {

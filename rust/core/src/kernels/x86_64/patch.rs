@@ -1,4 +1,4 @@
-//! Patches of 8 to 16 pixels a side, four lines at a time.
+//! Patches of 8 to 16 pixels a side: elements of four bytes a line in a register, narrower ones four lines.
 
 use std::arch::x86_64::*;
 use std::array;
@@ -13,7 +13,7 @@ use crate::kernels::vector::run::for_each_store;
 /// Samples that are read of a line, of which a patch has half at least.
 const LANE: usize = 16;
 
-/// Lines that are read at once.
+/// Lines whose samples are brought side by side at once.
 const LINES: usize = 4;
 
 /// Elements of four bytes in a register, and samples of which they are made.
@@ -54,13 +54,18 @@ impl Channel {
     }
 
     /// Writes the elements of a patch of `PATCH` pixels, or of `patch` if that is 0, whose lines are `stride`
-    /// samples apart: as often, one after another, as `out` has room.
+    /// samples apart: as often, one after another, as `out` has room. With `STREAM` they are about to be loaded again.
     ///
     /// # Safety
     /// Patches that it [takes][Self::takes]; lines of as many samples, as far apart or farther.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
     #[inline]
-    pub(in crate::kernels) unsafe fn write<T: Store, const PATCH: usize, const RESCALES: bool>(
+    pub(in crate::kernels) unsafe fn write<
+        T: Store,
+        const PATCH: usize,
+        const RESCALES: bool,
+        const STREAM: bool,
+    >(
         &self,
         samples: *const u8,
         stride: usize,
@@ -81,8 +86,9 @@ impl Channel {
         match T::KIND {
             // SAFETY: the slots are of the patch.
             Kind::Uint8 => unsafe { self.write_samples::<PATCH>(&lines, slots) },
-            Kind::Float32 => {
+            Kind::Float32 if STREAM => {
                 let constants = Constants::new(&self.affine);
+                // One run of all samples, most of whose stores make whole lines.
                 let mut samples = [0; LANE * LANE];
                 let samples = &mut samples[..patch * patch];
                 let slot = Slots {
@@ -95,17 +101,29 @@ impl Channel {
                     constants.write_run::<RESCALES>(samples, run);
                 }
             }
+            Kind::Float32 => {
+                let constants = Constants::new(&self.affine);
+                for y in groups::<2>(patch) {
+                    // SAFETY: a group lies within the patch.
+                    unsafe {
+                        let pair = [lines.one(y), lines.one(y + 1)];
+                        let pair = pair.map(|line| constants.normalised::<RESCALES>(line));
+                        let pair = pair.map(|line| _mm512_castps_si512(line));
+                        slots.store(pair, y * bytes, bytes);
+                    }
+                }
+            }
             Kind::Float16 | Kind::Bfloat16 => {
                 let order = load(&self.order);
                 let [low, high] = self.table.each_ref().map(|bytes| Table::new(bytes));
-                for y in groups(patch) {
+                for y in groups::<LINES>(patch) {
                     // SAFETY: a group lies within the patch, and takes a register at least.
                     unsafe {
                         let samples = _mm512_permutexvar_epi8(order, lines.four(y));
                         let (low, high) = (low.of(samples), high.of(samples));
                         let first = _mm512_unpacklo_epi8(low, high);
                         let last = _mm512_unpackhi_epi8(low, high);
-                        slots.store([first, last], y * bytes);
+                        slots.store([first, last], y * bytes, BYTES);
                     }
                 }
             }
@@ -121,19 +139,19 @@ impl Channel {
     unsafe fn write_samples<const PATCH: usize>(&self, lines: &Lines, mut slots: Slots<'_>) {
         let patch = if PATCH == 0 { lines.patch } else { PATCH };
         let order = load(&self.order);
-        for y in groups(patch) {
+        for y in groups::<LINES>(patch) {
             // SAFETY: a group lies within the patch.
             unsafe {
                 let samples = _mm512_permutexvar_epi8(order, lines.four(y));
-                slots.store([samples], y * patch);
+                slots.store([samples], y * patch, BYTES);
             }
         }
     }
 }
 
-/// Where groups of lines begin. The last is moved back to end where the patch does.
-fn groups(patch: usize) -> impl Iterator<Item = usize> {
-    (0..patch.div_ceil(LINES)).map(move |group| (LINES * group).min(patch - LINES))
+/// Where groups of `N` lines begin. The last is moved back to end where the patch does.
+fn groups<const N: usize>(patch: usize) -> impl Iterator<Item = usize> {
+    (0..patch.div_ceil(N)).map(move |group| (N * group).min(patch - N))
 }
 
 /// The samples of four lines of `patch`, each in a lane of its own, one after another.
@@ -211,17 +229,17 @@ struct Slots<'a> {
 }
 
 impl<'a> Slots<'a> {
-    /// Stores registers in each, one after another from `at` on: of each what there is room for.
+    /// Stores registers in each, from `at` on and `step` apart: of each what there is room for.
     ///
     /// # Safety
     /// Each begins within the area, or where it ends.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
-    unsafe fn store<const N: usize>(&mut self, registers: [__m512i; N], at: usize) {
+    unsafe fn store<const N: usize>(&mut self, registers: [__m512i; N], at: usize, step: usize) {
         let mut slot = 0;
         while slot + self.area <= self.out.len() {
             for (index, register) in registers.into_iter().enumerate() {
-                let place = at + index * BYTES;
+                let place = at + index * step;
                 let room = self.area - place;
                 // SAFETY: no more is stored than the slot has left, which is in the slice.
                 unsafe {
