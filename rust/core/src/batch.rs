@@ -48,9 +48,9 @@ pub fn write<T: Element, O: Owner>(
 ) -> Result<(), Stop<O::Error>> {
     let out = bytemuck::cast_slice_mut(out);
     let threads = threads.clamp(1, worthwhile(images, out.len()));
-    let threads = match cost(images, out.len()) {
-        ..BRIEF => parallel::threads_at_once(threads),
-        _ => threads,
+    let threads = match is_brief(images, out.len()) {
+        true => parallel::threads_at_once(threads),
+        false => threads,
     };
     write_bytes(writer, images, owner, out, threads, interrupted)
 }
@@ -92,9 +92,12 @@ fn write_bytes<O: Owner>(
     Ok(())
 }
 
-/// Nanoseconds that a call takes which had better not wait for the processors of others: a few of the turns that a
-/// scheduler gives each.
-const BRIEF: u64 = 20_000_000;
+/// Whether a call takes no longer than a few turns of a scheduler, as far as is known: of what the owner opens it is not.
+fn is_brief(images: &[Image<'_>], out_bytes: usize) -> bool {
+    const BRIEF: u64 = 20_000_000;
+    let mut inputs = images.iter().flat_map(|image| image.frames);
+    cost(images, out_bytes) < BRIEF && !inputs.any(|input| matches!(input, Input::Owner { .. }))
+}
 
 /// About how long it takes, in nanoseconds.
 fn cost(images: &[Image<'_>], out_bytes: usize) -> u64 {

@@ -202,6 +202,17 @@ mod tests {
     }
 
     #[test]
+    fn of_several_what_was_dropped_last_is_used_first() {
+        let _limited = LIMITED.lock();
+        let [first, second, third] = [(); 3].map(|()| buffer(113 << 20));
+        let place = second.as_ptr();
+        for dropped in [first, third, second] {
+            drop(dropped);
+        }
+        assert_eq!(buffer(113 << 20).as_ptr(), place);
+    }
+
+    #[test]
     fn what_is_dropped_is_used_again() {
         let _limited = LIMITED.lock();
         let mut first = buffer(77 << 20);

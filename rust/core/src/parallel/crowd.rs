@@ -1,7 +1,7 @@
 //! How many threads of this machine want to run, and how many processors it has for them.
 
 use std::fs;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Whether more want to run at this moment than there are processors, on a system that tells.
 ///
@@ -17,12 +17,30 @@ pub(super) fn idle_processors() -> Option<usize> {
     machine().map(|(wanting, processors)| processors.saturating_sub(wanting))
 }
 
-/// Threads that want to run, and processors: to ask for these anew takes longer than all else, and they seldom change.
+/// Threads that want to run, and processors.
 fn machine() -> Option<(usize, usize)> {
-    static PROCESSORS: OnceLock<Option<usize>> = OnceLock::new();
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let processors = *PROCESSORS.get_or_init(|| listed(&read("/sys/devices/system/cpu/online")));
-    wanting(&read("/proc/loadavg")).zip(processors)
+    wanting(&read("/proc/loadavg")).zip(processors())
+}
+
+/// The processors of the machine, as they were when first asked for: to ask takes longer than all else, and they seldom
+/// come or go.
+fn processors() -> Option<usize> {
+    /// Nobody has asked yet, or the system does not tell.
+    const UNKNOWN: usize = 0;
+    // No lock: a child of a fork might find it held for ever.
+    static PROCESSORS: AtomicUsize = AtomicUsize::new(UNKNOWN);
+    match PROCESSORS.load(Relaxed) {
+        UNKNOWN => {
+            let listed = listed(&read("/sys/devices/system/cpu/online"))?;
+            PROCESSORS.store(listed, Relaxed);
+            Some(listed)
+        }
+        processors => Some(processors),
+    }
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
 }
 
 /// The threads that want to run, of a `/proc/loadavg`: `0.20 0.18 0.12 3/80 11206`.

@@ -24,8 +24,12 @@ pub(crate) use crowd::is_crowded;
 pub use lock::{despite_panics, lock};
 pub use processors::processors;
 
-/// How many of `threads` a call had better have that takes no longer than a scheduler lets others wait for their turn.
+/// How many of `threads` a call had better have that takes no longer than a few turns of a scheduler. Who asks for more
+/// threads than there are processors gets them.
 pub(crate) fn threads_at_once(threads: usize) -> usize {
+    if threads > processors() {
+        return threads;
+    }
     Crew::of_this_process().threads_at_once(threads, crowd::idle_processors)
 }
 

@@ -1,4 +1,4 @@
-//! Patches of 8 pixels a side and more, line by line.
+//! Patches of 8 pixels a side and more, line by line but for small ones on their way past the cache.
 
 use super::processor::elements::{Constants, SAMPLES};
 use super::run::write_run;
@@ -9,7 +9,7 @@ use crate::kernels::values::Affine;
 /// Bytes of samples that are copied at once.
 const COPIED: usize = 16;
 
-/// Pixels of a side up to which the lines of a patch are short, and few enough to be copied side by side first.
+/// Pixels of a side up to which the lines of a patch are short, and few enough to be copied side by side.
 const SMALL: usize = 16;
 
 /// What the samples of one channel become.

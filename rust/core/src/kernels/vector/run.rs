@@ -5,9 +5,9 @@ use bytemuck::cast_mut;
 use super::processor::elements::{Constants, SAMPLES, bfloat16, float16, float32};
 use crate::kernels::element::{Kind, Store};
 
-/// Calls `store` with where each store of `step` elements begins to fill `run`, which is no shorter. But for the first and
-/// the last, those of a long run lie where a cache line, or a part of one, does: a store that crosses from one to the
-/// next takes twice as long and more, and whoever loads what two stores have made waits for both.
+/// Calls `store` with where each store of `step` elements begins to fill `run`, which is no shorter. But for the first
+/// and the last, those of a long run lie where a cache line, or a part of one, does: a store that crosses from one to
+/// the next takes twice as long and more, and whoever loads what two stores have made waits for both.
 ///
 /// ```text
 /// lines     |...............|...............|...............|
@@ -17,8 +17,9 @@ use crate::kernels::element::{Kind, Store};
 /// ```
 #[inline(always)]
 pub(in crate::kernels) fn for_each_store<T>(run: &[T], step: usize, mut store: impl FnMut(usize)) {
-    /// Elements of a run that is long: a patch of 8 pixels a side, but no line of one.
+    /// Elements of a run that is long: all of the smallest patch, while a line of a usual one is shorter.
     const LONG: usize = 64;
+    debug_assert!(run.len() >= step);
     let (mut first, last) = (0, run.len() - step);
     if run.len() >= LONG {
         store(0);

@@ -4,7 +4,7 @@
 use crate::kernels::x86_64::stream::Stream;
 use bytemuck::Pod;
 
-/// Whether elements may go past the cache: stores of ARM are not told to.
+/// Whether elements may go past the cache: for ARM there is no such store here.
 pub(super) const CAN_STREAM: bool = cfg!(target_arch = "x86_64");
 
 /// A slice that is filled from its start on.

@@ -1,4 +1,5 @@
-//! Patches of 8 to 16 pixels a side: elements of four bytes a line in a register, narrower ones four lines.
+//! Patches of 8 to 16 pixels a side, four lines at a time; elements of four bytes a line at a time, unless they are on
+//! their way past the cache.
 
 use std::arch::x86_64::*;
 use std::array;

@@ -183,10 +183,11 @@ impl Drop for InProgress {
     fn drop(&mut self) {
         let mut state = self.crew.lock();
         state.permits[self.id].progress.close();
-        let since = Instant::now();
-        while state.permits[self.id].helpers > 0 && since.elapsed() < LOOKING_ON {
+        let (since, mut enough) = (Instant::now(), false);
+        while state.permits[self.id].helpers > 0 && !enough {
             drop(state);
             (0..ROUNDS).for_each(|_| hint::spin_loop());
+            enough = since.elapsed() >= LOOKING_ON;
             state = self.crew.lock();
         }
         while state.permits[self.id].helpers > 0 {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::batch::{self, Image, Input, Owner};
 use crate::geometry::{Fit, Layout, Overview};
+use crate::kernels::band::RowShape;
 use crate::resize::resize;
 use half::{bf16, f16};
 use proptest::prelude::*;
@@ -136,6 +137,54 @@ proptest! {
             prop_assert!(bhalves.eq(rounded(|value| bf16::from_f32(value).to_bits())));
             let levels = expected.iter().map(|value| (value % 1000.0) as u8);
             prop_assert!(written!(u8).into_iter().eq(levels));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn rows_past_the_cache_are_those_of_portable_code_wherever_they_begin(
+        patch in 1usize..=20, merge in 1usize..=2, blocks in 1usize..=4,
+        (slots, frames) in (1usize..=3).prop_flat_map(|slots| (Just(slots), 1..=slots)),
+        (left, right) in (0usize..9, 0usize..9), start in 0usize..32, rescales: bool,
+        noise in proptest::collection::vec(any::<u8>(), 3 * 3 * 40 * (160 + 16)),
+    ) {
+        let shape = RowShape { patch, merge, slots };
+        let layout = PatchLayout { patch, temporal_patch: slots, merge };
+        let (lines, stride) = (merge * patch, left + blocks * merge * patch + right);
+        let bands: Vec<_> = noise
+            .chunks_exact(3 * lines * stride)
+            .take(frames)
+            .map(|samples| Band::new(samples, stride).starting_at(0, left))
+            .collect();
+        let normalization = match rescales {
+            true => Normalization {
+                rescale_factor: Some(1.0 / 255.0),
+                mean_std: Some(([0.48, 0.46, 0.41], [0.27, 0.26, 0.28])),
+            },
+            false => NORMALIZATION,
+        };
+        let length = blocks * merge * merge * shape.columns();
+        for isa in Isa::available() {
+            macro_rules! same {
+                ($element:ty) => {{
+                    let (temporal, reference) = (Temporal::Full, Reference::Pillow13);
+                    let writer = RowWriter::<$element>::new(
+                        layout, temporal, &normalization, reference, isa,
+                    ).unwrap();
+                    let written = |isa, stream| {
+                        let mut out = vec![<$element>::default(); start + length + 32];
+                        let rows = &mut out[start..][..length];
+                        write_band(isa, &bands, shape, &writer.values, rows, stream);
+                        out
+                    };
+                    prop_assert!(written(isa, true) == written(Isa::SCALAR, false), "{:?}", isa);
+                }};
+            }
+            same!(f32);
+            same!(f16);
+            same!(bf16);
+            same!(u8);
         }
     }
 }
