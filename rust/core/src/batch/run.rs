@@ -1,7 +1,8 @@
 //! How threads share the images of a batch.
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::image::{Image, Input};
 use super::{Owner, Stop};
@@ -57,9 +58,9 @@ struct Open<'a, E> {
     /// The image's place.
     index: usize,
     tasks: ImageTasks<'a, E>,
-    /// Whether it stays as it is, as was found when it could have been divided first: a second decoder takes more
+    /// Whether it stays as it is, as was found when it could have been divided: a second decoder takes more
     /// of a crowded machine than it gives back.
-    is_whole: OnceLock<bool>,
+    is_whole: AtomicBool,
 }
 
 type ImageTasks<'a, E> = Tasks<'a, Rows<'a>, E>;
@@ -138,12 +139,13 @@ impl<'a, O: Owner> Run<'a, O> {
     /// Opens anew an image that somebody reads in order, for its last bands. None if there is no such image.
     fn open_again(&self) -> Option<Step<Stop<O::Error>>> {
         let (open, pass) = self.lock().open.iter().find_map(|open| {
-            let may_be = open.is_whole.get() != Some(&true) && open.tasks.is_divisible();
+            let may_be = !open.is_whole.load(Relaxed) && open.tasks.is_divisible();
             let pass = self.images[open.index].divided().filter(|_| may_be)?;
             Some((Arc::clone(open), pass))
         })?;
         // Files of the system are read for this: nobody waits for the lock meanwhile.
-        if *open.is_whole.get_or_init(parallel::is_crowded) {
+        if parallel::is_crowded() {
+            open.is_whole.store(true, Relaxed);
             return None;
         }
         let mut state = self.lock();
@@ -168,7 +170,7 @@ impl<'a, O: Owner> Run<'a, O> {
                 let open = tasks.into_iter().map(|tasks| Open {
                     index,
                     tasks,
-                    is_whole: OnceLock::new(),
+                    is_whole: AtomicBool::new(false),
                 });
                 state.open.extend(open.map(Arc::new));
                 Step::Done
