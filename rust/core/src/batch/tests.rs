@@ -194,6 +194,23 @@ fn a_file_has_as_many_threads_as_its_decoder_leaves_work_for() {
 }
 
 #[test]
+fn a_call_is_brief_if_it_is_known_to_take_little() {
+    let pixels = pixels(0);
+    let known = Input::Pixels(view(&pixels));
+    let asked = Input::Owner { size: (1, 1) };
+    let brief = |inputs: &[Input<'_>], bytes: usize| {
+        let images: Vec<_> = inputs
+            .chunks(1)
+            .map(|frames| Image::resized(frames, TARGET, writer().cut()).unwrap())
+            .collect();
+        is_brief(&images, bytes)
+    };
+    let rows = 24 << 20;
+    assert!(brief(&[known], rows) && !brief(&[known], 8 * rows));
+    assert!(!brief(&[known, asked], rows));
+}
+
+#[test]
 fn a_file_in_any_orientation_gives_the_rows_of_what_is_seen() {
     let normalization = Normalization {
         rescale_factor: None,

@@ -5,8 +5,9 @@
 //! that has not begun, only for those inside it that are doing their last task.
 //!
 //! One lock guards it all. It is held for some tens of nanoseconds between two tasks, which are
-//! thousands of times longer, and now and then by a caller that looks on while the last of them are done. Nobody is woken under it: a thread that wakes wants the lock, and would
-//! have to sleep again until it is free.
+//! thousands of times longer, and now and then by a caller that looks on while the last are done.
+//! Nobody is woken under it: a thread that wakes wants the lock, and would have to sleep again until
+//! it is free.
 //!
 //! Helpers are detached: at its exit a process waits for none of them. They take the signals that
 //! the thread that started them takes. That is harmless for Python, whose handler only sets a
