@@ -36,20 +36,25 @@ impl<'a> Band<'a> {
         width <= self.width && self.samples.len() >= last + self.width
     }
 
-    /// All samples.
-    pub(super) fn samples(&self) -> &'a [u8] {
-        self.samples
-    }
-
-    /// Samples from a plane to the next.
-    pub(super) fn stride(&self) -> usize {
-        self.stride
-    }
-
     /// One plane of the scanline at `y`, with its padding.
     pub(super) fn plane(&self, y: usize, channel: usize) -> &'a [u8] {
         let start = (3 * y + channel) * self.stride;
         &self.samples[start..start + self.width]
+    }
+}
+
+/// Lines of one channel of a patch, so many samples apart.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lines {
+    first: *const u8,
+    pub(super) stride: usize,
+}
+
+impl Lines {
+    /// The line at `y`.
+    #[inline]
+    pub(super) fn at(self, y: usize) -> *const u8 {
+        self.first.wrapping_add(y * self.stride)
     }
 }
 
@@ -86,6 +91,30 @@ impl RowShape {
             }
             Some(corner)
         })
+    }
+
+    /// Calls `write` for what the row of the patch at a corner of `bands` is made of, in its order: a channel of a frame,
+    /// its lines, and for how many frames it stands.
+    #[inline(always)]
+    pub(super) fn for_each_run(
+        self,
+        bands: &[Band<'_>],
+        (top, left): (usize, usize),
+        mut write: impl FnMut(usize, Lines, usize),
+    ) {
+        for channel in 0..3 {
+            for (index, band) in bands.iter().enumerate() {
+                let first = (3 * top + channel) * band.stride + left;
+                let lines = Lines {
+                    first: band.samples[first..].as_ptr(),
+                    stride: 3 * band.stride,
+                };
+                // The last frame stands for those that its group lacks.
+                let is_last = index + 1 == bands.len();
+                let lacking = if is_last { self.slots - bands.len() } else { 0 };
+                write(channel, lines, 1 + lacking);
+            }
+        }
     }
 
     /// Pixels of a scanline that the blocks of the first `rows` rows cover, the last of them whole.

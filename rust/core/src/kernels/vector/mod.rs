@@ -13,7 +13,7 @@ mod columns;
 mod deinterleave;
 mod keep;
 mod patch;
-mod rows;
+pub(super) mod rows;
 pub(super) mod run;
 mod sink;
 mod turn;

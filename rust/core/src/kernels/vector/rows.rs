@@ -2,14 +2,23 @@
 
 use std::mem;
 
-use super::processor::elements::{Constants, SAMPLES};
+use super::processor::elements::SAMPLES;
+use super::processor::floats::{Constants, FloatWriter};
 use super::run::write_run;
-use super::sink::{CAN_STREAM, Sink};
-use crate::kernels::band::{Band, RowShape};
+use super::sink::Sink;
+use crate::kernels::band::{Band, Lines, RowShape};
 use crate::kernels::element::{Kind, Store};
 use crate::kernels::isa::{Baseline, VectorIsa};
 use crate::kernels::scalar;
 use crate::kernels::values::{Affine, Values};
+
+/// Pixels of a side up to which the lines of a patch are short, so that those of x86-64, whose stores had better not
+/// cross cache lines, bring them side by side before they make float32 of them.
+const SHORT: usize = if cfg!(target_arch = "x86_64") { 16 } else { 0 };
+
+/// The samples of such a patch.
+#[repr(align(64))]
+pub(in crate::kernels) struct Samples(pub(in crate::kernels) [u8; SHORT * SHORT]);
 
 /// See [`crate::kernels::rows::write_band`], which has checked that the bands hold all patches.
 pub(in crate::kernels) fn write_band<T: Store>(
@@ -19,21 +28,6 @@ pub(in crate::kernels) fn write_band<T: Store>(
     values: &Values<T>,
     rows: &mut [T],
     stream: bool,
-) {
-    if stream && CAN_STREAM {
-        write_patches::<T, true>(isa, bands, shape, values, rows);
-    } else {
-        write_patches::<T, false>(isa, bands, shape, values, rows);
-    }
-}
-
-/// The same, where it is known beforehand whether elements go past the cache.
-fn write_patches<T: Store, const STREAM: bool>(
-    isa: VectorIsa,
-    bands: &[Band<'_>],
-    shape: RowShape,
-    values: &Values<T>,
-    rows: &mut [T],
 ) {
     let Some(affine) = arithmetic(values).filter(|_| shape.patch >= SAMPLES) else {
         return scalar::write_band(bands, shape, values, rows);
@@ -46,10 +40,10 @@ fn write_patches<T: Store, const STREAM: bool>(
             && with_avx512::Channel::takes(shape.patch)
         {
             let table = &values.table;
-            return with_avx512::write_band::<T, STREAM>(avx512, bands, shape, affine, table, rows);
+            return with_avx512::write_band(avx512, bands, shape, affine, table, rows, stream);
         }
         let isa = isa.baseline();
-        with_baseline::write_band::<T, STREAM>(isa, bands, shape, affine, &values.table, rows);
+        with_baseline::write_band(isa, bands, shape, affine, &values.table, rows, stream);
     }
 }
 
@@ -99,112 +93,200 @@ unsafe fn write_lines<T: Store, const RESCALES: bool>(
     stream: bool,
 ) {
     let constants = Constants::new(affine);
-    let lines = plane.len() / width;
-    let mut sink = Sink::new(plane, width, stream);
-    for y in 0..lines {
-        let samples = &band.plane(y, channel)[..width];
+    let lines = (0..plane.len() / width).map(|y| band.plane(y, channel)[..width].as_ptr());
+    if T::KIND == Kind::Float32 {
+        let plane = bytemuck::cast_slice_mut(plane);
         // SAFETY: as many samples as elements.
-        unsafe { write_run::<T, RESCALES>(samples.as_ptr(), &constants, sink.piece(width)) };
+        unsafe {
+            if stream {
+                write_floats::<RESCALES, true>(lines, width, &constants, plane);
+            } else {
+                write_floats::<RESCALES, false>(lines, width, &constants, plane);
+            }
+        }
+        return;
+    }
+    let mut sink = Sink::new(plane, width, stream);
+    for line in lines {
+        // SAFETY: as many samples as elements.
+        unsafe { write_run::<T, RESCALES>(line, &constants, sink.piece(width)) };
         sink.store();
     }
     sink.finish();
 }
 
+/// # Safety
+/// Lines of `width` samples, at least 8, as many as `plane` has elements.
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+unsafe fn write_floats<const RESCALES: bool, const STREAM: bool>(
+    lines: impl Iterator<Item = *const u8>,
+    width: usize,
+    constants: &Constants,
+    plane: &mut [f32],
+) {
+    let mut writer = FloatWriter::<STREAM>::new(plane);
+    for line in lines {
+        // SAFETY: such a line.
+        unsafe { writer.write::<RESCALES>(constants, line, width) };
+    }
+    writer.finish();
+}
+
 /// The rows of patches, each of which `$channel` writes, a channel at a time.
 macro_rules! kernels {
-    ($module:ident, $isa:ident, $channel:path, $features:literal) => {
+    ($module:ident, $isa:ident, $channel:path, $floats:path, $features:literal) => {
         mod $module {
             use super::*;
             use crate::kernels::isa::$isa;
+            use floats::{Constants, FloatWriter};
             pub(super) use $channel as Channel;
+            use $floats as floats;
 
             /// # Safety
             /// Patches such as `Channel::write` asks for; bands that hold all of them.
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn write_band<T: Store, const STREAM: bool>(
+            pub(super) unsafe fn write_band<T: Store>(
                 isa: $isa,
                 bands: &[Band<'_>],
                 shape: RowShape,
                 affine: [Affine; 3],
                 table: &[[T; 256]; 3],
                 rows: &mut [T],
+                stream: bool,
             ) {
-                let channels = [0, 1, 2].map(|channel| {
-                    Channel::new(affine[channel], &table[channel], shape.patch, isa)
-                });
+                let kernel = Kernel {
+                    bands,
+                    shape,
+                    channels: [0, 1, 2].map(|channel| {
+                        Channel::new(affine[channel], &table[channel], shape.patch, isa)
+                    }),
+                    affine,
+                };
                 // Where no channel is multiplied first, a kernel does without that.
                 let rescales = affine.iter().any(Affine::rescales);
                 // SAFETY: the caller's.
                 unsafe {
                     match (shape.patch, rescales) {
-                        (14, false) => {
-                            write_rows::<T, 14, false, STREAM>(bands, shape, &channels, rows)
-                        }
-                        (14, true) => {
-                            write_rows::<T, 14, true, STREAM>(bands, shape, &channels, rows)
-                        }
-                        (16, false) => {
-                            write_rows::<T, 16, false, STREAM>(bands, shape, &channels, rows)
-                        }
-                        (16, true) => {
-                            write_rows::<T, 16, true, STREAM>(bands, shape, &channels, rows)
-                        }
-                        (_, false) => {
-                            write_rows::<T, 0, false, STREAM>(bands, shape, &channels, rows)
-                        }
-                        (_, true) => {
-                            write_rows::<T, 0, true, STREAM>(bands, shape, &channels, rows)
-                        }
+                        (14, false) => kernel.write::<T, 14, false>(rows, stream),
+                        (14, true) => kernel.write::<T, 14, true>(rows, stream),
+                        (16, false) => kernel.write::<T, 16, false>(rows, stream),
+                        (16, true) => kernel.write::<T, 16, true>(rows, stream),
+                        (_, false) => kernel.write::<T, 0, false>(rows, stream),
+                        (_, true) => kernel.write::<T, 0, true>(rows, stream),
                     }
                 }
             }
 
-            /// Patches of `PATCH` pixels, or of any number if that is 0.
-            ///
-            /// # Safety
-            /// Patches such as `Channel::write` asks for; bands that hold all of them.
-            #[target_feature(enable = $features)]
-            unsafe fn write_rows<
-                T: Store,
-                const PATCH: usize,
-                const RESCALES: bool,
-                const STREAM: bool,
-            >(
-                bands: &[Band<'_>],
+            /// What rows are made of.
+            struct Kernel<'a> {
+                bands: &'a [Band<'a>],
                 shape: RowShape,
-                channels: &[Channel; 3],
-                rows: &mut [T],
-            ) {
-                let patch = if PATCH == 0 { shape.patch } else { PATCH };
-                let (area, columns) = (patch * patch, shape.columns());
-                let Some((last, others)) = bands.split_last() else {
-                    return;
-                };
-                let count = rows.len() / columns;
-                let mut sink = Sink::new(rows, columns, STREAM);
-                for (top, left) in shape.corners().take(count) {
-                    let mut out = sink.piece(columns);
-                    for (index, channel) in channels.iter().enumerate() {
-                        let mut write = |band: &Band<'_>, count: usize| {
-                            let (slots, rest) = mem::take(&mut out).split_at_mut(count * area);
-                            let first = (3 * top + index) * band.stride() + left;
+                channels: [Channel; 3],
+                affine: [Affine; 3],
+            }
+
+            impl Kernel<'_> {
+                /// Patches of `PATCH` pixels, or of any number if that is 0.
+                ///
+                /// # Safety
+                /// Patches such as `Channel::write` asks for; bands that hold all of them.
+                #[target_feature(enable = $features)]
+                unsafe fn write<T: Store, const PATCH: usize, const RESCALES: bool>(
+                    &self,
+                    rows: &mut [T],
+                    stream: bool,
+                ) {
+                    // SAFETY: the caller's.
+                    unsafe {
+                        match T::KIND {
+                            Kind::Float32 => {
+                                let rows = bytemuck::cast_slice_mut(rows);
+                                if stream {
+                                    self.write_floats::<PATCH, RESCALES, true>(rows);
+                                } else {
+                                    self.write_floats::<PATCH, RESCALES, false>(rows);
+                                }
+                            }
+                            _ => self.write_others::<T, PATCH, RESCALES>(rows, stream),
+                        }
+                    }
+                }
+
+                /// # Safety
+                /// See [`Kernel::write`].
+                #[target_feature(enable = $features)]
+                unsafe fn write_floats<
+                    const PATCH: usize,
+                    const RESCALES: bool,
+                    const STREAM: bool,
+                >(
+                    &self,
+                    rows: &mut [f32],
+                ) {
+                    let shape = self.shape;
+                    let patch = if PATCH == 0 { shape.patch } else { PATCH };
+                    let area = patch * patch;
+                    let constants = self.affine.each_ref().map(|affine| Constants::new(affine));
+                    let count = rows.len() / shape.columns();
+                    let mut writer = FloatWriter::<STREAM>::new(rows);
+                    let mut copy = Samples([0; SHORT * SHORT]);
+                    let mut write = |channel: usize, lines: Lines, frames: usize| {
+                        let constants = &constants[channel];
+                        if patch <= SHORT {
                             // SAFETY: the patch is such, and the band holds it.
                             unsafe {
-                                let samples = band.samples().as_ptr().add(first);
-                                let stride = 3 * band.stride();
-                                channel.write::<T, PATCH, RESCALES, STREAM>(
-                                    samples, stride, patch, slots,
-                                );
+                                self.channels[channel].copy::<PATCH>(lines, patch, &mut copy)
+                            };
+                            for _ in 0..frames {
+                                // SAFETY: so many have just been copied.
+                                unsafe {
+                                    writer.write::<RESCALES>(constants, copy.0.as_ptr(), area);
+                                }
+                            }
+                        } else {
+                            for y in (0..frames).flat_map(|_| 0..patch) {
+                                // SAFETY: the band holds the line.
+                                unsafe {
+                                    writer.write::<RESCALES>(constants, lines.at(y), patch);
+                                }
+                            }
+                        }
+                    };
+                    for corner in shape.corners().take(count) {
+                        shape.for_each_run(self.bands, corner, &mut write);
+                    }
+                    writer.finish();
+                }
+
+                /// # Safety
+                /// See [`Kernel::write`].
+                #[target_feature(enable = $features)]
+                unsafe fn write_others<T: Store, const PATCH: usize, const RESCALES: bool>(
+                    &self,
+                    rows: &mut [T],
+                    stream: bool,
+                ) {
+                    let shape = self.shape;
+                    let patch = if PATCH == 0 { shape.patch } else { PATCH };
+                    let (area, columns) = (patch * patch, shape.columns());
+                    let count = rows.len() / columns;
+                    let mut sink = Sink::new(rows, columns, stream);
+                    for corner in shape.corners().take(count) {
+                        let mut out = sink.piece(columns);
+                        shape.for_each_run(self.bands, corner, |channel, lines, frames| {
+                            let (slots, rest) = mem::take(&mut out).split_at_mut(frames * area);
+                            // SAFETY: the patch is such, and the band holds it.
+                            unsafe {
+                                self.channels[channel]
+                                    .write::<T, PATCH, RESCALES>(lines, patch, slots);
                             }
                             out = rest;
-                        };
-                        others.iter().for_each(|band| write(band, 1));
-                        // The last frame stands for those that its group lacks.
-                        write(last, shape.slots - others.len());
+                        });
+                        sink.store();
                     }
-                    sink.store();
+                    sink.finish();
                 }
-                sink.finish();
             }
         }
     };
@@ -215,6 +297,7 @@ kernels!(
     with_baseline,
     Baseline,
     crate::kernels::vector::patch::Channel,
+    crate::kernels::x86_64::floats::with_avx2,
     "avx2,fma,f16c"
 );
 #[cfg(target_arch = "x86_64")]
@@ -222,6 +305,7 @@ kernels!(
     with_avx512,
     Avx512,
     crate::kernels::x86_64::patch::Channel,
+    crate::kernels::x86_64::floats::with_avx512,
     "avx512f,avx512bw,avx512vl,avx512vbmi"
 );
 #[cfg(target_arch = "aarch64")]
@@ -229,5 +313,6 @@ kernels!(
     with_baseline,
     Baseline,
     crate::kernels::vector::patch::Channel,
+    crate::kernels::aarch64::floats,
     "neon"
 );

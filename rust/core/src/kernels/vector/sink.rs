@@ -4,9 +4,6 @@
 use crate::kernels::x86_64::stream::Stream;
 use bytemuck::Pod;
 
-/// Whether elements may go past the cache: for ARM there is no such store here.
-pub(super) const CAN_STREAM: bool = cfg!(target_arch = "x86_64");
-
 /// A slice that is filled from its start on.
 pub(super) enum Sink<'a, T> {
     /// What is left of it.
@@ -17,8 +14,8 @@ pub(super) enum Sink<'a, T> {
 }
 
 impl<'a, T: Pod> Sink<'a, T> {
-    /// Fills `out` in pieces of at most `piece` elements, and with `stream` past the cache, if it [can][CAN_STREAM] and
-    /// there is memory for a piece.
+    /// Fills `out` in pieces of at most `piece` elements, and with `stream` past the cache, if there is memory for a
+    /// piece: on ARM, for which there is no such store here, not.
     pub(super) fn new(out: &'a mut [T], piece: usize, stream: bool) -> Self {
         #[cfg(target_arch = "x86_64")]
         if stream {

@@ -14,6 +14,11 @@ pub(in crate::kernels) const SUMS: usize = 8;
 /// Samples that become pairs at once.
 pub(in crate::kernels) const WIDENED: usize = SUMS;
 
+/// A register of float32.
+pub(in crate::kernels) type Floats = __m256;
+/// Elements of it.
+pub(in crate::kernels) const FLOATS: usize = 8;
+
 #[target_feature(enable = "avx2")]
 #[inline]
 pub(in crate::kernels) fn splat(value: i32) -> __m256i {
@@ -158,4 +163,85 @@ pub(in crate::kernels) fn widen(a: &[u8; WIDENED], b: &[u8; WIDENED], out: &mut 
         )
     };
     store_pairs(_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b)), out);
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(in crate::kernels) fn splat_float(value: f32) -> __m256 {
+    _mm256_set1_ps(value)
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(in crate::kernels) fn floats(samples: &[u8; FLOATS]) -> __m256 {
+    // SAFETY: 8 bytes.
+    let samples = unsafe { _mm_loadl_epi64(samples.as_ptr().cast()) };
+    _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(samples))
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(in crate::kernels) fn subtract(a: __m256, b: __m256) -> __m256 {
+    _mm256_sub_ps(a, b)
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(in crate::kernels) fn multiply(a: __m256, b: __m256) -> __m256 {
+    _mm256_mul_ps(a, b)
+}
+
+/// `a * b + c`, rounded once.
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+pub(in crate::kernels) fn multiply_and_add(a: __m256, b: __m256, c: __m256) -> __m256 {
+    _mm256_fmadd_ps(a, b, c)
+}
+
+/// The last `count` elements of `a`, and the first of `b` after them.
+///
+/// ```text
+/// a          a0 a1 a2 a3 a4 a5 a6 a7
+/// b          b0 b1 b2 b3 b4 b5 b6 b7
+/// turned     a5 a6 a7 a0 a1 a2 a3 a4      (both, by a count of 3)
+/// result     a5 a6 a7 b0 b1 b2 b3 b4
+/// ```
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(in crate::kernels) fn join_runs(a: __m256, b: __m256, count: usize) -> __m256 {
+    let place = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    let count = _mm256_set1_epi32(count as i32);
+    // Of an index the lowest three bits count.
+    let turn = _mm256_sub_epi32(place, count);
+    let (a, b) = (
+        _mm256_permutevar8x32_ps(a, turn),
+        _mm256_permutevar8x32_ps(b, turn),
+    );
+    _mm256_blendv_ps(b, a, _mm256_castsi256_ps(turn))
+}
+
+/// Stores a register, past the cache if `STREAM`.
+///
+/// # Safety
+/// A place for 32 bytes, of which it is a multiple.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(in crate::kernels) unsafe fn store_floats<const STREAM: bool>(floats: __m256, out: *mut f32) {
+    // SAFETY: such a place.
+    unsafe {
+        if STREAM {
+            _mm256_stream_ps(out, floats);
+        } else {
+            _mm256_store_ps(out, floats);
+        }
+    }
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(in crate::kernels) fn array(floats: __m256) -> [f32; FLOATS] {
+    let mut array = [0.0; FLOATS];
+    // SAFETY: as many elements.
+    unsafe { _mm256_storeu_ps(array.as_mut_ptr(), floats) };
+    array
 }

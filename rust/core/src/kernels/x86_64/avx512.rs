@@ -16,6 +16,11 @@ pub(in crate::kernels) const SUMS: usize = 16;
 /// Samples that become pairs at once.
 pub(in crate::kernels) const WIDENED: usize = SUMS;
 
+/// A register of float32.
+pub(in crate::kernels) type Floats = __m512;
+/// Elements of it.
+pub(in crate::kernels) const FLOATS: usize = 16;
+
 #[target_feature(enable = "avx512f")]
 #[inline]
 pub(in crate::kernels) fn splat(value: i32) -> __m512i {
@@ -188,4 +193,74 @@ pub(in crate::kernels) fn widen(a: &[u8; WIDENED], b: &[u8; WIDENED], out: &mut 
     let (front, back) = (_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b));
     let both = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(front), back);
     store_pairs(_mm512_cvtepu8_epi16(both), out);
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(in crate::kernels) fn splat_float(value: f32) -> __m512 {
+    _mm512_set1_ps(value)
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(in crate::kernels) fn floats(samples: &[u8; FLOATS]) -> __m512 {
+    // SAFETY: 16 bytes.
+    let samples = unsafe { _mm_loadu_si128(samples.as_ptr().cast()) };
+    _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(samples))
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(in crate::kernels) fn subtract(a: __m512, b: __m512) -> __m512 {
+    _mm512_sub_ps(a, b)
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(in crate::kernels) fn multiply(a: __m512, b: __m512) -> __m512 {
+    _mm512_mul_ps(a, b)
+}
+
+/// `a * b + c`, rounded once.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(in crate::kernels) fn multiply_and_add(a: __m512, b: __m512, c: __m512) -> __m512 {
+    _mm512_fmadd_ps(a, b, c)
+}
+
+/// The last `count` elements of `a`, and the first of `b` after them, as in [`super::avx2::join_runs`].
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(in crate::kernels) fn join_runs(a: __m512, b: __m512, count: usize) -> __m512 {
+    let place = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    // Of an index the lowest four bits count, and the next one for b; those of a would have it, too.
+    let from_b = _mm512_sub_epi32(place, _mm512_set1_epi32(count as i32));
+    let index = _mm512_xor_si512(from_b, _mm512_set1_epi32(FLOATS as i32));
+    _mm512_permutex2var_ps(a, index, b)
+}
+
+/// Stores a register, past the cache if `STREAM`.
+///
+/// # Safety
+/// A place for 64 bytes, of which it is a multiple.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(in crate::kernels) unsafe fn store_floats<const STREAM: bool>(floats: __m512, out: *mut f32) {
+    // SAFETY: such a place.
+    unsafe {
+        if STREAM {
+            _mm512_stream_ps(out, floats);
+        } else {
+            _mm512_store_ps(out, floats);
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(in crate::kernels) fn array(floats: __m512) -> [f32; FLOATS] {
+    let mut array = [0.0; FLOATS];
+    // SAFETY: as many elements.
+    unsafe { _mm512_storeu_ps(array.as_mut_ptr(), floats) };
+    array
 }

@@ -12,6 +12,7 @@ mod blend_vbmi;
 pub(super) mod deinterleave;
 pub(super) mod deinterleave_vbmi;
 pub(super) mod elements;
+pub(super) mod floats;
 pub(super) mod patch;
 pub(super) mod quads;
 pub(super) mod stream;

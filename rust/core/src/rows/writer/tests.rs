@@ -143,7 +143,7 @@ proptest! {
 
 proptest! {
     #[test]
-    fn rows_past_the_cache_are_those_of_portable_code_wherever_they_begin(
+    fn rows_are_those_of_portable_code_wherever_they_begin(
         patch in 1usize..=20, merge in 1usize..=2, blocks in 1usize..=4,
         (slots, frames) in (1usize..=3).prop_flat_map(|slots| (Just(slots), 1..=slots)),
         (left, right) in (0usize..9, 0usize..9), start in 0usize..32, rescales: bool,
@@ -178,7 +178,44 @@ proptest! {
                         write_band(isa, &bands, shape, &writer.values, rows, stream);
                         out
                     };
-                    prop_assert!(written(isa, true) == written(Isa::SCALAR, false), "{:?}", isa);
+                    let expected = written(Isa::SCALAR, false);
+                    for stream in [false, true] {
+                        prop_assert!(written(isa, stream) == expected, "{:?}, {}", isa, stream);
+                    }
+                }};
+            }
+            same!(f32);
+            same!(f16);
+            same!(bf16);
+            same!(u8);
+        }
+    }
+
+    #[test]
+    fn planes_are_those_of_portable_code_wherever_they_begin(
+        (width, lines) in (1usize..100, 1usize..5), channel in 0usize..3,
+        (left, right) in (0usize..9, 0usize..9), start in 0usize..32,
+        noise in proptest::collection::vec(any::<u8>(), 3 * 5 * (100 + 16)),
+    ) {
+        let stride = left + width + right;
+        let band = Band::new(&noise[..3 * lines * stride], stride).starting_at(0, left);
+        for isa in Isa::available() {
+            macro_rules! same {
+                ($element:ty) => {{
+                    let reference = Reference::Torchvision;
+                    let writer = RowWriter::<$element>::tiles(
+                        (1, 1), &NORMALIZATION, reference, isa,
+                    ).unwrap();
+                    let written = |isa, stream| {
+                        let mut out = vec![<$element>::default(); start + width * lines + 32];
+                        let plane = &mut out[start..][..width * lines];
+                        write_plane(isa, band, channel, width, &writer.values, plane, stream);
+                        out
+                    };
+                    let expected = written(Isa::SCALAR, false);
+                    for stream in [false, true] {
+                        prop_assert!(written(isa, stream) == expected, "{:?}, {}", isa, stream);
+                    }
                 }};
             }
             same!(f32);
