@@ -51,8 +51,8 @@ fn times(numbers: float32x4_t, [high, low]: [float32x4_t; 2]) -> float32x4_t {
     vfmaq_f32(vmulq_f32(numbers, low), numbers, high)
 }
 
-/// Fills a slice with runs of elements, one after another. For those past the cache ARM has no store here, and what
-/// whole lines take in instructions it has no use for.
+/// Fills a slice with runs of elements, one after another. `STREAM` changes nothing: there is no such store for
+/// ARM here, and whole lines would take more instructions than they save.
 pub(in crate::kernels) struct FloatWriter<'a, const STREAM: bool> {
     /// What is left of it.
     out: &'a mut [f32],
@@ -75,6 +75,7 @@ impl<'a, const STREAM: bool> FloatWriter<'a, STREAM> {
         samples: *const u8,
         length: usize,
     ) {
+        assert!(SAMPLES <= length && length <= self.out.len());
         let run = self.out.split_off_mut(..length).unwrap_or_default();
         for_each_store(run.len(), SAMPLES, |x| {
             // SAFETY: eight elements from `x` on end within the run, and as many samples with them.

@@ -67,7 +67,7 @@ impl Channel {
         }
     }
 
-    /// Brings the samples of such a patch side by side, if it is a short one.
+    /// Brings the samples of such a patch, which is a short one, side by side.
     ///
     /// # Safety
     /// See [`Channel::write`].

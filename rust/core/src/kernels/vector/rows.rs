@@ -12,11 +12,11 @@ use crate::kernels::isa::{Baseline, VectorIsa};
 use crate::kernels::scalar;
 use crate::kernels::values::{Affine, Values};
 
-/// Pixels of a side up to which the lines of a patch are short, so that those of x86-64, whose stores had better not
-/// cross cache lines, bring them side by side before they make float32 of them.
+/// The side of a patch, in pixels, up to which its lines are brought side by side before they become float32: on x86-64,
+/// whose stores had better not cross cache lines. AVX-512 takes no larger ones; on ARM there are none.
 const SHORT: usize = if cfg!(target_arch = "x86_64") { 16 } else { 0 };
 
-/// The samples of such a patch.
+/// The samples of such a patch, in as few cache lines as they take.
 #[repr(align(64))]
 pub(in crate::kernels) struct Samples(pub(in crate::kernels) [u8; SHORT * SHORT]);
 
@@ -116,7 +116,7 @@ unsafe fn write_lines<T: Store, const RESCALES: bool>(
 }
 
 /// # Safety
-/// Lines of `width` samples, at least 8, as many as `plane` has elements.
+/// Lines of `width` samples, which are 8 at least.
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 unsafe fn write_floats<const RESCALES: bool, const STREAM: bool>(
@@ -133,7 +133,8 @@ unsafe fn write_floats<const RESCALES: bool, const STREAM: bool>(
     writer.finish();
 }
 
-/// The rows of patches, each of which `$channel` writes, a channel at a time.
+/// The rows of patches, a channel at a time: `$channel` writes them, or brings samples side by side for the `FloatWriter`
+/// of `$floats`.
 macro_rules! kernels {
     ($module:ident, $isa:ident, $channel:path, $floats:path, $features:literal) => {
         mod $module {
@@ -178,7 +179,7 @@ macro_rules! kernels {
                 }
             }
 
-            /// What rows are made of.
+            /// What writes the rows of a band.
             struct Kernel<'a> {
                 bands: &'a [Band<'a>],
                 shape: RowShape,

@@ -233,9 +233,10 @@ pub(in crate::kernels) fn multiply_and_add(a: __m512, b: __m512, c: __m512) -> _
 #[inline]
 pub(in crate::kernels) fn join_runs(a: __m512, b: __m512, count: usize) -> __m512 {
     let place = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    // Of an index the lowest four bits count, and the next one for b; those of a would have it, too.
-    let from_b = _mm512_sub_epi32(place, _mm512_set1_epi32(count as i32));
-    let index = _mm512_xor_si512(from_b, _mm512_set1_epi32(FLOATS as i32));
+    // Of an index the lowest four bits choose an element, and the next one b. A difference has that where it is
+    // negative, which is where a belongs: it is turned round.
+    let difference = _mm512_sub_epi32(place, _mm512_set1_epi32(count as i32));
+    let index = _mm512_xor_si512(difference, _mm512_set1_epi32(FLOATS as i32));
     _mm512_permutex2var_ps(a, index, b)
 }
 

@@ -1,4 +1,4 @@
-//! Samples to float32, stored in whole lines of the cache.
+//! Samples to float32, stored in whole registers: lines of the cache, or halves of them.
 
 pub(in crate::kernels) use with_avx2::{Constants, FloatWriter};
 
@@ -57,7 +57,8 @@ macro_rules! floats {
             /// Fills a slice with runs of elements, one after another; with `STREAM` past the cache.
             ///
             /// A store that crosses from one cache line to the next takes twice as long as another, and past the cache
-            /// a line that several stores make takes many times as long. So the end of a run waits for the next one:
+            /// a line that is left incomplete many times as long. So the end of a run waits for the next one, and that
+            /// of the last for [`FloatWriter::finish`]:
             ///
             /// ```text
             /// lines    |---------------|---------------|---------------|
@@ -68,9 +69,10 @@ macro_rules! floats {
                 out: &'a mut [f32],
                 /// Elements of all runs so far.
                 written: usize,
-                /// Elements, of theirs and before `out`, that share the next register's place, a line or a part of it.
+                /// The next register's place begins so many elements before what is written next, at a multiple of its
+                /// size.
                 before: usize,
-                /// The last elements.
+                /// The last elements; zeros until there are any.
                 last: Floats,
             }
 
@@ -109,16 +111,19 @@ macro_rules! floats {
                         x = FLOATS - self.before;
                         let joined = join_runs(self.last, elements(0), self.before);
                         match self.written.checked_sub(self.before) {
-                            // SAFETY: a register's place, all of it in the slice.
+                            // SAFETY: a register's place (see `before`), all of it in the slice.
                             Some(start) => unsafe {
-                                store_floats::<STREAM>(joined, out.add(start))
+                                store_floats::<STREAM>(joined, out.add(start));
                             },
-                            // Its beginning belongs to others.
-                            None => self.out[..x].copy_from_slice(&array(joined)[self.before..]),
+                            // SAFETY: as many as there are, fewer than the run has. What is before them belongs to others.
+                            None => unsafe {
+                                let own = &array(joined)[self.before..];
+                                out.copy_from_nonoverlapping(own.as_ptr(), own.len());
+                            },
                         }
                     }
                     while x + FLOATS <= length {
-                        // SAFETY: a register's place, in that of the run.
+                        // SAFETY: a register's place (see `before`), in that of the run.
                         unsafe {
                             store_floats::<STREAM>(elements(x), out.add(self.written + x));
                         }
@@ -129,17 +134,16 @@ macro_rules! floats {
                     self.written += length;
                 }
 
-                /// Writes the end of the last run.
+                /// Writes the end of the last run. What has bypassed the cache is in its place then for other threads.
                 #[target_feature(enable = $features)]
                 #[inline]
                 pub(in crate::kernels) fn finish(self) {
+                    if STREAM {
+                        std::arch::x86_64::_mm_sfence();
+                    }
                     let before = self.before.min(self.written);
                     let (_, last) = self.out[..self.written].split_at_mut(self.written - before);
                     last.copy_from_slice(&array(self.last)[FLOATS - before..]);
-                    if STREAM {
-                        // Whoever reads the elements next may be another thread.
-                        std::arch::x86_64::_mm_sfence();
-                    }
                 }
             }
         }

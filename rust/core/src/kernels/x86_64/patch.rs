@@ -140,7 +140,7 @@ fn to_unpack(patch: usize) -> [u8; BYTES] {
     })
 }
 
-/// Four lines of a patch from `y` on, in a lane each, and of all but the last some samples beyond it.
+/// Four lines of a patch from `y` on, in a lane each: of all but the patch's last 16 samples.
 ///
 /// # Safety
 /// The patch is such as [`Channel::write`] asks for, and has these lines.
