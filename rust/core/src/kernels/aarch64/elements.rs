@@ -1,14 +1,74 @@
-//! Samples to elements of two bytes, eight at a time.
+//! Samples to elements of rows, eight at a time.
 
 use std::arch::aarch64::*;
 
 use bytemuck::cast_mut;
 use half::{bf16, f16};
 
-use super::floats::{Constants, normalised};
+use crate::kernels::values::{Affine, Factor};
 
 /// Samples that become elements at once.
 pub(in crate::kernels) const SAMPLES: usize = 8;
+
+/// [`Affine`] in registers.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::kernels) struct Constants {
+    scale: [float32x4_t; 2],
+    mean: float32x4_t,
+    inverse_std: [float32x4_t; 2],
+}
+
+impl Constants {
+    #[target_feature(enable = "neon")]
+    #[inline]
+    pub(in crate::kernels) fn new(affine: &Affine) -> Self {
+        let factor = |factor: Factor| [vdupq_n_f32(factor.high), vdupq_n_f32(factor.low)];
+        Self {
+            scale: factor(affine.scale),
+            mean: vdupq_n_f32(affine.mean),
+            inverse_std: factor(affine.inverse_std),
+        }
+    }
+}
+
+/// Eight samples as float32, normalised: [`Affine::apply`], which rescales if `RESCALES`.
+#[target_feature(enable = "neon")]
+#[inline]
+fn normalised<const RESCALES: bool>(
+    samples: &[u8; SAMPLES],
+    constants: &Constants,
+) -> [float32x4_t; 2] {
+    // SAFETY: 8 bytes.
+    let words = vmovl_u8(unsafe { vld1_u8(samples.as_ptr()) });
+    [vmovl_u16(vget_low_u16(words)), vmovl_high_u16(words)].map(|samples| {
+        let mut values = vcvtq_f32_u32(samples);
+        if RESCALES {
+            values = times(values, constants.scale);
+        }
+        times(vsubq_f32(values, constants.mean), constants.inverse_std)
+    })
+}
+
+#[target_feature(enable = "neon")]
+#[inline]
+fn times(numbers: float32x4_t, [high, low]: [float32x4_t; 2]) -> float32x4_t {
+    vfmaq_f32(vmulq_f32(numbers, low), numbers, high)
+}
+
+#[target_feature(enable = "neon")]
+#[inline]
+pub(in crate::kernels) fn float32<const RESCALES: bool>(
+    samples: &[u8; SAMPLES],
+    constants: &Constants,
+    out: &mut [f32; SAMPLES],
+) {
+    let [front, back] = normalised::<RESCALES>(samples, constants);
+    // SAFETY: twice 4 times 4 bytes.
+    unsafe {
+        vst1q_f32(out.as_mut_ptr(), front);
+        vst1q_f32(out.as_mut_ptr().add(4), back);
+    }
+}
 
 /// The conversion is part of NEON; what ARM calls fp16 is arithmetic.
 #[target_feature(enable = "neon")]

@@ -7,7 +7,6 @@
 pub(super) mod blend;
 pub(super) mod deinterleave;
 pub(super) mod elements;
-pub(super) mod floats;
 pub(super) mod neon;
 pub(super) mod quads;
 pub(super) mod turn;

@@ -1,7 +1,7 @@
 //! Patches of 8 pixels a side and more, line by line.
 
-use super::processor::elements::SAMPLES;
-use super::processor::floats::Constants;
+use super::processor::elements::{Constants, SAMPLES};
+#[cfg(target_arch = "x86_64")]
 use super::rows::Samples;
 use super::run::write_run;
 use crate::kernels::band::Lines;
@@ -20,7 +20,7 @@ impl Channel {
         Self(affine)
     }
 
-    /// Writes the elements, which are not float32, of a patch of `PATCH` pixels, or of `patch` if that is 0: as often,
+    /// Writes the elements, but on x86-64 not float32, of a patch of `PATCH` pixels, or of `patch` if that is 0: as often,
     /// one after another, as `out` has room.
     ///
     /// # Safety
@@ -71,6 +71,7 @@ impl Channel {
     ///
     /// # Safety
     /// See [`Channel::write`].
+    #[cfg(target_arch = "x86_64")]
     #[inline]
     pub(super) unsafe fn copy<const PATCH: usize>(
         &self,

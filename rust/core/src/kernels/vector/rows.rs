@@ -2,21 +2,24 @@
 
 use std::mem;
 
-use super::processor::elements::SAMPLES;
-use super::processor::floats::{Constants, FloatWriter};
+use super::processor::elements::{Constants, SAMPLES};
 use super::run::write_run;
 use super::sink::Sink;
-use crate::kernels::band::{Band, Lines, RowShape};
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::band::Lines;
+use crate::kernels::band::{Band, RowShape};
 use crate::kernels::element::{Kind, Store};
 use crate::kernels::isa::{Baseline, VectorIsa};
 use crate::kernels::scalar;
 use crate::kernels::values::{Affine, Values};
 
-/// The side of a patch, in pixels, up to which its lines are brought side by side before they become float32: on x86-64,
-/// whose stores had better not cross cache lines. AVX-512 takes no larger ones; on ARM there are none.
-const SHORT: usize = if cfg!(target_arch = "x86_64") { 16 } else { 0 };
+/// The side of a patch, in pixels, up to which its lines are brought side by side before they become float32, as stores had
+/// better not cross cache lines. AVX-512 takes no larger ones.
+#[cfg(target_arch = "x86_64")]
+const SHORT: usize = 16;
 
 /// The samples of such a patch, in as few cache lines as they take.
+#[cfg(target_arch = "x86_64")]
 #[repr(align(64))]
 pub(in crate::kernels) struct Samples(pub(in crate::kernels) [u8; SHORT * SHORT]);
 
@@ -94,6 +97,7 @@ unsafe fn write_lines<T: Store, const RESCALES: bool>(
 ) {
     let constants = Constants::new(affine);
     let lines = (0..plane.len() / width).map(|y| band.plane(y, channel)[..width].as_ptr());
+    #[cfg(target_arch = "x86_64")]
     if T::KIND == Kind::Float32 {
         let plane = bytemuck::cast_slice_mut(plane);
         // SAFETY: as many samples as elements.
@@ -117,14 +121,15 @@ unsafe fn write_lines<T: Store, const RESCALES: bool>(
 
 /// # Safety
 /// Lines of `width` samples, which are 8 at least.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
-#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn write_floats<const RESCALES: bool, const STREAM: bool>(
     lines: impl Iterator<Item = *const u8>,
     width: usize,
     constants: &Constants,
     plane: &mut [f32],
 ) {
+    use crate::kernels::x86_64::floats::with_avx2::FloatWriter;
     let mut writer = FloatWriter::<STREAM>::new(plane);
     for line in lines {
         // SAFETY: such a line.
@@ -133,16 +138,16 @@ unsafe fn write_floats<const RESCALES: bool, const STREAM: bool>(
     writer.finish();
 }
 
-/// The rows of patches, a channel at a time: `$channel` writes them, or brings samples side by side for the `FloatWriter`
-/// of `$floats`.
+/// The rows of patches, a channel at a time: `$channel` writes them. On x86-64 it brings samples side by side for float32,
+/// which the `FloatWriter` of `$floats` writes. ARM, which keeps the elements of both frames in registers, would take
+/// nearly twice the instructions for that.
 macro_rules! kernels {
-    ($module:ident, $isa:ident, $channel:path, $floats:path, $features:literal) => {
+    ($module:ident, $isa:ident, $channel:path, $features:literal $(, $floats:path)?) => {
         mod $module {
             use super::*;
             use crate::kernels::isa::$isa;
-            use floats::{Constants, FloatWriter};
             pub(super) use $channel as Channel;
-            use $floats as floats;
+            $(use $floats as floats;)?
 
             /// # Safety
             /// Patches such as `Channel::write` asks for; bands that hold all of them.
@@ -162,6 +167,7 @@ macro_rules! kernels {
                     channels: [0, 1, 2].map(|channel| {
                         Channel::new(affine[channel], &table[channel], shape.patch, isa)
                     }),
+                    #[cfg(target_arch = "x86_64")]
                     affine,
                 };
                 // Where no channel is multiplied first, a kernel does without that.
@@ -184,6 +190,7 @@ macro_rules! kernels {
                 bands: &'a [Band<'a>],
                 shape: RowShape,
                 channels: [Channel; 3],
+                #[cfg(target_arch = "x86_64")]
                 affine: [Affine; 3],
             }
 
@@ -201,6 +208,7 @@ macro_rules! kernels {
                     // SAFETY: the caller's.
                     unsafe {
                         match T::KIND {
+                            #[cfg(target_arch = "x86_64")]
                             Kind::Float32 => {
                                 let rows = bytemuck::cast_slice_mut(rows);
                                 if stream {
@@ -216,6 +224,7 @@ macro_rules! kernels {
 
                 /// # Safety
                 /// See [`Kernel::write`].
+                #[cfg(target_arch = "x86_64")]
                 #[target_feature(enable = $features)]
                 unsafe fn write_floats<
                     const PATCH: usize,
@@ -228,9 +237,9 @@ macro_rules! kernels {
                     let shape = self.shape;
                     let patch = if PATCH == 0 { shape.patch } else { PATCH };
                     let area = patch * patch;
-                    let constants = self.affine.each_ref().map(|affine| Constants::new(affine));
+                    let constants = self.affine.each_ref().map(|affine| floats::Constants::new(affine));
                     let count = rows.len() / shape.columns();
-                    let mut writer = FloatWriter::<STREAM>::new(rows);
+                    let mut writer = floats::FloatWriter::<STREAM>::new(rows);
                     let mut copy = Samples([0; SHORT * SHORT]);
                     let mut write = |channel: usize, lines: Lines, frames: usize| {
                         let constants = &constants[channel];
@@ -298,22 +307,21 @@ kernels!(
     with_baseline,
     Baseline,
     crate::kernels::vector::patch::Channel,
-    crate::kernels::x86_64::floats::with_avx2,
-    "avx2,fma,f16c"
+    "avx2,fma,f16c",
+    crate::kernels::x86_64::floats::with_avx2
 );
 #[cfg(target_arch = "x86_64")]
 kernels!(
     with_avx512,
     Avx512,
     crate::kernels::x86_64::patch::Channel,
-    crate::kernels::x86_64::floats::with_avx512,
-    "avx512f,avx512bw,avx512vl,avx512vbmi"
+    "avx512f,avx512bw,avx512vl,avx512vbmi",
+    crate::kernels::x86_64::floats::with_avx512
 );
 #[cfg(target_arch = "aarch64")]
 kernels!(
     with_baseline,
     Baseline,
     crate::kernels::vector::patch::Channel,
-    crate::kernels::aarch64::floats,
     "neon"
 );

@@ -2,8 +2,9 @@
 
 use bytemuck::cast_mut;
 
-use super::processor::elements::{SAMPLES, bfloat16, float16};
-use super::processor::floats::Constants;
+#[cfg(target_arch = "aarch64")]
+use super::processor::elements::float32;
+use super::processor::elements::{Constants, SAMPLES, bfloat16, float16};
 use crate::kernels::element::{Kind, Store};
 
 /// Calls `store` with where each store of `step` elements begins that fill a run of `length`, which is no shorter. The
@@ -15,7 +16,7 @@ pub(in crate::kernels) fn for_each_store(length: usize, step: usize, mut store: 
     store(last);
 }
 
-/// Writes the elements of as many samples, which are not float32: those a `FloatWriter` writes.
+/// Writes the elements of as many samples, but on x86-64 not float32: those a `FloatWriter` writes.
 ///
 /// # Safety
 /// At least [`SAMPLES`] elements, and as many samples.
@@ -48,6 +49,9 @@ fn store<T: Store, const RESCALES: bool>(
         Kind::Uint8 => *cast_mut(out) = *samples,
         Kind::Float16 => float16::<RESCALES>(samples, constants, cast_mut(out)),
         Kind::Bfloat16 => bfloat16::<RESCALES>(samples, constants, cast_mut(out)),
+        #[cfg(target_arch = "aarch64")]
+        Kind::Float32 => float32::<RESCALES>(samples, constants, cast_mut(out)),
+        #[cfg(target_arch = "x86_64")]
         Kind::Float32 => unreachable!("a FloatWriter writes them"),
     }
 }

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use bytemuck::cast_mut;
 use half::{bf16, f16};
 
-use super::floats::Constants;
+pub(in crate::kernels) use super::floats::with_avx2::Constants;
 
 /// Samples that become elements at once.
 pub(in crate::kernels) const SAMPLES: usize = 8;

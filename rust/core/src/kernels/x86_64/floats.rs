@@ -1,7 +1,5 @@
 //! Samples to float32, stored in whole registers: lines of the cache, or halves of them.
 
-pub(in crate::kernels) use with_avx2::{Constants, FloatWriter};
-
 /// What is written once for registers of either size.
 macro_rules! floats {
     ($module:ident, $register:path, $features:literal) => {
